@@ -1,0 +1,119 @@
+"""Every field of a configuration: its default, its unit, one line on what it does.
+
+`base_config(model)` returns a locked `ConfigDict`; an experiment file changes a few fields of it.
+Durations are text: `2000 steps`, `3 epochs`, `1e6 tokens`, or `10 percent` of the whole training.
+"""
+
+from ml_collections import ConfigDict
+
+from lmjax.errors import UserError, nearest
+
+MODELS = {
+    "ngram": dict(
+        order=5,  # longest n-gram counted, in tokens
+        smoothing="modified_kneser_ney",  # modified_kneser_ney | kneser_ney (one discount an order)
+        sentence_boundary=False,  # contexts do not reach beyond the tokenizer's <eos>
+    ),
+    "rnn": dict(
+        cell="lstm",  # elman | gru | lstm
+        layers=2,
+        width=256,  # hidden units of each layer
+        embedding_width=0,  # 0: as wide as the hidden layers
+        dropout=0.0,  # on non-recurrent connections (Zaremba et al. 2014)
+        tied=False,  # output weights are the embedding's
+        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width), as torch.nn does
+        forget_bias=0.0,  # added to the LSTM's forget gate at the start
+    ),
+    "attention_rnn": dict(
+        cell="lstm",  # elman | gru | lstm
+        layers=1,
+        width=256,  # hidden units of each layer
+        embedding_width=0,  # 0: as wide as the hidden layers
+        score="additive",  # additive | dot | general | key_value_predict
+        span=16,  # how many past states are attended over
+        dropout=0.0,  # on non-recurrent connections
+        tied=False,  # output weights are the embedding's
+        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
+        forget_bias=0.0,  # added to the LSTM's forget gate at the start
+    ),
+    "transformer": dict(
+        layers=4,
+        width=128,
+        heads=4,
+        feed_forward_width=0,  # 0: four times the width
+        context_length=256,  # tokens; the number of learned positions
+        norm="layer_norm",  # layer_norm
+        position="learned",  # learned
+        feed_forward="gelu",  # gelu
+        attention="full",  # full
+        bias=False,  # biases in the dense layers and norms
+        dropout=0.0,  # on embeddings, attention weights and residual branches
+        tied=True,  # output weights are the embedding's
+    ),
+}
+
+
+def model_config(name: str) -> ConfigDict:
+    """The default fields of one model family; raises UserError for an unknown `name`."""
+    if name not in MODELS:
+        raise UserError(f"unknown model {name!r}: {nearest(name, MODELS)}")
+    return ConfigDict(dict(name=name, **MODELS[name]))
+
+
+def base_config(model: str = "transformer") -> ConfigDict:
+    """A complete, locked configuration for one model family; raises UserError if it is unknown."""
+    config = ConfigDict()
+    config.seed = 0  # every random draw is a function of (seed, purpose, step)
+    config.model = model_config(model)
+
+    config.data = data = ConfigDict()
+    data.corpus = "python_docs"  # python_docs | tiny_shakespeare | ptb | wikitext2 | text
+    data.files = ""  # glob of .txt, .md, .jsonl (optionally .gz) for the corpus `text`
+    data.cleaning = ()  # steps in order: nfc, whitespace, lowercase, html, punctuation, ...
+    data.invalid_utf8 = "strict"  # strict | replace | skip
+    data.tokenizer = "byte"  # byte | character | word | bpe
+    data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
+    data.document_end = False  # <eos> after each document (the word tokenizer: after each line)
+    data.batching = "stream"  # stream (carried state) | windows (random) | packed (documents)
+    data.batch_size = 32  # rows, over all devices
+    data.length = 128  # tokens a row
+
+    config.training = training = ConfigDict()
+    training.duration = "2000 steps"
+    training.optimizer = "adamw"  # adamw | sgd
+    training.learning_rate = 1e-3  # at the peak
+    training.schedule = "cosine"  # constant | cosine | epoch_decay | plateau
+    training.warmup = "0 steps"  # linear, from zero
+    training.final_learning_rate = 0.0  # where cosine ends
+    training.decay_factor = 0.5  # epoch_decay, plateau: multiplies the learning rate
+    training.decay_after = "0 epochs"  # epoch_decay: first duration at the full learning rate
+    training.beta1 = 0.9  # adamw
+    training.beta2 = 0.999  # adamw
+    training.epsilon = 1e-8  # adamw
+    training.momentum = 0.0  # sgd
+    training.weight_decay = 0.0  # decoupled, on matrices only
+    training.clip_norm = 0.0  # largest global norm of the gradient; 0: off
+    training.clip_value = 0.0  # largest absolute value of a gradient's entry; 0: off
+    training.loss_reduction = "token_mean"  # token_mean | sequence_mean (summed over time)
+    training.accumulation_steps = 1  # micro-batches a step
+
+    config.evaluation = evaluation = ConfigDict()
+    evaluation.every = "10 percent"  # how often the validation split is scored
+    evaluation.context = "carried"  # carried | windowed
+    evaluation.rows = 1  # carried: parallel rows; each row's first token sees no context
+    evaluation.window = 0  # windowed: tokens of a window; 0: data.length
+    evaluation.stride = 0  # windowed: targets scored by each window; 0: the window
+    evaluation.patience = 0  # stop after so many evaluations without a better one; 0: never
+    evaluation.checkpoint = "best"  # scored at the end: best (on validation) | last
+
+    config.checkpoint = checkpoint = ConfigDict()
+    checkpoint.every = "10 percent"
+    checkpoint.keep = 2  # newest checkpoints kept, beside the best one
+
+    config.logging = logging = ConfigDict()
+    logging.every = "1 percent"  # how often a row of metrics is written
+
+    config.execution = execution = ConfigDict()
+    execution.mode = "jit"  # jit (over a mesh of devices) | pmap
+    execution.cpu_devices = 0  # virtual CPU devices; 0: one a core if the batch size divides
+    return config.lock()

@@ -1,0 +1,70 @@
+"""What every model is: tokens and a carry in, logits and a new carry out.
+
+Dimensions: B batch, T time in tokens, S source time, V vocabulary, D model width, F feed-forward
+width, H heads, K head width, N state width, L layers, R replicas. An array's name ends in its own.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Carry = Any  # a tree of arrays, each of which leads with B
+
+
+class LanguageModel(nn.Module):
+    """A causal language model, used only through `init` and `apply`.
+
+    A subclass defines `initial_carry` and `__call__`. It may define
+    `fit(streams) -> params` if it is counted rather than trained by gradient, and override
+    `log_probs` if it need not form all logits.
+    """
+
+    vocabulary_size: int
+
+    @property
+    def longest_context(self) -> int | None:
+        """The most tokens that a carry can take in; None if there is no limit."""
+        return None
+
+    def initial_carry(self, batch_size: int, max_length: int) -> Carry:
+        """The memory of `batch_size` rows before their first of at most `max_length` tokens."""
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        tokens_BT: jax.Array,
+        carry: Carry = None,
+        *,
+        segment_ids_BT: jax.Array | None = None,
+        positions_BT: jax.Array | None = None,
+        deterministic: bool = True,
+    ) -> tuple[jax.Array, Carry]:
+        """`logits_BTV, carry` after `tokens_BT`.
+
+        A carry of None starts anew and remembers nothing: the returned carry is None. Where
+        `segment_ids_BT` changes from one token to the next, the memory is reset; None continues the
+        segment of the carry. `positions_BT` counts tokens since the segment began; None derives it.
+        With `deterministic=False` dropout draws from the rng stream `dropout`.
+        """
+        raise NotImplementedError
+
+    def log_probs(
+        self, tokens_BT: jax.Array, targets_BT: jax.Array, carry: Carry = None, **context: Any
+    ) -> tuple[jax.Array, Carry]:
+        """`log_probs_BT, carry`: the log-probability in nats of each target, in float32."""
+        logits_BTV, carry = self(tokens_BT, carry, **context)
+        logits_BTV = logits_BTV.astype(jnp.float32)
+        target_logits_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
+        return target_logits_BT - jax.nn.logsumexp(logits_BTV, axis=-1), carry
+
+
+def restart_rows(carry: Carry, initial: Carry, continues_B: jax.Array) -> Carry:
+    """The carry with the rows that do not continue put back to their initial one."""
+
+    def restart(leaf, fresh):
+        keep = continues_B.reshape(continues_B.shape + (1,) * (leaf.ndim - 1))
+        return jnp.where(keep, leaf, fresh)
+
+    return jax.tree.map(restart, carry, initial)
