@@ -111,7 +111,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     checkpoint.keep = 2  # newest checkpoints kept, beside the best one
 
     config.logging = logging = ConfigDict()
-    logging.every = "1 percent"  # how often a row of metrics is written
+    logging.every = "2 percent"  # how often a row of metrics is written
 
     config.execution = execution = ConfigDict()
     execution.mode = "jit"  # jit (over a mesh of devices) | pmap

@@ -1,0 +1,103 @@
+"""A trained model in as few words as it takes: `lmjax.load(workdir).generate("Once")`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from lmjax.data.tokenizers import Tokenizer, load_tokenizer
+from lmjax.evaluation.score import Score
+from lmjax.evaluation.scoring import score_text
+from lmjax.generation.generate import generate
+from lmjax.generation.sampling import Sampler
+from lmjax.models.contract import LanguageModel
+from lmjax.models.registry import build_model
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.checkpoints import Checkpoints
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with its parameters and its tokenizer."""
+
+    model: LanguageModel
+    params: Any
+    tokenizer: Tokenizer
+    config: ConfigDict
+    step: int
+
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        on_text: Callable[[str], None] | None = None,
+    ) -> str | list[str]:
+        """Continues each prompt by at most `length` tokens; `on_text` is given the first's pieces.
+
+        Temperature 0 is greedy. Raises UserError for a prompt outside the vocabulary or settings
+        that no distribution has.
+        """
+        single = isinstance(prompts, str)
+        encoded = [
+            [int(token) for token in self.tokenizer.encode_prompt(prompt)]
+            for prompt in ([prompts] if single else prompts)
+        ]
+        written: list[int] = []
+        shown = ""
+
+        def stream(tokens):
+            nonlocal shown
+            written.extend(tokens[0])
+            # The last character may lack bytes that the next tokens bring.
+            text = self.tokenizer.decode(written).rstrip("\N{REPLACEMENT CHARACTER}")
+            on_text(text[len(shown) :])
+            shown = text
+
+        rows = generate(
+            self.model,
+            self.params,
+            encoded,
+            length=length,
+            sampler=Sampler(temperature, top_k, top_p),
+            seed=seed,
+            start_id=self.tokenizer.start_id,
+            end_id=self.tokenizer.end_id if self.config.data.document_end else None,
+            on_tokens=stream if on_text else None,
+        )
+        texts = [self.tokenizer.decode(row) for row in rows]
+        if on_text:
+            on_text(texts[0][len(shown) :])
+        return texts[0] if single else texts
+
+    def score(self, text: str) -> Score:
+        """The score of `text`, each of its tokens once; raises UserError if it is empty."""
+        return score_text(self.model, self.params, self.tokenizer, text)
+
+
+def load(workdir: Path | str, step: int | None = None) -> Trained:
+    """The model of a run: of the checkpoint at `step`, or the one that its results are of.
+
+    Raises UserError if there is no such run or checkpoint.
+    """
+    run = RunDirectory(workdir)
+    config = run.config()
+    checkpoints = Checkpoints(run.checkpoints)
+    try:
+        if step is None and run.is_finished:
+            step = run.results()["training"]["scored_step"]
+        elif step is None:
+            step = checkpoints.latest
+        params = checkpoints.restore_params(step)
+    finally:
+        checkpoints.close()
+    tokenizer = load_tokenizer(run.tokenizer_path)
+    model = build_model(config.model, tokenizer)
+    return Trained(model, jax.device_put(params), tokenizer, config, step)

@@ -1,0 +1,150 @@
+"""`lmjax data`: list the corpora, prepare one, or look into one."""
+
+from absl import flags
+
+from lmjax.cli.flags import parse
+from lmjax.errors import UserError, nearest
+
+ACTIONS = ("list", "prepare", "inspect")
+EXAMPLE = """lmjax data list
+         lmjax data prepare ptb --tokenizer=word
+         lmjax data inspect text --files='notes/**/*.md' --cleaning=nfc,whitespace"""
+FIELDS = {
+    "files": "glob of .txt, .md, .jsonl (optionally .gz) for the corpus text",
+    "cleaning": "steps in order, with commas between",
+    "invalid_utf8": "strict, replace or skip",
+    "tokenizer": "byte, character, word or bpe",
+    "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
+    "document_end": "<eos> after each document",
+    "batching": "stream, windows or packed: the batch that inspect shows",
+    "batch_size": "its rows",
+    "length": "tokens of each row",
+}
+ROWS_SHOWN, TOKENS_SHOWN = 4, 24
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    named = [argument for argument in arguments[:2] if not argument.startswith("-")]
+    values = parse(
+        "data",
+        "list the corpora, prepare one, or look into one: its counts, tokens and batches",
+        EXAMPLE,
+        _define,
+        arguments[len(named) :],
+    )
+    if values is None:
+        return 0
+    action, corpus = [*named, "", ""][:2]
+    if action not in ACTIONS:
+        raise UserError(
+            f"say what to do after 'lmjax data', not {action!r}: {nearest(action, ACTIONS)}"
+        )
+
+    from rich.console import Console
+
+    console = Console()
+    if action == "list":
+        console.print(_corpora())
+        return 0
+    if not corpus:
+        raise UserError(
+            f"name the corpus: lmjax data {action} CORPUS; 'lmjax data list' shows them"
+        )
+
+    from lmjax.config import base_config
+    from lmjax.data.dataset import open_dataset
+
+    config = base_config()
+    config.data.corpus = corpus
+    for field in FIELDS:
+        value = values[field].value
+        config.data[field] = tuple(value) if isinstance(value, list) else value
+    dataset = open_dataset(config.data)
+    console.print(_splits(dataset))
+    for line in _changes(dataset):
+        console.print(line, highlight=False)
+    console.print(f"in {dataset.folder}", highlight=False, soft_wrap=True)
+    if action == "inspect":
+        console.print(_batch(dataset, config))
+    return 0
+
+
+def _corpora():
+    from rich.table import Table
+
+    from lmjax.data.corpora import CORPORA
+
+    table = Table("corpus", "what it is", "where its files are")
+    for name, source in CORPORA.items():
+        places = [str(file.local() or file.url) for file in source.files]
+        table.add_row(name, source.description, "\n".join(places))
+    return table
+
+
+def _splits(dataset):
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    tokenizer = dataset.tokenizer
+    table = Table(title=f"{tokenizer.kind} tokenizer, {tokenizer.vocabulary_size:,} entries")
+    table.add_column("split")
+    counts = {split: asdict(stream.counts) for split, stream in dataset.splits.items()}
+    for name in counts["train"]:
+        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("fingerprint: text-tokens", no_wrap=True)
+    for split, stream in dataset.splits.items():
+        table.add_row(split, *(f"{n:,}" for n in counts[split].values()), stream.fingerprint)
+    return table
+
+
+def _changes(dataset) -> list[str]:
+    """What reading and cleaning did, a line each."""
+    read = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in dataset.reading.items())
+    return [f"read: {read}"] + [
+        f"{report.step}: {report.documents_changed:,} of {report.documents_before:,} documents "
+        f"changed, {report.documents_before - report.documents_after:,} of them removed; "
+        f"{report.characters_before:,} characters became {report.characters_after:,}"
+        for report in dataset.cleaning
+    ]
+
+
+def _batch(dataset, config):
+    from rich.table import Table
+    from rich.text import Text
+
+    from lmjax.data.batches import steps_per_epoch, training_batches
+
+    stream, data = dataset.splits["train"], config.data
+    batch = next(training_batches(stream, data, config.seed))
+    table = Table(
+        "row",
+        "the model reads",
+        "and is to predict",
+        title=f"first tokens of the first batch, {data.batching}; "
+        f"{steps_per_epoch(stream, data):,} batches an epoch",
+    )
+    for row in range(min(ROWS_SHOWN, data.batch_size)):
+        shown = (batch.tokens_BT[row, :TOKENS_SHOWN], batch.targets_BT[row, :TOKENS_SHOWN])
+        table.add_row(
+            str(row),
+            *(Text(f"{dataset.tokenizer.decode(ids)!r}\n{ids.tolist()}") for ids in shown),
+        )
+    return table
+
+
+def _define(values: flags.FlagValues):
+    from lmjax.config import base_config
+
+    data = base_config().data
+    for field, text in FIELDS.items():
+        default = data[field]
+        if isinstance(default, bool):
+            flags.DEFINE_boolean(field, default, text, flag_values=values)
+        elif isinstance(default, int):
+            flags.DEFINE_integer(field, default, text, flag_values=values)
+        elif isinstance(default, tuple):
+            flags.DEFINE_list(field, list(default), text, flag_values=values)
+        else:
+            flags.DEFINE_string(field, default, text, flag_values=values)

@@ -1,0 +1,62 @@
+"""`lmjax VERB ...`: finds the verb's module, runs it, and turns mistakes into one line.
+
+Nothing heavy is imported before the verb is known.
+"""
+
+import importlib
+import os
+import sys
+
+import lmjax
+from lmjax.errors import UserError, nearest
+
+VERBS = {
+    "train": "train a model, or go on training it",
+    "evaluate": "score a trained model on a split",
+    "sample": "continue a prompt with a trained model",
+    "study": "compare models: train every arm, then write a report",
+    "report": "write the report of a study, a run or a folder of runs",
+    "data": "list, prepare or inspect corpora",
+    "bench": "time training steps, beside those of other programs",
+    "doctor": "show versions, devices, memory and disk, and what is wrong with them",
+}
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0 well, 2 a user's mistake, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        from lmjax.runs.environment import versions
+
+        print("\n".join(f"{name} {version}" for name, version in versions().items()))
+        return 0
+    try:
+        verb, rest = arguments[0], arguments[1:]
+        if verb not in VERBS:
+            raise UserError(f"unknown verb {verb!r}: {nearest(verb, VERBS)}")
+        return importlib.import_module(f"lmjax.cli.{verb}").main(rest)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:{width}}  {text}" for verb, text in VERBS.items())
+    return (
+        f"lmjax {lmjax.__version__}: language models of every family, compared fairly\n\n"
+        f"usage: lmjax VERB [--help] ...\n\n{verbs}\n\n"
+        "example: lmjax train --config=experiments/shakespeare/nanogpt_cpu.py --workdir=runs/gpt"
+    )

@@ -1,0 +1,62 @@
+"""`lmjax sample`: continue a prompt with a trained model."""
+
+import sys
+
+from absl import flags
+
+from lmjax.cli.flags import define_workdir, parse, required_workdir
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the verb; returns the exit code."""
+    values = parse(
+        "sample",
+        "continue a prompt with a trained model; the text appears as it is drawn",
+        'lmjax sample --workdir=runs/gpt --prompt="ROMEO:" --length=200 --temperature=0.8',
+        _define,
+        arguments,
+    )
+    if values is None:
+        return 0
+    workdir = required_workdir(values)
+
+    from lmjax.api import load
+
+    trained = load(workdir, values.step)
+    for number in range(values.samples):
+        if values.samples > 1:
+            print(f"--- sample {number + 1}, seed {values.seed + number}")
+        print(values.prompt, end="", flush=True)
+        trained.generate(
+            values.prompt,
+            length=values.length,
+            temperature=values.temperature,
+            top_k=values.top_k,
+            top_p=values.top_p,
+            seed=values.seed + number,
+            on_text=_write,
+        )
+        print()
+    return 0
+
+
+def _write(text: str):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _define(values: flags.FlagValues):
+    define_workdir(values, "folder of the run")
+    for name, default, text in (
+        ("step", None, "of the checkpoint; the scored one if not given"),
+        ("length", 200, "how many tokens to draw"),
+        ("top_k", 0, "draw from so many most probable tokens; 0: all"),
+        ("seed", 0, "of the draws"),
+        ("samples", 1, "how many continuations, each with the next seed"),
+    ):
+        flags.DEFINE_integer(name, default, text, flag_values=values)
+    flags.DEFINE_string("prompt", "", "text to continue", flag_values=values)
+    flags.DEFINE_float("temperature", 1.0, "0: always the most probable", flag_values=values)
+    flags.DEFINE_float(
+        "top_p", 1.0, "draw from the fewest tokens with this probability", flag_values=values
+    )

@@ -1,0 +1,24 @@
+"""The loss on a few random windows: what nanoGPT publishes. An estimate, not a score."""
+
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from lmjax.data.batches import training_batches
+from lmjax.data.streams import TokenStream
+from lmjax.evaluation.scoring import batch_log_probs
+from lmjax.models.contract import LanguageModel
+
+
+def estimate_on_random_windows(
+    model: LanguageModel, params: Any, stream: TokenStream, config: ConfigDict, batches: int
+) -> float:
+    """Mean nats a token over so many batches of random windows, sized as in training."""
+    data = ConfigDict({**config.data.to_dict(), "batching": "windows"})
+    windows = training_batches(stream, data, config.seed)
+    means = [
+        -float(np.mean(batch_log_probs(model, params, next(windows), None, None)[0]))
+        for _ in range(batches)
+    ]
+    return float(np.mean(means))

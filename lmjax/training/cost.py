@@ -1,0 +1,99 @@
+"""What a model costs: parameters, bytes of state, floating-point operations of each token."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from lmjax.models.contract import LanguageModel
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """Counts for one model; operations are those of matrix products, a multiply and an add each."""
+
+    parameters: int
+    non_embedding: int  # without those that have an axis `vocab` or `position`
+    active: int  # those that one token's result depends on, beside the embedding rows not read
+    state_bytes: int  # of the carry of one row
+    flops_per_token: float  # forward
+    training_flops_per_token: float  # forward and backward
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `results.json`."""
+        counts = asdict(self)
+        parameters = {
+            "total": counts.pop("parameters"),
+            "non_embedding": counts.pop("non_embedding"),
+            "active": counts.pop("active"),
+        }
+        return {"parameters": parameters, **counts}
+
+
+def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
+    """The cost of a gradient-trained model on rows of `length` tokens.
+
+    `params` may be abstract, and must be boxed with the logical names of its axes.
+    """
+    boxes = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))
+    sizes = [(math.prod(box.unbox().shape), box.names) for box in boxes]
+    total = sum(size for size, _ in sizes)
+    non_embedding = sum(
+        size for size, names in sizes if "vocab" not in names and "position" not in names
+    )
+    plain = nn.meta.unbox(params)
+    tokens_BT = jax.ShapeDtypeStruct((1, length), jnp.int32)
+
+    def nats(params, tokens_BT):
+        log_probs_BT, _ = model.apply(params, tokens_BT, tokens_BT, method="log_probs")
+        return log_probs_BT.sum()
+
+    forward = matmul_flops(jax.make_jaxpr(nats)(plain, tokens_BT).jaxpr)
+    training = matmul_flops(jax.make_jaxpr(jax.grad(nats))(plain, tokens_BT).jaxpr)
+    return ModelCost(
+        parameters=total,
+        non_embedding=non_embedding,
+        active=total,
+        state_bytes=state_bytes(model, length),
+        flops_per_token=forward / length,
+        training_flops_per_token=training / length,
+    )
+
+
+def counted_model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
+    """The cost of a model that is counted: its tables' entries, and no matrix products."""
+    entries = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return ModelCost(entries, entries, entries, state_bytes(model, length), 0.0, 0.0)
+
+
+def state_bytes(model: LanguageModel, length: int) -> int:
+    """Bytes of one row's carry, for the longest context or, where there is no limit, `length`."""
+    carry = jax.eval_shape(lambda: model.initial_carry(1, model.longest_context or length))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry))
+
+
+def matmul_flops(jaxpr: core.Jaxpr) -> int:
+    """Operations of all matrix products in a program, loops counted as often as they run."""
+    flops = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            left = equation.invars[0].aval.shape
+            products = math.prod(equation.outvars[0].aval.shape)
+            flops += 2 * products * math.prod(left[axis] for axis in contracted)
+        repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
+        flops += repeats * sum(matmul_flops(inner) for inner in _inner(equation))
+    return flops
+
+
+def _inner(equation: core.JaxprEqn) -> list[core.Jaxpr]:
+    found = jax.tree.leaves(
+        list(equation.params.values()),
+        is_leaf=lambda leaf: isinstance(leaf, core.Jaxpr | core.ClosedJaxpr),
+    )
+    closed = [leaf.jaxpr if isinstance(leaf, core.ClosedJaxpr) else leaf for leaf in found]
+    return [leaf for leaf in closed if isinstance(leaf, core.Jaxpr)]

@@ -1,0 +1,116 @@
+"""A run from its configuration to its results, resumed from wherever it stopped."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from lmjax.data.dataset import Dataset, open_dataset
+from lmjax.errors import UserError, nearest
+from lmjax.evaluation.scoring import context_policy, score_stream
+from lmjax.models.contract import LanguageModel
+from lmjax.models.registry import build_model
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.checkpoints import Checkpoints
+from lmjax.training.cost import ModelCost, counted_model_cost
+from lmjax.training.descent import Descent
+from lmjax.training.execution import prepare_devices
+from lmjax.training.progress import cost_table, evaluation_line
+from lmjax.training.state import TrainState
+
+
+def train(config: ConfigDict, workdir: Path | str, console: Console | None = None) -> dict:
+    """Trains, or goes on training, the run of `workdir`; returns its results.
+
+    A finished run is left as it is. Raises UserError for a configuration that cannot be run, a
+    directory of another run, or a loss that is not finite.
+    """
+    console = console or Console()
+    run = RunDirectory(workdir)
+    run.create(config)
+    if run.is_finished:
+        console.print(f"{run.path} is finished: nothing to do", highlight=False)
+        return run.results()
+    _check(config)
+    prepare_devices(config.execution.cpu_devices)
+    run.write_environment()
+    dataset = open_dataset(config.data)
+    dataset.tokenizer.save(run.tokenizer_path)
+    model = build_model(config.model, dataset.tokenizer)
+    if hasattr(model, "fit"):
+        params, cost, training = _count(run, config, dataset, model, console)
+    else:
+        descent = Descent(run, config, dataset, model, console)
+        params = descent.run_to_end()
+        cost, training = descent.cost, descent.summary()
+    results = {
+        "model": config.model.name,
+        "corpus": config.data.corpus,
+        "seed": config.seed,
+        "splits": _scores(run, config, dataset, model, params, training, console),
+        **cost.to_json(),
+        "training": training,
+    }
+    run.write_results(results)
+    return results
+
+
+def _check(config: ConfigDict):
+    """What would otherwise fail late; raises UserError."""
+    checkpoints = ("best", "last")
+    if config.evaluation.checkpoint not in checkpoints:
+        hint = nearest(config.evaluation.checkpoint, checkpoints)
+        raise UserError(f"unknown evaluation.checkpoint {config.evaluation.checkpoint!r}: {hint}")
+    for key in ("batch_size", "length"):
+        if config.data[key] < 1:
+            raise UserError(f"data.{key} is {config.data[key]}; it must be at least 1")
+
+
+def _count(
+    run: RunDirectory,
+    config: ConfigDict,
+    dataset: Dataset,
+    model: LanguageModel,
+    console: Console,
+) -> tuple[Any, ModelCost, dict[str, Any]]:
+    """Fits a model that is counted rather than trained by gradient, and saves it."""
+    start = time.monotonic()
+    train_stream = dataset.splits["train"]
+    params = model.fit([train_stream])
+    seconds = time.monotonic() - start
+    cost = counted_model_cost(model, params, config.data.length)
+    console.print(cost_table(config, cost))
+    checkpoints = Checkpoints(run.checkpoints)
+    if checkpoints.latest is None:
+        state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
+        checkpoints.save(state, {"seconds": seconds}, None)
+    checkpoints.close()
+    training = {
+        "steps": 0,
+        "tokens": train_stream.counts.tokens,
+        "seconds": seconds,
+        "compile_seconds": 0.0,
+        "scored_step": 0,
+        "stopped_early": False,
+        "devices": 1,
+    }
+    return params, cost, training
+
+
+def _scores(run, config, dataset, model, params, training, console) -> dict[str, Any]:
+    """The scores of the held-out splits; that a test split was read stands in the log."""
+    scores = {}
+    for split, stream in dataset.splits.items():
+        if split == "train":
+            continue
+        policy = context_policy(config, model)
+        score = score_stream(model, params, stream, policy, config.data.batch_size)
+        scores[split] = score.to_json()
+        row = {**scores[split], "step": training["scored_step"], "split": split}
+        line = f"result | {evaluation_line(row)}"
+        run.log(line)
+        console.print(line, highlight=False, soft_wrap=True)
+    return scores

@@ -1,0 +1,70 @@
+"""Everything that a training step reads and writes."""
+
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lmjax.models.contract import Carry, LanguageModel
+
+
+@flax.struct.dataclass
+class TrainState:
+    """The state between two steps; with the data position it is the whole run."""
+
+    step: jax.Array
+    params: Any
+    optimizer_state: Any
+    carry: Carry  # of the rows of the batch; None where no state is carried over
+    learning_rate_scale: jax.Array  # what plateau decay has multiplied the learning rate by
+
+
+def initial_state(
+    model: LanguageModel,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    batch_size: int,
+    length: int,
+    carried: bool,
+) -> TrainState:
+    """The state before the first step; parameters come boxed with their logical axis names.
+
+    Parameters depend on (seed, "parameters") alone.
+    """
+    tokens_BT = jnp.zeros((1, length), jnp.int32)
+    params = model.init(random_key(seed, "parameters"), tokens_BT)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        optimizer_state=optimizer.init(params),
+        carry=model.initial_carry(batch_size, length) if carried else None,
+        learning_rate_scale=jnp.ones((), jnp.float32),
+    )
+
+
+PURPOSES = ("parameters", "dropout")
+
+
+def random_key(seed: int, purpose: str, step: jax.Array | int = 0) -> jax.Array:
+    """The random key of (seed, purpose, step): nothing is split along the way."""
+    key = jax.random.fold_in(jax.random.key(seed), PURPOSES.index(purpose))
+    return jax.random.fold_in(key, step)
+
+
+def first_nonfinite(tree: Any) -> str | None:
+    """The path of the first leaf with a NaN or an infinity; None if all are finite."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(nn.meta.unbox(tree)):
+        array = np.asarray(leaf)
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            return leaf_name(path)
+    return None
+
+
+def leaf_name(path: tuple) -> str:
+    """A leaf's path in a tree, as `params/layer_0/kernel`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,0 +1,30 @@
+"""Strict settings for every test, two virtual CPU devices, and where the real data lies."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_directory(tmp_path_factory):
+    """Prepared corpora go where the test run is, not into the user's home."""
+    os.environ["LMJAX_CACHE_DIR"] = str(tmp_path_factory.getbasetemp() / "lmjax_cache")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of public data sets; tests that need it are skipped where it is not given."""
+    folder = os.environ.get("LMJAX_DATA_DIR")
+    if not folder:
+        pytest.skip("LMJAX_DATA_DIR is not set: the public data sets are needed for this test")
+    return Path(folder)

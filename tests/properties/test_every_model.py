@@ -1,0 +1,70 @@
+"""The properties of house and contract, for every registered model."""
+
+import jax
+import numpy as np
+import pytest
+from flax.linen import meta
+
+from lmjax.config import MODELS
+from lmjax.models.registry import FAMILIES, model_class
+from tests.properties import checks
+from tests.properties.variants import VOCABULARY, build, variants
+from tests.streams import stream_of
+
+VARIANTS = {label: (family, changes) for label, family, changes in variants()}
+COUNTED = {family for family in FAMILIES if hasattr(model_class(family), "fit")}
+DESCENDED = [label for label, (family, _) in VARIANTS.items() if family not in COUNTED]
+
+
+@pytest.fixture(scope="module", params=VARIANTS, ids=str)
+def trained(request):
+    """A small model and parameters that are far enough from zero to show a difference."""
+    model = build(*VARIANTS[request.param])
+    if hasattr(model, "fit"):
+        tokens_N = np.random.default_rng(1).integers(0, VOCABULARY, 300)
+        return model, model.fit([stream_of(tokens_N)])
+    tokens_BT = np.zeros((1, checks.LENGTH), np.int32)
+    params = meta.unbox(model.init(jax.random.key(0), tokens_BT))
+    keys = iter(jax.random.split(jax.random.key(1), 100))
+    return model, jax.tree.map(
+        lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), params
+    )
+
+
+def test_every_family_has_a_variant_and_its_fields_in_the_configuration():
+    assert {family for family, _ in VARIANTS.values()} == set(FAMILIES) == set(MODELS)
+    for family, fields in MODELS.items():
+        known = set(model_class(family).__dataclass_fields__)
+        assert known - {"parent", "name", "vocabulary_size", "end_id"} == set(fields)
+
+
+@pytest.mark.parametrize("segments", [None, checks.draw_segments()], ids=["whole", "segments"])
+def test_chunks(trained, segments):
+    checks.same_in_chunks(*trained, segments)
+    checks.same_without_carry(*trained, segments)
+
+
+def test_carry(trained):
+    checks.rows_lead_every_carry(*trained)
+
+
+def test_causality(trained):
+    checks.no_token_sees_a_later_one(*trained)
+
+
+@pytest.mark.parametrize("trained", DESCENDED, indirect=True)
+def test_causality_by_gradient(trained):
+    checks.no_gradient_from_a_later_token(*trained)
+
+
+@pytest.mark.parametrize("segments", [None, checks.draw_segments()], ids=["whole", "segments"])
+def test_neighbours(trained, segments):
+    checks.neighbours_do_not_matter(*trained, segments)
+
+
+def test_segments(trained):
+    checks.segments_are_read_apart(*trained)
+
+
+def test_sums_to_one(trained):
+    checks.probabilities_sum_to_one(*trained)

@@ -1,0 +1,49 @@
+"""Small models of every registered family, one for each choice that changes what it computes."""
+
+from types import SimpleNamespace
+
+from lmjax.config import model_config
+from lmjax.models.registry import build_model
+
+VOCABULARY = 7
+SMALL = {
+    "ngram": dict(order=3),
+    "rnn": dict(width=6, layers=2),
+    "attention_rnn": dict(width=6, layers=1, span=3),
+    "transformer": dict(width=8, heads=2, layers=2, context_length=16),
+}
+CHOICES = {
+    "ngram": [
+        dict(smoothing="kneser_ney"),
+        dict(smoothing="modified_kneser_ney"),
+        dict(sentence_boundary=True),
+    ],
+    "rnn": [
+        dict(cell="elman"),
+        dict(cell="gru"),
+        dict(cell="lstm"),
+        dict(cell="lstm", tied=True, forget_bias=1.0),
+    ],
+    "attention_rnn": [
+        dict(score="additive"),
+        dict(score="dot", cell="gru"),
+        dict(score="general", cell="elman", layers=2),
+        dict(score="key_value_predict"),
+    ],
+    "transformer": [dict(), dict(bias=True, tied=False)],
+}
+
+
+def variants():
+    """(label, family, changed fields) of each small model."""
+    for family, choices in CHOICES.items():
+        for choice in choices:
+            label = "-".join([family, *(str(value) for value in choice.values())])
+            yield label, family, {**SMALL[family], **choice}
+
+
+def build(family, changes):
+    """The model of a family with changed fields, for a vocabulary whose token 0 is <eos>."""
+    config = model_config(family)
+    config.update(changes)
+    return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0))

@@ -1,0 +1,45 @@
+"""Every experiment file resolves, in full and in short, to a configuration that can be built."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from lmjax.models.registry import build_model
+from lmjax.training.durations import Clock
+from lmjax.training.optimizers import make_optimizer, make_schedule
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+FILES = sorted(path for path in EXPERIMENTS.rglob("*.py") if path.name != "quickstart.py")
+
+
+def load(path):
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("argument", ["", "smoke"])
+def test_it_resolves(path, argument):
+    config = load(path).get_config(argument)
+    assert config.is_locked
+    model = build_model(config.model, SimpleNamespace(vocabulary_size=50, end_id=0))
+    clock = Clock(100, config.data.batch_size * config.data.length)
+    clock = clock.with_total(config.training.duration)
+    make_optimizer(config.training)
+    rate = make_schedule(config.training, clock)(jax.numpy.int32(0))
+    assert np.isfinite(rate)
+    if argument == "smoke" and not hasattr(model, "fit"):
+        assert clock.total_steps <= 200
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_its_docstring_is_a_row_of_a_paper(path):
+    text = load(path).__doc__
+    command = f"lmjax train --config=experiments/{path.relative_to(EXPERIMENTS)}"
+    assert command in " ".join(text.split())

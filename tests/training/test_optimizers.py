@@ -1,0 +1,85 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lmjax.config import base_config
+from lmjax.errors import UserError
+from lmjax.training.durations import Clock
+from lmjax.training.optimizers import make_optimizer, make_schedule
+
+CLOCK = Clock(steps_per_epoch=10, tokens_per_step=1, total_steps=100)
+PARAMS = {"matrix": jnp.arange(6.0).reshape(2, 3), "bias": jnp.arange(3.0)}
+GRADIENT = {"matrix": jnp.full((2, 3), -3.0), "bias": jnp.array([0.5, -9.0, 4.0])}
+
+
+def training(**changes):
+    config = base_config().training
+    config.update(changes)
+    return config
+
+
+def rates(steps, **changes):
+    schedule = make_schedule(training(**changes), CLOCK)
+    return np.array([schedule(jnp.int32(step)) for step in steps])
+
+
+def test_adamw_is_optax_adamw_with_decay_on_matrices_alone():
+    ours = make_optimizer(training(weight_decay=0.1, beta2=0.95))
+    peer = optax.adamw(0.01, b2=0.95, weight_decay=0.1, mask={"matrix": True, "bias": False})
+    state, peer_state, params, peer_params = ours.init(PARAMS), peer.init(PARAMS), PARAMS, PARAMS
+    for _ in range(3):
+        direction, state = ours.update(GRADIENT, state, params)
+        params = jax.tree.map(lambda p, d: p - 0.01 * d, params, direction)
+        updates, peer_state = peer.update(GRADIENT, peer_state, peer_params)
+        peer_params = optax.apply_updates(peer_params, updates)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params, peer_params)
+
+
+def test_clipping_by_norm_and_by_value():
+    clipped, _ = _direction(optimizer="sgd", clip_norm=1.0)
+    norm = np.sqrt(sum((np.asarray(leaf) ** 2).sum() for leaf in jax.tree.leaves(clipped)))
+    assert norm == pytest.approx(1.0)
+    clipped, _ = _direction(optimizer="sgd", clip_value=2.0)
+    np.testing.assert_array_equal(clipped["bias"], [0.5, -2.0, 2.0])
+
+
+def test_momentum():
+    optimizer = make_optimizer(training(optimizer="sgd", momentum=0.9))
+    _, state = optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)
+    direction, _ = optimizer.update(GRADIENT, state, PARAMS)
+    np.testing.assert_allclose(direction["bias"], 1.9 * GRADIENT["bias"], rtol=1e-6)
+
+
+def test_cosine_warms_up_and_ends_at_the_final_rate():
+    changes = dict(warmup="9 steps", learning_rate=1.0, final_learning_rate=0.1)
+    np.testing.assert_allclose(rates([0, 4, 8], **changes), [0.1, 0.5, 0.9], rtol=1e-6)
+    middle = 9 + (100 - 9) / 2
+    around = rates([int(middle), int(middle) + 1], **changes)
+    assert around[0] > 0.55 > around[1]
+    np.testing.assert_allclose(rates([9, 100, 120], **changes), [1.0, 0.1, 0.1], rtol=1e-6)
+
+
+def test_epoch_decay_is_zarembas():
+    # Full rate for four epochs, then halved at the start of each.
+    by_hand = [1.0] * 4 + [0.5, 0.25, 0.125]
+    first_steps = [10 * epoch for epoch in range(7)]
+    last_steps = [step + 9 for step in first_steps]
+    changes = dict(schedule="epoch_decay", learning_rate=1.0, decay_after="4 epochs")
+    np.testing.assert_allclose(rates(first_steps, **changes), by_hand)
+    np.testing.assert_allclose(rates(last_steps, **changes), by_hand)
+
+
+@pytest.mark.parametrize("field", ["optimizer", "schedule"])
+def test_unknown_names_are_refused_with_the_nearest(field):
+    wrong = {"optimizer": "adam", "schedule": "cosin"}[field]
+    meant = {"optimizer": "adamw", "schedule": "cosine"}[field]
+    with pytest.raises(UserError, match=f"did you mean '{meant}'"):
+        make_optimizer(training(**{field: wrong}))
+        make_schedule(training(**{field: wrong}), CLOCK)
+
+
+def _direction(**changes):
+    optimizer = make_optimizer(training(**changes))
+    return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)
