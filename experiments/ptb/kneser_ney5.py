@@ -1,0 +1,34 @@
+"""Interpolated Kneser-Ney 5-gram on the Penn Treebank.
+
+Claim     KN5 without cutoffs, closed vocabulary of 10,000 words, one <eos> a line: test perplexity
+          141.2 (Mikolov's thesis, table 4.1, as later papers quote it).
+Command   lmjax train --config=experiments/ptb/kneser_ney5.py --workdir=runs/kneser_ney5
+Hardware  2 CPU cores, about ten seconds.
+Expected  test perplexity 141.2 +- 0.3 with three discounts an order (modified Kneser-Ney);
+          `:single_discount`, one discount an order, 143.5 +- 0.3.
+          All 82,430 targets are scored, in one row with carried context.
+
+`:smoke` counts bigrams only.
+"""
+
+from ml_collections import ConfigDict
+
+from lmjax.config import base_config
+from lmjax.errors import UserError, nearest
+
+VARIANTS = {
+    "single_discount": {"smoothing": "kneser_ney"},
+    "smoke": {"order": 2},
+}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """The configuration of one of VARIANTS; raises UserError for another `arg`."""
+    if arg and arg not in VARIANTS:
+        raise UserError(f"kneser_ney5 has no variant {arg!r}: {nearest(arg, VARIANTS)}")
+    config = base_config("ngram")
+    config.model.update(order=5, smoothing="modified_kneser_ney", sentence_boundary=True)
+    config.model.update(VARIANTS.get(arg, {}))
+    config.data.update(corpus="ptb", tokenizer="word")
+    config.evaluation.update(context="carried", rows=1)
+    return config

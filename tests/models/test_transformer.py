@@ -1,0 +1,133 @@
+"""What is the Transformer's own: its choices, its limits, its initial weights, its dropout.
+
+What holds for every model is in tests/properties; agreement with GPT-2 in tests/parity.
+"""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from flax.linen import meta
+
+from lmjax.config import model_config
+from lmjax.errors import UserError
+from lmjax.models.registry import build_model
+
+VOCABULARY, CONTEXT = 11, 8
+tokens_BT = np.random.default_rng(0).integers(0, VOCABULARY, (2, CONTEXT)).astype(np.int32)
+
+
+def build(**changes):
+    config = model_config("transformer")
+    config.update(dict(layers=2, width=8, heads=2, context_length=CONTEXT) | changes)
+    return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY))
+
+
+def initialise(model, seed=0):
+    return meta.unbox(jax.jit(model.init)(jax.random.key(seed), tokens_BT))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(norm="layernorm"), "unknown model.norm 'layernorm': did you mean 'layer_norm'?"),
+        (dict(feed_forward="gelu_exakt"), "did you mean 'gelu_exact'?"),
+        (dict(position="learnt"), "did you mean 'learned'?"),
+        (dict(attention="ful"), "did you mean 'full'?"),
+        (dict(width=9), "model.width 9 is not a multiple of model.heads 2"),
+    ],
+)
+def test_a_wrong_choice_names_what_was_probably_meant(changes, message):
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        build(**changes)
+
+
+def test_rows_longer_than_the_context_are_refused():
+    model = build()
+    params = initialise(model)
+    long_BT = np.zeros((1, CONTEXT + 1), np.int32)
+    with pytest.raises(UserError, match="model.context_length 8"):
+        model.apply(params, long_BT)
+    with pytest.raises(UserError, match="model.context_length 8"):
+        model.initial_carry(1, CONTEXT + 1)
+
+
+def test_a_position_beyond_the_context_is_nan_and_spoils_no_other_segment():
+    model = build()
+    params = initialise(model)
+    long_BT = np.concatenate([tokens_BT, tokens_BT], axis=1)[:1]
+    segment_ids_BT = np.array([[0] * 2 + [1] * (CONTEXT + 2) + [2] * 4])
+    logits_BTV, _ = model.apply(params, long_BT, segment_ids_BT=segment_ids_BT)
+    broken_BT = np.isnan(logits_BTV).any(axis=-1)
+    np.testing.assert_array_equal(np.flatnonzero(broken_BT[0]), [2 + CONTEXT, 3 + CONTEXT])
+    alone_BTV, _ = model.apply(params, long_BT[:, -4:])
+    np.testing.assert_allclose(logits_BTV[:, -4:], alone_BTV, atol=1e-6)
+
+
+def test_the_carry_is_nan_once_it_is_full_and_by_given_positions():
+    model = build()
+    params = initialise(model)
+    _, carry = model.apply(params, tokens_BT[:, :3], model.initial_carry(2, 4))
+    logits_BTV, carry = model.apply(params, tokens_BT[:, 3:5], carry)
+    np.testing.assert_array_equal(np.isnan(logits_BTV).all(axis=-1), [[False, True]] * 2)
+    positions_BT = np.array([[CONTEXT - 1, CONTEXT]] * 2)
+    logits_BTV, carry = model.apply(
+        params, tokens_BT[:, :2], model.initial_carry(2, 4), positions_BT=positions_BT
+    )
+    np.testing.assert_array_equal(np.isnan(logits_BTV).all(axis=-1), [[False, True]] * 2)
+    np.testing.assert_array_equal(carry.position_B, [CONTEXT + 1] * 2)
+
+
+def test_given_positions_are_read_and_derived_ones_follow_them():
+    model = build()
+    params = jax.tree.map(lambda leaf: 20 * leaf, initialise(model))
+    positions_BT = np.arange(CONTEXT)[None] + np.zeros((2, 1), np.int32)
+    derived_BTV, _ = model.apply(params, tokens_BT)
+    given_BTV, _ = model.apply(params, tokens_BT, positions_BT=positions_BT)
+    np.testing.assert_allclose(given_BTV, derived_BTV, rtol=1e-5, atol=1e-5)
+    other_BTV, _ = model.apply(params, tokens_BT[:, :4], positions_BT=positions_BT[:, 4:])
+    assert np.abs(other_BTV - derived_BTV[:, :4]).max() > 0.1
+
+    carry = model.initial_carry(2, CONTEXT)
+    first_BTV, carry = model.apply(
+        params, tokens_BT[:, :2], carry, positions_BT=positions_BT[:, 4:6]
+    )
+    second_BTV, _ = model.apply(params, tokens_BT[:, 2:4], carry)
+    found_BTV = np.concatenate([first_BTV, second_BTV], axis=1)
+    np.testing.assert_allclose(found_BTV, other_BTV, rtol=1e-5, atol=1e-5)
+
+
+def test_initial_weights_have_gpt2s_deviations():
+    layers = 3
+    model = build(width=64, layers=layers, tied=False, bias=True)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(initialise(model)):
+        name = jax.tree_util.keystr(path)
+        if "norm" in name or "bias" in name:
+            np.testing.assert_array_equal(leaf, 1.0 if "scale" in name else 0.0)
+        else:
+            residual = "['output']" in name or "['down']" in name
+            expected = 0.02 / (2 * layers) ** 0.5 if residual else 0.02
+            np.testing.assert_allclose(np.std(leaf), expected, rtol=0.15, err_msg=name)
+
+
+def test_tied_logits_share_the_embedding():
+    count = {
+        tied: sum(leaf.size for leaf in jax.tree.leaves(initialise(build(tied=tied))))
+        for tied in (True, False)
+    }
+    assert count[False] - count[True] == 8 * VOCABULARY
+
+
+def test_dropout_changes_with_its_key_alone_and_is_off_in_evaluation():
+    model = build(dropout=0.5)
+    params = initialise(model)
+
+    def apply(seed):
+        context = dict(deterministic=False, rngs={"dropout": jax.random.key(seed)})
+        return np.asarray(model.apply(params, tokens_BT, **context)[0])
+
+    np.testing.assert_array_equal(apply(0), apply(0))
+    assert np.abs(apply(0) - apply(1)).max() > 1e-3
+    plain_BTV, _ = build().apply(params, tokens_BT)
+    np.testing.assert_array_equal(model.apply(params, tokens_BT)[0], plain_BTV)
