@@ -1,0 +1,97 @@
+"""A model's nats over a text, and the counts that they are divided by."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from lmjax.errors import UserError, nearest
+
+VIEWS = (
+    "nats_per_token",
+    "bits_per_token",
+    "bits_per_byte",
+    "bits_per_character",
+    "perplexity",
+    "word_perplexity",
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Minus the log-probability of a whole text in nats; everything else is a view of it."""
+
+    total_nats: float
+    tokens: int
+    words: int
+    bytes: int
+    characters: int
+    unknowns: int
+    ends_of_line: int
+    context: str  # the context policy's name
+    fingerprint: str  # the stream's: <text>-<tokens>
+
+    @property
+    def text_fingerprint(self) -> str:
+        """The digest of the text, whatever the tokenizer."""
+        return self.fingerprint.partition("-")[0]
+
+    @property
+    def nats_per_token(self) -> float:
+        return self.total_nats / self.tokens
+
+    @property
+    def bits_per_token(self) -> float:
+        return self.nats_per_token / math.log(2)
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.total_nats / math.log(2) / self.bytes
+
+    @property
+    def bits_per_character(self) -> float:
+        return self.total_nats / math.log(2) / self.characters
+
+    @property
+    def perplexity(self) -> float:
+        """Per token; infinite beyond the range of a float."""
+        return _exp(self.nats_per_token)
+
+    @property
+    def word_perplexity(self) -> float:
+        """Per word, the end of a line counted as one, whatever the tokens are."""
+        return _exp(self.total_nats / (self.words + self.ends_of_line))
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields and what is derived from them."""
+        derived = ("text_fingerprint", *VIEWS)
+        return asdict(self) | {name: getattr(self, name) for name in derived}
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> "Score":
+        """The score that `to_json` wrote; what is derived is derived anew."""
+        return cls(**{field.name: written[field.name] for field in fields(cls)})
+
+
+def compare(a: Score, b: Score, view: str = "bits_per_byte") -> float:
+    """How much larger `a` is than `b` in a view (positive: `b` is the better model).
+
+    Raises UserError if they are of different texts, or of different tokens and the view is not
+    bits per byte: the only one that no choice of tokenizer changes.
+    """
+    if view not in VIEWS:
+        raise UserError(f"unknown view {view!r} of a score: {nearest(view, VIEWS)}")
+    if a.text_fingerprint != b.text_fingerprint:
+        raise UserError(
+            f"scores of different texts ({a.text_fingerprint} and {b.text_fingerprint}) are not "
+            "comparable; score both models on the same split of the same corpus"
+        )
+    if a.fingerprint != b.fingerprint and view != "bits_per_byte":
+        raise UserError(f"{view} is not comparable across tokenizers; compare bits_per_byte")
+    return getattr(a, view) - getattr(b, view)
+
+
+def _exp(exponent: float) -> float:
+    try:
+        return math.exp(exponent)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,155 @@
+"""Scores any model on a whole stream: every target once, whatever the batch size."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from lmjax.data.batch import Batch
+from lmjax.data.batches import ContextPolicy, evaluation_batches
+from lmjax.data.streams import TokenStream, stream_of
+from lmjax.data.tokenizer import Tokenizer
+from lmjax.errors import UserError, nearest
+from lmjax.evaluation.score import Score
+from lmjax.models.contract import Carry, LanguageModel, restart_rows
+
+AHEAD = 4  # batches under way before the first one's result is waited for
+CHUNK_TOKENS = 1024  # carried: tokens of a batch, over all its rows; changes no score
+
+
+def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
+    """The context that `config.evaluation` gives each target.
+
+    Raises UserError for an unknown kind of context, or one that is longer than the model's.
+    """
+    evaluation, longest = config.evaluation, model.longest_context
+    if evaluation.context == "carried":
+        if longest is not None:
+            raise UserError(
+                f"model {config.model.name!r} takes in {longest} tokens at most, so its state "
+                "can't be carried over a whole split; set evaluation.context to 'windowed'"
+            )
+        chunk = max(1, CHUNK_TOKENS // max(1, evaluation.rows))
+        return ContextPolicy("carried", rows=evaluation.rows, chunk=chunk)
+    if evaluation.context != "windowed":
+        hint = nearest(evaluation.context, ("carried", "windowed"))
+        raise UserError(f"unknown evaluation.context {evaluation.context!r}: {hint}")
+    window = evaluation.window or config.data.length
+    if longest is not None and window > longest:
+        raise UserError(
+            f"evaluation.window is {window}, but model {config.model.name!r} takes in {longest} "
+            "tokens at most; give a shorter window"
+        )
+    return ContextPolicy("windowed", window=window, stride=evaluation.stride or window)
+
+
+def score_stream(
+    model: LanguageModel,
+    params: Any,
+    stream: TokenStream,
+    policy: ContextPolicy,
+    batch_size: int,
+    *,
+    on_scored: Callable[[int], None] | None = None,
+) -> Score:
+    """The model's score on all targets of `stream`, each scored once under `policy`.
+
+    `batch_size` is how many windows are scored at a time; no score depends on it. Rows are spread
+    over as many devices as divide them. `on_scored` is given the number of targets scored, after
+    every batch. Log-probabilities are summed in float64.
+
+    Raises UserError if one is not finite.
+    """
+    nats, scored = 0.0, 0
+    for batch, log_probs_BT in _ahead(_scored_batches(model, params, stream, policy, batch_size)):
+        is_target_BT = batch.weights_BT > 0
+        log_probs_N = np.asarray(log_probs_BT, np.float64)[is_target_BT]
+        if not np.isfinite(log_probs_N).all():
+            bad = int(np.argmin(np.isfinite(log_probs_N)))
+            raise UserError(
+                f"target {scored + bad} (token {batch.targets_BT[is_target_BT][bad]}) has the "
+                f"log-probability {log_probs_N[bad]}: the model's parameters are broken; go back "
+                "to an earlier checkpoint"
+            )
+        nats -= float(log_probs_N.sum())
+        scored += len(log_probs_N)
+        if on_scored:
+            on_scored(len(log_probs_N))
+    counts = stream.counts
+    if scored != counts.tokens:
+        raise RuntimeError(f"{scored} targets were scored in a stream of {counts.tokens}")
+    return Score(
+        total_nats=nats,
+        tokens=counts.tokens,
+        words=counts.words,
+        bytes=counts.bytes,
+        characters=counts.characters,
+        unknowns=counts.unknowns,
+        ends_of_line=counts.ends_of_line,
+        context=policy.name,
+        fingerprint=stream.fingerprint,
+    )
+
+
+def score_text(model: LanguageModel, params: Any, tokenizer: Tokenizer, text: str) -> Score:
+    """The score of one text, read with all the context that the model can take in.
+
+    A model of limited context scores each token after at least half of it, or all that there is.
+    Raises UserError if the text is empty or outside the vocabulary.
+    """
+    stream = stream_of([text], tokenizer)
+    policy = ContextPolicy("carried", chunk=CHUNK_TOKENS)
+    if model.longest_context is not None:
+        window = min(model.longest_context, stream.counts.tokens)
+        policy = ContextPolicy("windowed", window=window, stride=-(-window // 2))
+    return score_stream(model, params, stream, policy, batch_size=8)
+
+
+@partial(jax.jit, static_argnames="model")
+def batch_log_probs(
+    model: LanguageModel, params: Any, batch: Batch, carry: Carry, fresh: Carry
+) -> tuple[jax.Array, Carry]:
+    """`log_probs_BT, carry` of a batch; rows that continue nothing begin with the `fresh` carry."""
+    return model.apply(
+        params,
+        batch.tokens_BT,
+        batch.targets_BT,
+        restart_rows(carry, fresh, batch.continues_B),
+        segment_ids_BT=batch.segment_ids_BT,
+        positions_BT=batch.positions_BT,
+        method="log_probs",
+    )
+
+
+def _scored_batches(
+    model: LanguageModel, params: Any, stream: TokenStream, policy: ContextPolicy, batch_size: int
+) -> Iterator[tuple[Batch, jax.Array]]:
+    """Each batch and its `log_probs_BT`, which the devices may still be working on."""
+    carried = policy.kind == "carried"
+    rows = policy.rows if carried else batch_size
+    devices = jax.local_devices()
+    count = max(n for n in range(1, len(devices) + 1) if rows % n == 0)
+    mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=devices[:count])
+    spread = NamedSharding(mesh, PartitionSpec("data"))
+    params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+    fresh = model.initial_carry(rows, len(stream.tokens_N)) if carried else None
+    carry = fresh = jax.device_put(fresh, spread)
+    for batch in evaluation_batches(stream, policy, batch_size):
+        placed = jax.device_put(batch, spread)
+        log_probs_BT, carry = batch_log_probs(model, params, placed, carry, fresh)
+        yield batch, log_probs_BT
+
+
+def _ahead(results: Iterator) -> Iterator:
+    """The same results, of which AHEAD more are under way when one is given."""
+    under_way = deque()
+    for result in results:
+        under_way.append(result)
+        if len(under_way) > AHEAD:
+            yield under_way.popleft()
+    yield from under_way

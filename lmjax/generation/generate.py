@@ -1,0 +1,142 @@
+"""Continues prompts with any model, through its carry."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.errors import UserError
+from lmjax.generation.sampling import Sampler
+from lmjax.models.contract import Carry, LanguageModel
+
+CHUNK = 32  # tokens between two looks of the host at what was drawn
+
+# In place of a token: one that is still to be drawn, and one whose logits were not finite.
+UNKNOWN, BROKEN = -1, -2
+
+
+def generate(
+    model: LanguageModel,
+    params: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    length: int,
+    sampler: Sampler,
+    seed: int,
+    start_id: int,
+    end_id: int | None = None,
+    on_tokens: Callable[[list[list[int]]], None] | None = None,
+) -> list[list[int]]:
+    """At most `length` tokens after each prompt; a row stops before its first `end_id`.
+
+    All rows begin with `start_id` and advance together, each reading its prompt while it lasts. So
+    what a row draws depends on its prompt, its index and the seed, but (up to rounding) not on its
+    neighbours. `on_tokens` is given the newest tokens of each row every few steps. A model that has
+    filled its longest context goes on from the last half of it, read anew.
+
+    Raises UserError for a negative length, and if the model's logits are not finite.
+    """
+    if length < 0:
+        raise UserError(f"the length to generate is {length}; give a number of tokens")
+    results: list[list[int]] = [[] for _ in prompts]
+    if not prompts or not length:
+        return results
+    starts = [1 + len(prompt) for prompt in prompts]
+    width = (max(starts) + length) // CHUNK * CHUNK + 2 * CHUNK
+    tokens_BT = np.full((len(prompts), width), UNKNOWN, np.int32)
+    for row, prompt in enumerate(prompts):
+        tokens_BT[row, : starts[row]] = [start_id, *prompt]
+
+    unfinished = set(range(len(prompts)))
+    for known in _fill(model, params, tokens_BT, min(starts), sampler, jax.random.key(seed)):
+        newest: list[list[int]] = [[] for _ in prompts]
+        for row in sorted(unfinished):
+            begin, end = starts[row] + len(results[row]), min(known, starts[row] + length)
+            new = tokens_BT[row, begin:end].tolist()
+            if end_id in new:
+                new = new[: new.index(end_id)]
+                unfinished.remove(row)
+            if BROKEN in new:
+                raise UserError(
+                    f"the model's logits are not finite at token {begin + new.index(BROKEN)} of "
+                    f"row {row}: its parameters are broken; go back to an earlier checkpoint"
+                )
+            results[row] += new
+            newest[row] = new
+            if len(results[row]) == length:
+                unfinished.remove(row)
+        if on_tokens and any(newest):
+            on_tokens(newest)
+        if not unfinished:
+            break
+    return results
+
+
+def _fill(
+    model: LanguageModel,
+    params: Any,
+    tokens_BT: np.ndarray,
+    shortest: int,
+    sampler: Sampler,
+    key: jax.Array,
+) -> Iterator[int]:
+    """Draws what is UNKNOWN in `tokens_BT` in place; yields how many columns are known by now.
+
+    The first `shortest` columns are given in all rows: most of them are read without drawing.
+    """
+    rows, width = tokens_BT.shape
+    capacity = min(width, model.longest_context or width)
+    fresh = model.initial_carry(rows, capacity)
+    carry, time, used = fresh, 0, 0
+    while True:
+        if used == capacity:
+            carry, used = fresh, capacity // 2
+            if used:
+                carry = _read(model, params, tokens_BT[:, time - used : time], carry)
+        size = min(CHUNK, capacity - used)
+        chunk_BT = tokens_BT[:, time : time + size + 1]
+        if time + size < shortest:
+            carry = _read(model, params, chunk_BT[:, :-1], carry)
+        else:
+            chunk_BT[:, 1:], carry = _draw(model, sampler, params, chunk_BT, carry, key, time)
+            yield time + size + 1
+        time += size
+        used += size
+
+
+@partial(jax.jit, static_argnames="model")
+def _read(model: LanguageModel, params: Any, tokens_BT: jax.Array, carry: Carry) -> Carry:
+    return model.apply(params, tokens_BT, carry)[1]
+
+
+@partial(jax.jit, static_argnames=("model", "sampler"))
+def _draw(
+    model: LanguageModel,
+    sampler: Sampler,
+    params: Any,
+    tokens_BT: jax.Array,
+    carry: Carry,
+    key: jax.Array,
+    time: jax.Array,
+) -> tuple[jax.Array, Carry]:
+    """`tokens_BT`, which begin at `time`, without the first and with none UNKNOWN; the carry."""
+    row_keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(len(tokens_BT)))
+
+    def step(state, following):
+        token_B, carry = state
+        given_B, time = following
+        logits_B1V, carry = model.apply(params, token_B[:, None], carry)
+        logits_BV = logits_B1V[:, 0]
+        drawn_B = sampler(logits_BV, jax.vmap(jax.random.fold_in, (0, None))(row_keys_B, time))
+        finite_B = jnp.isfinite(jax.nn.logsumexp(logits_BV, axis=-1))
+        drawn_B = jnp.where(finite_B, drawn_B, BROKEN)
+        token_B = jnp.where(given_B == UNKNOWN, drawn_B, given_B)
+        return (token_B, carry), token_B
+
+    times_T = time + jnp.arange(tokens_BT.shape[1] - 1)
+    following = tokens_BT[:, 1:].T, times_T
+    (_, carry), tokens_TB = jax.lax.scan(step, (tokens_BT[:, 0], carry), following)
+    return tokens_TB.T, carry

@@ -1,0 +1,59 @@
+"""From logits to tokens: temperature, then top-k, then top-p, then a draw."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from lmjax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How a token is drawn; raises UserError for values out of range."""
+
+    temperature: float = 1.0  # 0: greedy, the most probable token
+    top_k: int = 0  # draw from so many most probable tokens; 0: from all
+    top_p: float = 1.0  # draw from the fewest tokens that together have this probability
+
+    def __post_init__(self):
+        if not 0 <= self.temperature < float("inf"):
+            raise UserError(f"temperature is {self.temperature}; give 0 (greedy) or more")
+        if not isinstance(self.top_k, int) or self.top_k < 0:
+            raise UserError(f"top_k is {self.top_k}; give a number of tokens, or 0 for all")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p is {self.top_p}; give a probability above 0, at most 1")
+
+    def __call__(self, logits_BV: jax.Array, keys_B: jax.Array) -> jax.Array:
+        """A token for each row, `tokens_B` in int32; row by row, each with its own random key."""
+        if self.temperature == 0:
+            return jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
+        logits_BV = logits_BV.astype(jnp.float32) / self.temperature
+        if 0 < self.top_k < logits_BV.shape[-1]:
+            logits_BV = keep_top_k(logits_BV, self.top_k)
+        if self.top_p < 1:
+            logits_BV = keep_top_p(logits_BV, self.top_p)
+        return jax.vmap(jax.random.categorical)(keys_B, logits_BV).astype(jnp.int32)
+
+
+def keep_top_k(logits_BV: jax.Array, k: int) -> jax.Array:
+    """The `k` largest logits of each row (of equals the first); minus infinity elsewhere.
+
+    Fan et al. 2018, section 5.4.
+    """
+    largest_BK, indices_BK = jax.lax.top_k(logits_BV, k)
+    nothing_BV = jnp.full_like(logits_BV, -jnp.inf)
+    return jnp.put_along_axis(nothing_BV, indices_BK, largest_BK, axis=-1, inplace=False)
+
+
+def keep_top_p(logits_BV: jax.Array, p: float) -> jax.Array:
+    """The fewest logits of each row whose probabilities sum to at least `p`, largest first.
+
+    Minus infinity elsewhere. Holtzman et al. 2020, section 3.1.
+    """
+    order_BV = jnp.argsort(logits_BV, axis=-1, descending=True)
+    sorted_BV = jnp.take_along_axis(logits_BV, order_BV, axis=-1)
+    probabilities_BV = jax.nn.softmax(sorted_BV, axis=-1)
+    before_BV = jnp.cumsum(probabilities_BV, axis=-1) - probabilities_BV
+    kept_BV = jnp.where(before_BV < p, sorted_BV, -jnp.inf)
+    return jnp.put_along_axis(logits_BV, order_BV, kept_BV, axis=-1, inplace=False)

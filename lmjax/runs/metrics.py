@@ -1,0 +1,60 @@
+"""The table of a run's metrics, one JSON object a line, none of them twice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lmjax.errors import UserError
+from lmjax.runs.files import to_json, write_atomically
+
+Row = dict[str, Any]
+
+
+class MetricsFile:
+    """`metrics.jsonl`: rows with a `kind` and a `step`, in the order in which they were logged.
+
+    A last line without its newline is one that a crash tore; it does not count.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._logged: set[tuple] | None = None
+
+    def rows(self) -> list[Row]:
+        """All rows; raises UserError, with its number, for a line that is not a JSON object."""
+        if not self.path.exists():
+            return []
+        *lines, _torn = self.path.read_bytes().split(b"\n")
+        return [self._parse(number, line) for number, line in enumerate(lines, start=1)]
+
+    def append(self, row: Row) -> None:
+        """Adds a row; raises ValueError if its kind, split and context have one of that step."""
+        if self._logged is None:
+            self.truncate()
+        if _key(row) in self._logged:
+            raise ValueError(f"{self.path} already has the row {_key(row)}")
+        with open(self.path, "ab") as file:
+            file.write(to_json(row).encode() + b"\n")
+        self._logged.add(_key(row))
+
+    def truncate(self, step: int | None = None) -> None:
+        """Drops a torn last line, and the rows of steps after `step` if it is given."""
+        rows = [row for row in self.rows() if step is None or row["step"] <= step]
+        kept = "".join(to_json(row) + "\n" for row in rows).encode()
+        if self.path.exists() and self.path.read_bytes() != kept:
+            write_atomically(self.path, kept)
+        self._logged = {_key(row) for row in rows}
+
+    def _parse(self, number: int, line: bytes) -> Row:
+        try:
+            row = json.loads(line)
+            _key(row)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{self.path}, line {number}: not a row of metrics; delete the line or the run"
+            ) from error
+        return row
+
+
+def _key(row: Row) -> tuple:
+    return row["kind"], row.get("split"), row.get("context"), row["step"]

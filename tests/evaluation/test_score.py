@@ -1,0 +1,76 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from lmjax.errors import UserError
+from lmjax.evaluation.score import Score, compare
+
+# 1000 lines of 4 words, each of 5 characters and a space or line end; every fifth takes 2 bytes.
+LINES = Score(
+    total_nats=24_000 * math.log(8),
+    tokens=5_000,
+    words=4_000,
+    bytes=28_800,
+    characters=24_000,
+    unknowns=17,
+    ends_of_line=1_000,
+    context="carried",
+    fingerprint="text-words",
+)
+
+
+def replace(**fields):
+    return dataclasses.replace(LINES, **fields)
+
+
+def test_views_divide_by_what_they_name():
+    assert LINES.bits_per_character == pytest.approx(3)
+    assert LINES.bits_per_byte == pytest.approx(2.5)
+    assert LINES.bits_per_token == pytest.approx(14.4)
+    assert 2**LINES.bits_per_token == pytest.approx(LINES.perplexity)
+    assert math.exp(LINES.nats_per_token) == pytest.approx(LINES.perplexity)
+
+
+def test_words_and_line_ends_as_tokens_make_one_perplexity():
+    assert LINES.word_perplexity == LINES.perplexity
+    bytewise = replace(tokens=LINES.bytes)
+    assert bytewise.word_perplexity == LINES.perplexity
+    assert bytewise.perplexity == pytest.approx(2**2.5)
+
+
+def test_a_perplexity_beyond_a_float_is_infinite():
+    assert replace(total_nats=1e9).perplexity == math.inf
+
+
+def test_json_holds_fields_and_views():
+    written = json.loads(json.dumps(LINES.to_json(), allow_nan=False))
+    assert Score.from_json(written) == LINES
+    assert written["bits_per_byte"] == LINES.bits_per_byte
+    assert written["text_fingerprint"] == "text"
+    written["perplexity"] = 1.0
+    assert Score.from_json(written).perplexity == LINES.perplexity
+
+
+def test_scores_of_one_fingerprint_compare_in_every_view():
+    worse = replace(total_nats=2 * LINES.total_nats)
+    assert compare(worse, LINES) == pytest.approx(2.5)
+    assert compare(LINES, worse, "bits_per_character") == pytest.approx(-3)
+
+
+def test_other_tokens_compare_in_bits_per_byte_alone():
+    bytewise = replace(tokens=LINES.bytes, fingerprint="text-bytes")
+    assert compare(bytewise, LINES) == 0
+    with pytest.raises(UserError, match="perplexity is not comparable across tokenizers"):
+        compare(bytewise, LINES, "perplexity")
+
+
+def test_other_texts_do_not_compare():
+    with pytest.raises(UserError, match="different texts .other and text."):
+        compare(replace(fingerprint="other-words"), LINES)
+
+
+def test_an_unknown_view_is_refused():
+    with pytest.raises(UserError, match="did you mean 'perplexity'"):
+        compare(LINES, LINES, "perplexty")

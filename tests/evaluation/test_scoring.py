@@ -1,0 +1,239 @@
+import math
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.config import base_config
+from lmjax.data.batch import Batch
+from lmjax.data.batches import ContextPolicy
+from lmjax.data.tokenizers import ByteTokenizer
+from lmjax.errors import UserError
+from lmjax.evaluation.scoring import batch_log_probs, context_policy, score_stream, score_text
+from tests.streams import stream_of
+from tests.toy_models import HashModel, hash_log_prob, make_hash_model
+
+SIZE = 103
+TOKENS = np.random.default_rng(0).integers(0, 6, SIZE)
+STREAM = stream_of(TOKENS, start_id=4)
+READ = [4, *TOKENS]  # READ[k] is read just before target k
+
+
+def expected_nats(first_read_of_target):
+    """Target by target: what is read before it begins with READ[first_read_of_target(k)]."""
+    table_NV = make_hash_model()[2]
+    return -sum(
+        hash_log_prob(table_NV, READ[first_read_of_target(k) : k + 1], target)
+        for k, target in enumerate(TOKENS)
+    )
+
+
+def score(policy, batch_size=4, stream=STREAM, **options):
+    model, params, _ = make_hash_model()
+    return score_stream(model, params, stream, policy, batch_size, **options)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, SIZE, 200])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_carried_equals_target_by_target(rows, chunk):
+    borders = [row * SIZE // rows for row in range(rows)]
+    expected = expected_nats(lambda k: max(begin for begin in borders if begin <= k))
+    result = score(ContextPolicy("carried", rows=rows, chunk=chunk))
+    assert result.total_nats == pytest.approx(expected, rel=1e-6)
+    assert result.tokens == SIZE
+    assert result.context == ("carried" if rows == 1 else f"carried_{rows}_rows")
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+@pytest.mark.parametrize(("window", "stride"), [(10, 10), (10, 3), (10, 1), (SIZE, SIZE)])
+def test_windowed_equals_target_by_target(window, stride, batch_size):
+    windows = range(0, SIZE, stride)
+    expected = expected_nats(lambda k: min(begin for begin in windows if k < begin + window))
+    result = score(ContextPolicy("windowed", window=window, stride=stride), batch_size)
+    assert result.total_nats == pytest.approx(expected, rel=1e-6)
+    assert result.context == f"windowed_{window}_stride_{stride}"
+
+
+def test_counts_and_fingerprint_are_the_streams():
+    counts = replace(STREAM.counts, words=50, bytes=200, unknowns=3, ends_of_line=9, characters=150)
+    stream = replace(STREAM, counts=counts, fingerprint="a-b")
+    result = score(ContextPolicy(), stream=stream)
+    for name in ("tokens", "words", "bytes", "characters", "unknowns", "ends_of_line"):
+        assert getattr(result, name) == getattr(counts, name)
+    assert (result.fingerprint, result.text_fingerprint) == ("a-b", "a")
+
+
+def test_a_count_that_does_not_match_is_an_error():
+    stream = replace(STREAM, counts=replace(STREAM.counts, tokens=SIZE + 1))
+    with pytest.raises(RuntimeError, match=f"{SIZE} targets were scored in a stream of {SIZE + 1}"):
+        score(ContextPolicy(), stream=stream)
+
+
+def test_nats_are_summed_beyond_float32():
+    model, params, _ = make_hash_model()
+    tokens_BT, targets_BT = np.array([READ[:-1], TOKENS], np.int32)[:, None]
+    log_probs_BT, _ = model.apply(params, tokens_BT, targets_BT, None, method="log_probs")
+    expected = -math.fsum(np.asarray(log_probs_BT, np.float64)[0])
+    assert score(ContextPolicy(chunk=10)).total_nats == pytest.approx(expected, rel=1e-13)
+
+
+def test_progress_counts_targets():
+    seen = []
+    score(ContextPolicy("windowed", window=10, stride=5), on_scored=seen.append)
+    assert len(seen) > 1 and sum(seen) == SIZE
+
+
+def test_nothing_is_compiled_twice():
+    traces = []
+
+    class TracedModel(HashModel):
+        def log_probs(self, *arguments, **context):
+            traces.append(self.states)
+            return super().log_probs(*arguments, **context)
+
+    params = make_hash_model()[1]
+    for scale in (1.0, 2.0):
+        model = TracedModel(vocabulary_size=6)
+        scaled = jax.tree.map(lambda leaf, scale=scale: leaf * scale, params)
+        score_stream(model, scaled, STREAM, ContextPolicy(chunk=10), 1)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("policy", [ContextPolicy(chunk=10), ContextPolicy("windowed", window=10)])
+def test_the_first_bad_target_is_named(policy, value):
+    model, params, _ = make_hash_model()
+    params = jax.tree.map(lambda leaf: leaf.at[2, 5].set(value), params)
+    table_NV = np.asarray(params["params"]["table"])
+    reach = SIZE if policy.kind == "carried" else 10
+    log_probs = [
+        hash_log_prob(table_NV, READ[k // reach * reach : k + 1], target)
+        for k, target in enumerate(TOKENS)
+    ]
+    bad = int(np.argmin(np.isfinite(log_probs)))
+    assert bad > 10 and not np.isfinite(log_probs[bad])
+    with pytest.raises(UserError, match=rf"target {bad} \(token {TOKENS[bad]}\) .* broken"):
+        score_stream(model, params, STREAM, policy, 3)
+
+
+def test_rows_on_two_devices_or_one_score_the_same():
+    rows_of_a_device = []
+
+    class WatchedModel(HashModel):
+        def log_probs(self, tokens_BT, *arguments, **context):
+            jax.debug.inspect_array_sharding(
+                tokens_BT,
+                callback=lambda sharding: rows_of_a_device.append(
+                    sharding.shard_shape(tokens_BT.shape)[0]
+                ),
+            )
+            return super().log_probs(tokens_BT, *arguments, **context)
+
+    params = make_hash_model()[1]
+    odd, even = (
+        score_stream(
+            WatchedModel(vocabulary_size=6), params, STREAM, ContextPolicy("windowed", window=10), n
+        ).total_nats
+        for n in (3, 4)
+    )
+    assert rows_of_a_device == [3, 2]
+    assert even == pytest.approx(odd, rel=1e-9)
+
+
+def test_a_new_segment_is_scored_without_the_one_before():
+    model, params, table_NV = make_hash_model()
+    tokens_BT = np.array([[1, 2, 3, 4, 5]], np.int32)
+    weights_BT = np.ones((1, 5), np.float32)
+    segment_ids_BT = np.array([[0, 0, 1, 1, 1]], np.int32)
+    batch = Batch(tokens_BT, tokens_BT, weights_BT, segment_ids_BT, None, np.array([False]))
+    log_probs_BT, carry = batch_log_probs(model, params, batch, None, None)
+    expected = [
+        hash_log_prob(table_NV, tokens, tokens[-1])
+        for tokens in ([1], [1, 2], [3], [3, 4], [3, 4, 5])
+    ]
+    np.testing.assert_allclose(log_probs_BT[0], expected, rtol=1e-5)
+    assert carry is None
+
+
+def test_positions_reach_the_model():
+    class PositionModel(HashModel):
+        def log_probs(self, tokens_BT, targets_BT, carry=None, *, positions_BT, **context):
+            return -positions_BT.astype(jnp.float32), carry
+
+    tokens_BT, positions_BT = np.array([[[1, 2, 3]], [[0, 1, 0]]], np.int32)
+    batch = Batch(tokens_BT, tokens_BT, tokens_BT, None, positions_BT, np.array([False]))
+    log_probs_BT, _ = batch_log_probs(PositionModel(vocabulary_size=6), {}, batch, None, None)
+    np.testing.assert_array_equal(log_probs_BT, -positions_BT)
+
+
+def test_rows_continue_only_where_the_batch_says_so():
+    model, params, table_NV = make_hash_model()
+    fresh = model.initial_carry(2, 3)
+    _, carry = model.apply(params, jnp.array([[1, 2], [3, 4]]), fresh)
+    tokens_BT = np.array([[5], [5]], np.int32)
+    weights_BT = np.ones((2, 1), np.float32)
+    batch = Batch(tokens_BT, tokens_BT, weights_BT, None, None, np.array([True, False]))
+    log_probs_BT, _ = batch_log_probs(model, params, batch, carry, fresh)
+    expected = [hash_log_prob(table_NV, tokens, 5) for tokens in ([1, 2, 5], [5])]
+    np.testing.assert_allclose(log_probs_BT[:, 0], expected, rtol=1e-5)
+
+
+def text_model(limit):
+    model = HashModel(vocabulary_size=256, limit=limit)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
+    return model, params, np.asarray(params["params"]["table"])
+
+
+@pytest.mark.parametrize("text", ["A naïve text.\nTwo lines.", "x"])
+@pytest.mark.parametrize("limit", [None, 1, 6, 100])
+def test_a_text_is_scored_with_the_context_there_is(text, limit):
+    model, params, table_NV = text_model(limit)
+    tokenizer = ByteTokenizer(document_end=False)
+    targets = list(text.encode())
+    read = [tokenizer.start_id, *targets]
+    window = min(limit or len(targets), len(targets))
+    begins = range(0, len(targets), (window + 1) // 2)
+    expected = 0.0
+    for k, target in enumerate(targets):
+        begin = min(begin for begin in begins if k < begin + window) if limit else 0
+        expected -= hash_log_prob(table_NV, read[begin : k + 1], target)
+    result = score_text(model, params, tokenizer, text)
+    assert result.total_nats == pytest.approx(expected, rel=1e-6)
+    assert result.tokens == result.bytes == len(targets)
+    assert result.characters == len(text)
+
+
+def test_an_empty_text_is_refused():
+    model, params, _ = text_model(None)
+    with pytest.raises(UserError):
+        score_text(model, params, ByteTokenizer(document_end=False), "")
+
+
+def policy_of(limit=None, **fields):
+    config = base_config("rnn")
+    config.evaluation.update(fields)
+    return context_policy(config, HashModel(vocabulary_size=6, limit=limit))
+
+
+def test_the_policy_is_the_configurations():
+    assert policy_of().name == "carried"
+    assert policy_of(rows=32).name == "carried_32_rows"
+    assert policy_of(context="windowed").name == "windowed_128_stride_128"
+    windowed = policy_of(limit=64, context="windowed", window=64, stride=16)
+    assert windowed.name == "windowed_64_stride_16"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "set evaluation.context to 'windowed'"),
+        ({"context": "windowed", "window": 65}, "evaluation.window is 65.*64 tokens"),
+        ({"context": "window"}, "did you mean 'windowed'"),
+        ({"context": "windowed", "window": 8, "stride": 9}, "window is 8 and stride 9"),
+    ],
+)
+def test_a_context_that_the_model_cannot_have_is_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        policy_of(limit=64, **fields)

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import chisquare
+
+from lmjax.errors import UserError
+from lmjax.generation.sampling import Sampler, keep_top_k, keep_top_p
+
+DRAWS = 20_000
+LOGITS = np.array([1.0, 0.2, -0.5, 2.0, 1.5, -3.0], np.float32)
+
+
+def draw(sampler, logits_V=LOGITS, seed=3, draws=DRAWS):
+    keys_B = jax.vmap(lambda row: jax.random.fold_in(jax.random.key(seed), row))(jnp.arange(draws))
+    logits_BV = jnp.broadcast_to(jnp.asarray(logits_V)[None, :], (draws, len(logits_V)))
+    return np.asarray(jax.jit(sampler)(logits_BV, keys_B))
+
+
+def assert_drawn_from(tokens, probabilities):
+    counts = np.bincount(tokens, minlength=len(probabilities))
+    possible = probabilities > 0
+    assert counts[~possible].sum() == 0
+    assert chisquare(counts[possible], len(tokens) * probabilities[possible]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_temperature_divides_the_logits(temperature):
+    expected = softmax(LOGITS.astype(np.float64) / temperature)
+    assert_drawn_from(draw(Sampler(temperature=temperature)), expected)
+
+
+def test_greedy_is_argmax():
+    logits_BV = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32)
+    keys_B = jax.random.split(jax.random.key(0), 50)
+    tokens_B = Sampler(temperature=0, top_k=5, top_p=0.1)(jnp.asarray(logits_BV), keys_B)
+    np.testing.assert_array_equal(tokens_B, logits_BV.argmax(axis=-1))
+
+
+def test_filters_apply_in_order():
+    # Top-p sees the probabilities at the temperature, among the top k alone.
+    probabilities = softmax(LOGITS.astype(np.float64) / 2)
+    order = np.argsort(-probabilities)
+    among_k = np.zeros_like(probabilities)
+    among_k[order[:3]] = probabilities[order[:3]] / probabilities[order[:3]].sum()
+    kept = order[: np.searchsorted(np.cumsum(among_k[order]), 0.7) + 1]
+    expected = np.zeros_like(probabilities)
+    expected[kept] = probabilities[kept] / probabilities[kept].sum()
+    assert_drawn_from(draw(Sampler(temperature=2, top_k=3, top_p=0.7)), expected)
+
+
+SMALL_LOGITS = st.lists(st.integers(-8, 8), min_size=8, max_size=8).map(
+    lambda values: np.array(values, np.float32) / 2
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SMALL_LOGITS, st.integers(1, 8))
+def test_top_k_keeps_k_of_the_largest(logits_V, k):
+    kept_V = np.asarray(keep_top_k(jnp.asarray(logits_V)[None, :], k))[0]
+    kept = np.isfinite(kept_V)
+    assert kept.sum() == k
+    np.testing.assert_array_equal(kept_V[kept], logits_V[kept])
+    assert logits_V[kept].min() >= logits_V[~kept].max(initial=-np.inf)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SMALL_LOGITS, st.floats(0.01, 0.99))
+def test_top_p_keeps_the_smallest_set(logits_V, p):
+    kept_V = np.asarray(keep_top_p(jnp.asarray(logits_V)[None, :], p))[0]
+    kept = np.isfinite(kept_V)
+    np.testing.assert_array_equal(kept_V[kept], logits_V[kept])
+    probabilities = softmax(logits_V.astype(np.float64))
+    descending = np.sort(probabilities)[::-1]
+    assert probabilities[kept].sum() >= p - 1e-5
+    assert descending[: kept.sum() - 1].sum() < p + 1e-5
+    assert logits_V[kept].min() >= logits_V[~kept].max(initial=-np.inf)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"top_k": -1},
+        {"top_k": 2.5},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+    ],
+)
+def test_values_out_of_range_are_refused(values):
+    with pytest.raises(UserError, match=next(iter(values))):
+        Sampler(**values)
