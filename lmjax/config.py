@@ -116,4 +116,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.execution = execution = ConfigDict()
     execution.mode = "jit"  # jit (over a mesh of devices) | pmap
     execution.cpu_devices = 0  # virtual CPU devices; 0: one a core if the batch size divides
+
+    if model == "transformer":  # its learned positions end, so no state is carried for ever
+        data.batching = "windows"
+        evaluation.context = "windowed"
     return config.lock()

@@ -21,11 +21,14 @@ def main(arguments: list[str]) -> int:
         return 0
     workdir = required_workdir(values)
 
+    from rich.console import Console
+
     from lmjax.api import load
     from lmjax.data.dataset import open_dataset
     from lmjax.evaluation.estimate import estimate_on_random_windows
     from lmjax.evaluation.scoring import context_policy, score_stream
     from lmjax.runs.run_directory import RunDirectory
+    from lmjax.training.progress import progress_bar
 
     trained = load(workdir, values.step)
     config = trained.config
@@ -42,7 +45,10 @@ def main(arguments: list[str]) -> int:
     stream = splits[values.split]
     RunDirectory(workdir).log(f"{values.split} is read to score step {trained.step}: {policy.name}")
     batch_size = config.data.batch_size
-    score = score_stream(trained.model, trained.params, stream, policy, batch_size)
+    with progress_bar(Console(stderr=True), values.split, stream.counts.tokens) as advance:
+        score = score_stream(
+            trained.model, trained.params, stream, policy, batch_size, on_scored=advance
+        )
     result = {"split": values.split, "step": trained.step, **score.to_json()}
     if values.random_batches:
         estimate = estimate_on_random_windows(

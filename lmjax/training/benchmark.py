@@ -44,11 +44,7 @@ class Case:
     def config(self) -> ConfigDict:
         """The configuration that would train it."""
         config = base_config(self.family)
-        config.data.update(
-            batch_size=self.batch_size,
-            length=self.length,
-            batching="windows" if self.family == "transformer" else "stream",
-        )
+        config.data.update(batch_size=self.batch_size, length=self.length)
         config.model.update(self.model)
         config.training.update(self.training)
         return config

@@ -39,12 +39,7 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
 
     `params` may be abstract, and must be boxed with the logical names of its axes.
     """
-    boxes = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))
-    sizes = [(math.prod(box.unbox().shape), box.names) for box in boxes]
-    total = sum(size for size, _ in sizes)
-    non_embedding = sum(
-        size for size, names in sizes if "vocab" not in names and "position" not in names
-    )
+    total, non_embedding = count_parameters(params)
     plain = nn.meta.unbox(params)
     tokens_BT = jax.ShapeDtypeStruct((1, length), jnp.int32)
 
@@ -62,6 +57,19 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
         flops_per_token=forward / length,
         training_flops_per_token=training / length,
     )
+
+
+def count_parameters(params: Any) -> tuple[int, int]:
+    """All parameters, and those without an axis `vocab` or `position`.
+
+    `params` may be abstract, and must be boxed with the logical names of its axes.
+    """
+    boxes = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))
+    sizes = [(math.prod(box.unbox().shape), box.names) for box in boxes]
+    non_embedding = sum(
+        size for size, names in sizes if "vocab" not in names and "position" not in names
+    )
+    return sum(size for size, _ in sizes), non_embedding
 
 
 def counted_model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:

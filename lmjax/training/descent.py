@@ -216,11 +216,11 @@ class Descent:
         bad = ~np.isfinite(metrics["squared_norms_L"])
         if np.isfinite(metrics["nats"]) and not bad.any():
             return
-        leaf = self.leaf_names[int(bad.argmax())] if bad.any() else "none: only the loss"
+        where = f"in {self.leaf_names[int(bad.argmax())]} first" if bad.any() else "nowhere"
         raise UserError(
-            f"the loss is {metrics['nats']} and the first bad gradient is {leaf} at step "
-            f"{self.position.step}, nothing of it was saved; lower training.learning_rate "
-            "or set training.clip_norm"
+            f"at step {self.position.step} the loss is {metrics['nats'] / metrics['weight']} and "
+            f"the gradient is not finite {where}; nothing of it was saved: lower "
+            "training.learning_rate or set training.clip_norm"
         )
 
     def _evaluate(self):

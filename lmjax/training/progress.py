@@ -13,9 +13,9 @@ from lmjax.training.cost import ModelCost
 
 @contextmanager
 def progress_bar(console: Console, description: str, total: int, done: int = 0):
-    """Yields `advance()`; draws a bar on a terminal and nothing elsewhere."""
+    """Yields `advance(count=1)`; draws a bar on a terminal and nothing elsewhere."""
     if not console.is_terminal:
-        yield lambda: None
+        yield lambda count=1: None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -25,7 +25,7 @@ def progress_bar(console: Console, description: str, total: int, done: int = 0):
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(description, total=total, completed=done)
-        yield lambda: progress.advance(task)
+        yield lambda count=1: progress.advance(task, count)
 
 
 def cost_table(config: ConfigDict, cost: ModelCost) -> Table:

@@ -3,6 +3,7 @@
 What holds for every model is in tests/properties; agreement with GPT-2 in tests/parity.
 """
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -20,12 +21,17 @@ tokens_BT = np.random.default_rng(0).integers(0, VOCABULARY, (2, CONTEXT)).astyp
 
 def build(**changes):
     config = model_config("transformer")
-    config.update(dict(layers=2, width=8, heads=2, context_length=CONTEXT) | changes)
+    config.update(dict(layers=1, width=8, heads=2, context_length=CONTEXT) | changes)
     return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY))
 
 
-def initialise(model, seed=0):
-    return meta.unbox(jax.jit(model.init)(jax.random.key(seed), tokens_BT))
+def initialise(model):
+    return meta.unbox(jax.jit(model.init)(jax.random.key(0), tokens_BT))
+
+
+@partial(jax.jit, static_argnums=0)
+def apply(model, params, tokens_BT, carry=None, **context):
+    return model.apply(params, tokens_BT, carry, **context)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_rows_longer_than_the_context_are_refused():
     params = initialise(model)
     long_BT = np.zeros((1, CONTEXT + 1), np.int32)
     with pytest.raises(UserError, match="model.context_length 8"):
-        model.apply(params, long_BT)
+        apply(model, params, long_BT)
     with pytest.raises(UserError, match="model.context_length 8"):
         model.initial_carry(1, CONTEXT + 1)
 
@@ -58,18 +64,18 @@ def test_a_position_beyond_the_context_is_nan_and_spoils_no_other_segment():
     params = initialise(model)
     long_BT = np.concatenate([tokens_BT, tokens_BT], axis=1)[:1]
     segment_ids_BT = np.array([[0] * 2 + [1] * (CONTEXT + 2) + [2] * 4])
-    logits_BTV, _ = model.apply(params, long_BT, segment_ids_BT=segment_ids_BT)
+    logits_BTV, _ = apply(model, params, long_BT, segment_ids_BT=segment_ids_BT)
     broken_BT = np.isnan(logits_BTV).any(axis=-1)
     np.testing.assert_array_equal(np.flatnonzero(broken_BT[0]), [2 + CONTEXT, 3 + CONTEXT])
-    alone_BTV, _ = model.apply(params, long_BT[:, -4:])
+    alone_BTV, _ = apply(model, params, long_BT[:, -4:])
     np.testing.assert_allclose(logits_BTV[:, -4:], alone_BTV, atol=1e-6)
 
 
 def test_the_carry_is_nan_once_it_is_full_and_by_given_positions():
     model = build()
     params = initialise(model)
-    _, carry = model.apply(params, tokens_BT[:, :3], model.initial_carry(2, 4))
-    logits_BTV, carry = model.apply(params, tokens_BT[:, 3:5], carry)
+    _, carry = apply(model, params, tokens_BT[:, :3], model.initial_carry(2, 4))
+    logits_BTV, carry = apply(model, params, tokens_BT[:, 3:5], carry)
     np.testing.assert_array_equal(np.isnan(logits_BTV).all(axis=-1), [[False, True]] * 2)
     positions_BT = np.array([[CONTEXT - 1, CONTEXT]] * 2)
     logits_BTV, carry = model.apply(
@@ -83,17 +89,17 @@ def test_given_positions_are_read_and_derived_ones_follow_them():
     model = build()
     params = jax.tree.map(lambda leaf: 20 * leaf, initialise(model))
     positions_BT = np.arange(CONTEXT)[None] + np.zeros((2, 1), np.int32)
-    derived_BTV, _ = model.apply(params, tokens_BT)
-    given_BTV, _ = model.apply(params, tokens_BT, positions_BT=positions_BT)
+    derived_BTV, _ = apply(model, params, tokens_BT)
+    given_BTV, _ = apply(model, params, tokens_BT, positions_BT=positions_BT)
     np.testing.assert_allclose(given_BTV, derived_BTV, rtol=1e-5, atol=1e-5)
-    other_BTV, _ = model.apply(params, tokens_BT[:, :4], positions_BT=positions_BT[:, 4:])
+    other_BTV, _ = apply(model, params, tokens_BT[:, :4], positions_BT=positions_BT[:, 4:])
     assert np.abs(other_BTV - derived_BTV[:, :4]).max() > 0.1
 
     carry = model.initial_carry(2, CONTEXT)
     first_BTV, carry = model.apply(
         params, tokens_BT[:, :2], carry, positions_BT=positions_BT[:, 4:6]
     )
-    second_BTV, _ = model.apply(params, tokens_BT[:, 2:4], carry)
+    second_BTV, _ = apply(model, params, tokens_BT[:, 2:4], carry)
     found_BTV = np.concatenate([first_BTV, second_BTV], axis=1)
     np.testing.assert_allclose(found_BTV, other_BTV, rtol=1e-5, atol=1e-5)
 
@@ -123,11 +129,12 @@ def test_dropout_changes_with_its_key_alone_and_is_off_in_evaluation():
     model = build(dropout=0.5)
     params = initialise(model)
 
-    def apply(seed):
+    @jax.jit
+    def drop(seed):
         context = dict(deterministic=False, rngs={"dropout": jax.random.key(seed)})
-        return np.asarray(model.apply(params, tokens_BT, **context)[0])
+        return model.apply(params, tokens_BT, **context)[0]
 
-    np.testing.assert_array_equal(apply(0), apply(0))
-    assert np.abs(apply(0) - apply(1)).max() > 1e-3
-    plain_BTV, _ = build().apply(params, tokens_BT)
-    np.testing.assert_array_equal(model.apply(params, tokens_BT)[0], plain_BTV)
+    np.testing.assert_array_equal(drop(0), drop(0))
+    assert np.abs(drop(0) - drop(1)).max() > 1e-3
+    plain_BTV, _ = apply(build(), params, tokens_BT)
+    np.testing.assert_array_equal(apply(model, params, tokens_BT)[0], plain_BTV)

@@ -3,14 +3,29 @@
 Each raises AssertionError where the property does not hold.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from lmjax.nn.embeddings import TokenEmbedding
 
 CLOSE = dict(rtol=2e-5, atol=2e-5)
 ROWS, LENGTH = 3, 11
+
+
+@partial(jax.jit, static_argnames="model")
+def read(model, params, tokens_BT, carry=None, segment_ids_BT=None):
+    """`logits_BTV, carry`."""
+    return model.apply(params, tokens_BT, carry, segment_ids_BT=segment_ids_BT)
+
+
+@partial(jax.jit, static_argnames="model")
+def log_probs(model, params, tokens_BT, targets_BT):
+    """`log_probs_BT, carry`."""
+    return model.apply(params, tokens_BT, targets_BT, method="log_probs")
 
 
 def draw_tokens(model, seed=0, rows=ROWS, length=LENGTH):
@@ -39,7 +54,7 @@ def same_without_carry(model, params, segments=None):
     """A carry of None gives the logits of an empty one, and None back."""
     tokens_BT = draw_tokens(model)
     whole, _ = _read_in_chunks(model, params, tokens_BT, segments, [LENGTH])
-    logits_BTV, carry = model.apply(params, tokens_BT, segment_ids_BT=segments)
+    logits_BTV, carry = read(model, params, tokens_BT, None, segments)
     assert carry is None
     np.testing.assert_allclose(logits_BTV, whole, **CLOSE)
 
@@ -58,11 +73,11 @@ def rows_lead_every_carry(model, params):
 def no_token_sees_a_later_one(model, params):
     """Other later tokens change no logit."""
     tokens_BT = draw_tokens(model)
-    logits_BTV, _ = model.apply(params, tokens_BT)
+    logits_BTV, _ = read(model, params, tokens_BT)
     for time in range(LENGTH - 1):
         other_BT = tokens_BT.copy()
         other_BT[:, time + 1 :] = (other_BT[:, time + 1 :] + 1) % model.vocabulary_size
-        changed_BTV, _ = model.apply(params, other_BT)
+        changed_BTV, _ = read(model, params, other_BT)
         before = slice(0, time + 1)
         np.testing.assert_allclose(changed_BTV[:, before], logits_BTV[:, before], **CLOSE)
 
@@ -90,10 +105,10 @@ def no_gradient_from_a_later_token(model, params):
 def neighbours_do_not_matter(model, params, segments=None):
     """A row's logits are the same whatever the other rows hold."""
     tokens_BT = draw_tokens(model)
-    alone, _ = model.apply(
-        params, tokens_BT[:1], segment_ids_BT=None if segments is None else segments[:1]
+    alone, _ = read(
+        model, params, tokens_BT[:1], None, None if segments is None else segments[:1]
     )
-    together, _ = model.apply(params, tokens_BT, segment_ids_BT=segments)
+    together, _ = read(model, params, tokens_BT, None, segments)
     np.testing.assert_allclose(together[:1], alone, **CLOSE)
 
 
@@ -102,9 +117,9 @@ def segments_are_read_apart(model, params):
     tokens_BT = draw_tokens(model)
     first = LENGTH // 2
     segment_ids_BT = np.repeat([[1] * first + [2] * (LENGTH - first)], ROWS, 0).astype(np.int32)
-    apart = [model.apply(params, part)[0] for part in np.split(tokens_BT, [first], axis=1)]
+    apart = [read(model, params, part)[0] for part in np.split(tokens_BT, [first], axis=1)]
     apart_BTV = np.concatenate(apart, axis=1)
-    packed_BTV, _ = model.apply(params, tokens_BT, segment_ids_BT=segment_ids_BT)
+    packed_BTV, _ = read(model, params, tokens_BT, None, segment_ids_BT)
     np.testing.assert_allclose(packed_BTV, apart_BTV, **CLOSE)
     carried_BTV, _ = _read_in_chunks(model, params, tokens_BT, segment_ids_BT, [LENGTH])
     np.testing.assert_allclose(carried_BTV, apart_BTV, **CLOSE)
@@ -113,12 +128,12 @@ def segments_are_read_apart(model, params):
 def probabilities_sum_to_one(model, params):
     """Over every next token, by `log_probs` itself, and by the logits."""
     tokens_BT = draw_tokens(model, rows=2, length=4)
-    logits_BTV, _ = model.apply(params, tokens_BT)
+    logits_BTV, _ = read(model, params, tokens_BT)
     normalised_BTV = jax.nn.log_softmax(logits_BTV)
     total_BT = np.zeros(tokens_BT.shape)
     for token in range(model.vocabulary_size):
         targets_BT = np.full_like(tokens_BT, token)
-        log_probs_BT, _ = model.apply(params, tokens_BT, targets_BT, method="log_probs")
+        log_probs_BT, _ = log_probs(model, params, tokens_BT, targets_BT)
         np.testing.assert_allclose(log_probs_BT, normalised_BTV[:, :, token], **CLOSE)
         total_BT += np.exp(np.asarray(log_probs_BT, np.float64))
     np.testing.assert_allclose(total_BT, 1, atol=1e-5)
@@ -129,9 +144,7 @@ def _read_in_chunks(model, params, tokens_BT, segments, sizes):
     for size in sizes:
         part = slice(begin, begin + size)
         segment_ids_BT = None if segments is None else segments[:, part]
-        logits_BTV, carry = model.apply(
-            params, tokens_BT[:, part], carry, segment_ids_BT=segment_ids_BT
-        )
+        logits_BTV, carry = read(model, params, tokens_BT[:, part], carry, segment_ids_BT)
         logits.append(logits_BTV)
         begin += size
     return np.concatenate(logits, axis=1), carry

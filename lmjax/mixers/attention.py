@@ -1,0 +1,136 @@
+"""Causal multi-head attention, with a cache of keys and values (Vaswani et al. 2017, section 3.2).
+
+`step` is the definition, for one token; `parallel` is the same for many tokens at once.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+
+from lmjax.nn.dense import Dense
+from lmjax.nn.segments import segment_starts
+
+HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
+
+
+@flax.struct.dataclass
+class KeyValueCache:
+    """S slots a row, filled in order. A token sees those of its segment, up to its own."""
+
+    k_BSHK: jax.Array
+    v_BSHK: jax.Array
+    length_B: jax.Array  # int32, slots filled
+    segment_start_B: jax.Array  # int32, the slot where the current segment began
+    segment_id_B: jax.Array  # int32
+
+
+def empty_cache(batch_size: int, slots: int, heads: int, head_width: int) -> KeyValueCache:
+    """A cache of `slots` tokens a row, none of them filled."""
+    k_BSHK = jnp.zeros((batch_size, slots, heads, head_width))
+    zeros_B = jnp.zeros(batch_size, jnp.int32)
+    return KeyValueCache(k_BSHK, k_BSHK, zeros_B, zeros_B, zeros_B)
+
+
+def step(
+    q_BHK: jax.Array, k_BSHK: jax.Array, v_BSHK: jax.Array, visible_BS: jax.Array
+) -> jax.Array:
+    """`y_BHK = softmax(q k / sqrt(K)) v` over the visible slots (equation 1)."""
+    scores_BHS = jnp.einsum("bhk,bshk->bhs", q_BHK, k_BSHK) / jnp.sqrt(q_BHK.shape[-1])
+    weights_BHS = jax.nn.softmax(jnp.where(visible_BS[:, None, :], scores_BHS, -jnp.inf))
+    return jnp.einsum("bhs,bshk->bhk", weights_BHS, v_BSHK)
+
+
+def parallel(
+    q_BTHK: jax.Array,
+    k_BSHK: jax.Array,
+    v_BSHK: jax.Array,
+    visible_BTS: jax.Array,
+    drop: Callable[[jax.Array], jax.Array] = lambda weights_BHTS: weights_BHTS,
+) -> jax.Array:
+    """`y_BTHK`: `step` for each of T tokens, with `drop` applied to the attention weights.
+
+    `visible_BTS` may lead with 1 in place of B. A token that sees no slot gets a meaningless y.
+    """
+    # Batched products over (B, H) with keys transposed first: faster on CPU than einsum's order.
+    q_BHTK = q_BTHK.transpose(0, 2, 1, 3) * q_BTHK.shape[-1] ** -0.5
+    scores_BHTS = q_BHTK @ k_BSHK.transpose(0, 2, 3, 1)
+    weights_BHTS = drop(jax.nn.softmax(jnp.where(visible_BTS[:, None], scores_BHTS, HIDDEN)))
+    return (weights_BHTS @ v_BSHK.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+
+
+class Attention(nn.Module):
+    """The mixer: each token attends to those before it in its segment, and to itself."""
+
+    heads: int
+    bias: bool
+    dropout: float  # on the attention weights
+    output_initializer: Initializer
+
+    @nn.compact
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        carry: KeyValueCache | None,
+        positions_BT: jax.Array,
+        segment_ids_BT: jax.Array | None,
+        *,
+        deterministic: bool,
+    ) -> tuple[jax.Array, KeyValueCache | None]:
+        """`y_BTD, carry`; y is NaN for a token that finds no free slot in the carry."""
+        rows, length, width = x_BTD.shape
+        heads = rows, length, 3 * self.heads, width // self.heads
+        qkv_BTD = Dense(3 * width, ("embed", "heads"), self.bias, name="qkv")(x_BTD)
+        q_BTHK, k_BSHK, v_BSHK = jnp.split(qkv_BTD.reshape(heads), 3, axis=2)
+        if carry is None:
+            index_BT, start_BT = jnp.arange(length)[None], jnp.zeros((1, 1), jnp.int32)
+            if segment_ids_BT is not None:
+                start_BT = segment_starts(index_BT, segment_ids_BT)
+        else:
+            carry, index_BT, start_BT = remember(carry, k_BSHK, v_BSHK, segment_ids_BT)
+            k_BSHK, v_BSHK = carry.k_BSHK, carry.v_BSHK
+        slots = k_BSHK.shape[1]
+        slot_S = jnp.arange(slots)[None, None]
+        visible_BTS = (start_BT[..., None] <= slot_S) & (slot_S <= index_BT[..., None])
+        drop = nn.Dropout(self.dropout, deterministic=deterministic)
+        y_BTD = parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop).reshape(x_BTD.shape)
+        if carry is not None:
+            y_BTD = jnp.where(index_BT[..., None] < slots, y_BTD, jnp.nan)
+        output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
+        return output(y_BTD), carry
+
+
+def remember(
+    cache: KeyValueCache,
+    k_BTHK: jax.Array,
+    v_BTHK: jax.Array,
+    segment_ids_BT: jax.Array | None,
+) -> tuple[KeyValueCache, jax.Array, jax.Array]:
+    """`cache, index_BT, start_BT`: each new token's slot, and that where its segment begins.
+
+    What finds no free slot is not written.
+    """
+    rows, length = k_BTHK.shape[:2]
+    index_BT = cache.length_B[:, None] + jnp.arange(length)[None]
+    if segment_ids_BT is None:
+        segment_id_B, start_B = cache.segment_id_B, cache.segment_start_B
+        start_BT = start_B[:, None]
+    else:
+        before_B = cache.segment_id_B, cache.segment_start_B
+        start_BT = segment_starts(index_BT, segment_ids_BT, before_B)
+        segment_id_B, start_B = segment_ids_BT[:, -1], start_BT[:, -1]
+    slots = jnp.arange(rows)[:, None], index_BT
+    cache = KeyValueCache(
+        k_BSHK=cache.k_BSHK.at[slots].set(k_BTHK, mode="drop"),
+        v_BSHK=cache.v_BSHK.at[slots].set(v_BTHK, mode="drop"),
+        length_B=cache.length_B + length,
+        segment_start_B=start_B,
+        segment_id_B=segment_id_B,
+    )
+    return cache, index_BT, start_BT
+
+
+ATTENTIONS = {"full": Attention}

@@ -1,0 +1,138 @@
+"""Recurrent language models: embedding, a stack of Elman, GRU or LSTM layers, softmax."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+
+from lmjax.errors import UserError
+from lmjax.mixers.recurrent import RecurrentLayer, find_cell
+from lmjax.models.contract import Carry, LanguageModel
+from lmjax.nn.embeddings import TokenEmbedding
+from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.segments import segment_starts
+from lmjax.nn.softmax import target_log_probs
+
+
+class RecurrentModel(LanguageModel):
+    """A stack of recurrent layers, with dropout on all but the recurrent connections.
+
+    Zaremba et al. (2014), section 3: all weights and biases are drawn uniformly, the output weights
+    are their own. The carry holds each layer's state, and the segment and position of each row.
+    Raises UserError for an unknown cell, a forget bias where no gate forgets, or tied weights of
+    different widths.
+    """
+
+    cell: str
+    layers: int
+    width: int
+    embedding_width: int
+    dropout: float
+    tied: bool
+    initialization: float
+    forget_bias: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        cell = find_cell(self.cell)
+        if self.layers < 1 or self.width < 1:
+            raise UserError(
+                f"{self.layers} layers of width {self.width}; model.layers and model.width are "
+                "at least 1"
+            )
+        if self.forget_bias and cell.forget_gate is None:
+            raise UserError(
+                f"model.forget_bias is {self.forget_bias}, but a cell {self.cell!r} has no forget "
+                "gate; set it to 0 or model.cell to 'lstm'"
+            )
+        embedding_width, output_width = self.embedding_width or self.width, self.output_width
+        if self.tied and embedding_width != output_width:
+            raise UserError(
+                f"tied weights need embeddings as wide as what the softmax reads, {output_width}, "
+                f"not {embedding_width}; set model.embedding_width={output_width} or "
+                "model.tied=False"
+            )
+
+    @property
+    def output_width(self) -> int:
+        """The width of what the softmax reads."""
+        return self.width
+
+    def setup(self):
+        initializer = symmetric_uniform(self.initialization or self.width**-0.5)
+        self.embedding = TokenEmbedding(
+            self.vocabulary_size, self.embedding_width or self.width, initializer
+        )
+        self.mixers = self._make_mixers(initializer)
+        self.drop = nn.Dropout(self.dropout)
+        if not self.tied:
+            self.kernel_DV = self.param(
+                "output_kernel",
+                nn.with_logical_partitioning(initializer, ("embed", "vocab")),
+                (self.output_width, self.vocabulary_size),
+            )
+        self.bias_V = self.param(
+            "output_bias",
+            nn.with_logical_partitioning(initializer, ("vocab",)),
+            (self.vocabulary_size,),
+        )
+
+    def _make_mixers(self, initializer: Initializer) -> list[nn.Module]:
+        cell = find_cell(self.cell)
+        return [
+            RecurrentLayer(cell, self.width, initializer, self.forget_bias)
+            for _ in range(self.layers)
+        ]
+
+    def initial_carry(self, batch_size: int, max_length: int) -> Carry:
+        state = find_cell(self.cell).initial_state(batch_size, self.width)
+        zeros_B = jnp.zeros(batch_size, jnp.int32)
+        return {"states": (state,) * self.layers, "segment_id_B": zeros_B, "position_B": zeros_B}
+
+    def __call__(
+        self, tokens_BT, carry=None, *, segment_ids_BT=None, positions_BT=None, deterministic=True
+    ):
+        hidden_ND, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+        logits_NV = hidden_ND @ self._output_kernel() + self.bias_V[None, :]
+        return logits_NV.reshape(*tokens_BT.shape, -1), carry
+
+    def log_probs(
+        self,
+        tokens_BT,
+        targets_BT,
+        carry=None,
+        *,
+        segment_ids_BT=None,
+        positions_BT=None,
+        deterministic=True,
+    ):
+        hidden_ND, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+        log_probs_N = target_log_probs(
+            hidden_ND, self._output_kernel(), self.bias_V, targets_BT.reshape(-1)
+        )
+        return log_probs_N.reshape(targets_BT.shape), carry
+
+    def _read(self, tokens_BT, carry, segment_ids_BT, deterministic) -> tuple[jax.Array, Carry]:
+        """What the softmax reads, and the carry; positions are counted from the carry's."""
+        before = self.initial_carry(len(tokens_BT), 0) if carry is None else carry
+        segment_id_B, position_B = before["segment_id_B"], before["position_B"]
+        positions_BT = position_B[:, None] + jnp.arange(tokens_BT.shape[1])[None, :]
+        if segment_ids_BT is not None:
+            starts_B = segment_id_B, jnp.zeros_like(position_B)
+            positions_BT -= segment_starts(positions_BT, segment_ids_BT, starts_B)
+            segment_id_B = segment_ids_BT[:, -1]
+        x_BTD, states = self.embedding(tokens_BT), []
+        for mixer, state in zip(self.mixers, before["states"], strict=True):
+            x_BTD = self.drop(x_BTD, deterministic=deterministic)
+            x_BTD, state = mixer(x_BTD, state, positions_BT, segment_ids_BT)
+            states.append(state)
+        x_ND = self.drop(x_BTD, deterministic=deterministic).reshape(-1, self.output_width)
+        after = {
+            "states": tuple(states),
+            "segment_id_B": segment_id_B,
+            "position_B": positions_BT[:, -1] + 1,
+        }
+        return x_ND, None if carry is None else after
+
+    def _output_kernel(self) -> jax.Array:
+        return self.embedding.table_VD.T if self.tied else self.kernel_DV

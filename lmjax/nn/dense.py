@@ -1,0 +1,30 @@
+"""A matrix product with parameters."""
+
+import flax.linen as nn
+import jax
+from jax.nn.initializers import Initializer
+
+
+class Dense(nn.Module):
+    """`y_BTF = x_BTD W_DF (+ b_F)`; `axes` are the logical names of D and F.
+
+    All leading dimensions are folded into one first: XLA's gradient of a two-dimensional product is
+    the faster one (1.5 times on CPU).
+    """
+
+    features: int
+    axes: tuple[str, str]
+    bias: bool = False
+    initializer: Initializer = jax.nn.initializers.normal(0.02)
+
+    @nn.compact
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        """`y_BTF`, with F = `features`."""
+        shape_DF = x_BTD.shape[-1], self.features
+        initializer = nn.with_logical_partitioning(self.initializer, self.axes)
+        kernel_DF = self.param("kernel", initializer, shape_DF)
+        y_NF = x_BTD.reshape(-1, x_BTD.shape[-1]) @ kernel_DF
+        if self.bias:
+            zeros = nn.with_logical_partitioning(nn.initializers.zeros, self.axes[1:])
+            y_NF += self.param("bias", zeros, (self.features,))[None, :]
+        return y_NF.reshape(*x_BTD.shape[:-1], self.features)

@@ -1,0 +1,30 @@
+"""From tokens to vectors and, where the weights are tied, back to logits."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+
+
+class TokenEmbedding(nn.Module):
+    """A table of `vocabulary_size` vectors of `width`, its entries drawn by `initializer`."""
+
+    vocabulary_size: int
+    width: int
+    initializer: Initializer = jax.nn.initializers.normal(0.02)
+
+    def setup(self):
+        self.table_VD = self.param(
+            "embedding",
+            nn.with_logical_partitioning(self.initializer, ("vocab", "embed")),
+            (self.vocabulary_size, self.width),
+        )
+
+    def __call__(self, tokens_BT: jax.Array) -> jax.Array:
+        """`x_BTD`, the vector of each token."""
+        return jnp.take(self.table_VD, tokens_BT, axis=0, mode="clip")
+
+    def attend(self, x_BTD: jax.Array) -> jax.Array:
+        """`logits_BTV`, the product with each token's vector (Press and Wolf 2017)."""
+        x_ND = x_BTD.reshape(-1, self.width)
+        return (x_ND @ self.table_VD.T).reshape(*x_BTD.shape[:-1], self.vocabulary_size)

@@ -1,0 +1,167 @@
+"""Attention: its definition against loops, its forms against each other, its cache, its limits."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.mixers.attention import Attention, empty_cache, parallel, step
+
+ROWS, LENGTH, HEADS, HEAD_WIDTH = 2, 6, 2, 3
+WIDTH = HEADS * HEAD_WIDTH
+CLOSE = dict(rtol=1e-5, atol=1e-5)
+
+generator = np.random.default_rng(0)
+q_BTHK, k_BTHK, v_BTHK, weights_BTHK = generator.normal(
+    size=(4, ROWS, LENGTH, HEADS, HEAD_WIDTH)
+).astype(np.float32)
+x_BTD = generator.normal(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
+segment_ids_BT = np.array([[0, 0, 3, 3, 0, 0], [5, 5, 5, 5, 5, 6]], np.int32)
+causal_BTS = np.tril(np.ones((1, LENGTH, LENGTH), bool))
+scattered_BTS = causal_BTS & (generator.random((ROWS, LENGTH, LENGTH)) < 0.5) | np.eye(
+    6, dtype=bool
+)
+
+
+def attend_by_loops(q_HK, k_SHK, v_SHK, visible_S):
+    """Vaswani et al. 2017, equation 1, for one token."""
+    y_HK = np.zeros_like(q_HK)
+    for head in range(HEADS):
+        seen = [slot for slot in range(len(k_SHK)) if visible_S[slot]]
+        scores = [q_HK[head] @ k_SHK[slot, head] / HEAD_WIDTH**0.5 for slot in seen]
+        weights = np.exp(scores) / np.exp(scores).sum()
+        y_HK[head] = sum(w * v_SHK[slot, head] for w, slot in zip(weights, seen, strict=True))
+    return y_HK
+
+
+def test_the_step_is_the_definition():
+    visible_BS = scattered_BTS[:, -1]
+    found_BHK = step(q_BTHK[:, -1], k_BTHK, v_BTHK, visible_BS)
+    for row in range(ROWS):
+        expected_HK = attend_by_loops(q_BTHK[row, -1], k_BTHK[row], v_BTHK[row], visible_BS[row])
+        np.testing.assert_allclose(found_BHK[row], expected_HK, **CLOSE)
+
+
+@pytest.mark.parametrize("visible_BTS", [causal_BTS, scattered_BTS], ids=["causal", "scattered"])
+def test_the_parallel_form_is_the_step_for_each_token(visible_BTS):
+    """Values, and gradients by queries, keys and values."""
+    visible_TBS = np.broadcast_to(visible_BTS, (ROWS, LENGTH, LENGTH)).swapaxes(0, 1)
+
+    def stepwise(q_BTHK, k_BTHK, v_BTHK):
+        each = jax.vmap(step, in_axes=(1, None, None, 0), out_axes=1)
+        return (each(q_BTHK, k_BTHK, v_BTHK, visible_TBS) * weights_BTHK).sum()
+
+    def whole(q_BTHK, k_BTHK, v_BTHK):
+        return (parallel(q_BTHK, k_BTHK, v_BTHK, visible_BTS) * weights_BTHK).sum()
+
+    found, expected = (
+        jax.value_and_grad(form, (0, 1, 2))(q_BTHK, k_BTHK, v_BTHK) for form in (whole, stepwise)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), found, expected)
+
+
+def mixer(**changes):
+    fields = dict(heads=HEADS, bias=True, dropout=0.0) | changes
+    return Attention(output_initializer=nn.initializers.normal(1.0), **fields)
+
+
+@jax.jit
+def apply(params, x_BTD, cache=None, segments=None):
+    positions_BT = jnp.arange(x_BTD.shape[1])[None]
+    return mixer().apply(params, x_BTD, cache, positions_BT, segments, deterministic=True)
+
+
+@pytest.fixture(scope="module")
+def params():
+    positions_BT = np.arange(LENGTH)[None]
+    boxed = mixer().init(jax.random.key(0), x_BTD, None, positions_BT, None, deterministic=True)
+    return jax.tree.map(lambda leaf: 20 * np.asarray(leaf), nn.meta.unbox(boxed))
+
+
+@pytest.mark.parametrize("segments", [None, segment_ids_BT], ids=["whole", "segments"])
+def test_the_mixer_is_projections_around_the_definition(params, segments):
+    qkv, output = params["params"]["qkv"], params["params"]["output"]
+    qkv_BTD = x_BTD @ qkv["kernel"] + qkv["bias"]
+    q_BTHK, k_BTHK, v_BTHK = (
+        part.reshape(ROWS, LENGTH, HEADS, HEAD_WIDTH) for part in np.split(qkv_BTD, 3, axis=-1)
+    )
+    found_BTD, _ = apply(params, x_BTD, segments=segments)
+    for row in range(ROWS):
+        for time in range(LENGTH):
+            begin = time
+            while begin and (segments is None or segments[row, begin - 1] == segments[row, time]):
+                begin -= 1
+            y_HK = attend_by_loops(
+                q_BTHK[row, time],
+                k_BTHK[row, begin : time + 1],
+                v_BTHK[row, begin : time + 1],
+                [True] * (time + 1 - begin),
+            )
+            expected_D = y_HK.ravel() @ output["kernel"] + output["bias"]
+            np.testing.assert_allclose(found_BTD[row, time], expected_D, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("segments", [None, segment_ids_BT], ids=["whole", "segments"])
+@pytest.mark.parametrize("sizes", [[LENGTH], [4, 2], [1] * LENGTH], ids=str)
+def test_the_cache_gives_what_the_whole_row_gives(params, segments, sizes):
+    """Also with more slots than tokens, and for rows that stand at different slots."""
+    expected_BTD, nothing = apply(params, x_BTD, segments=segments)
+    assert nothing is None
+    slots, ahead = LENGTH + 3, 2
+    cache = empty_cache(ROWS, slots, HEADS, HEAD_WIDTH)
+    # The second row has read two tokens of another segment before.
+    _, moved = apply(params, x_BTD[:, :ahead], cache, np.full((ROWS, ahead), 9, np.int32))
+    cache = jax.tree.map(lambda fresh, used: jnp.stack([fresh[0], used[1]]), cache, moved)
+    if segments is None:
+        segments = np.zeros((ROWS, LENGTH), np.int32)
+    begin, found = 0, []
+    for size in sizes:
+        part = slice(begin, begin + size)
+        y_BTD, cache = apply(params, x_BTD[:, part], cache, segments[:, part])
+        found.append(y_BTD)
+        begin += size
+    np.testing.assert_allclose(np.concatenate(found, axis=1), expected_BTD, **CLOSE)
+    np.testing.assert_array_equal(cache.length_B, [LENGTH, LENGTH + ahead])
+    np.testing.assert_array_equal(cache.k_BSHK[0, LENGTH:], 0)
+
+
+def test_a_cache_without_segment_ids_goes_on_in_its_segment(params):
+    expected_BTD, _ = apply(params, x_BTD, segments=segment_ids_BT[[1, 1]])
+    cache = empty_cache(ROWS, LENGTH, HEADS, HEAD_WIDTH)
+    _, cache = apply(params, x_BTD[:, :2], cache, segment_ids_BT[[1, 1], :2])
+    found_BTD, cache = apply(params, x_BTD[:, 2:5], cache)
+    np.testing.assert_allclose(found_BTD, expected_BTD[:, 2:5], **CLOSE)
+    np.testing.assert_array_equal(cache.segment_id_B, [5, 5])
+
+
+def test_a_token_without_a_free_slot_is_nan_and_spoils_no_other(params):
+    expected_BTD, _ = apply(params, x_BTD)
+    cache = empty_cache(ROWS, 4, HEADS, HEAD_WIDTH)
+    whole_BTD, whole = apply(params, x_BTD, cache)
+    np.testing.assert_allclose(whole_BTD[:, :4], expected_BTD[:, :4], **CLOSE)
+    assert np.isnan(whole_BTD[:, 4:]).all()
+    for time in range(LENGTH):
+        y_BTD, cache = apply(params, x_BTD[:, time : time + 1], cache)
+        assert np.isnan(y_BTD).any() == (time >= 4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), cache, whole)
+
+
+def test_dropout_falls_on_each_attention_weight_by_itself(params):
+    """A token's first weight is its only one: each head's value is dropped or doubled."""
+
+    identity = {"output": {"kernel": np.eye(WIDTH), "bias": np.zeros(WIDTH)}}
+    identity = {"params": params["params"] | identity}
+    positions_BT = np.arange(LENGTH)[None]
+
+    @jax.jit
+    def draw(key):
+        context = dict(deterministic=False, rngs={"dropout": key})
+        return mixer(dropout=0.5).apply(identity, x_BTD, None, positions_BT, None, **context)[0]
+
+    drawn_RBD = np.stack([draw(jax.random.key(seed))[:, 0] for seed in range(100)])
+    factors_RBD = drawn_RBD / apply(identity, x_BTD)[0][None, :, 0]
+    factors_RBHK = factors_RBD.reshape(-1, ROWS, HEADS, HEAD_WIDTH)
+    for factors_RBH in np.moveaxis(factors_RBHK, -1, 0):
+        np.testing.assert_allclose(factors_RBH, np.where(factors_RBHK[..., 0] > 1, 2, 0), atol=1e-4)
+    assert 0.35 < (factors_RBHK[..., 0] > 1).mean() < 0.65

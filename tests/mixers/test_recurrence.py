@@ -1,0 +1,109 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.mixers import recurrence
+from lmjax.mixers.recurrent import CELLS, RecurrentLayer
+from lmjax.nn.initializers import symmetric_uniform
+
+ROWS, LENGTH, WIDTH = 2, 6, 5
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def reference(cell, kernel_DG, bias_G, state, input_BG):
+    """The equations of the papers, one unit's gates after another."""
+    h_BD = np.asarray(state[0])
+    sums_BG = h_BD @ np.asarray(kernel_DG) + (0 if bias_G is None else np.asarray(bias_G))
+    x = np.split(np.asarray(input_BG), cell.gates, axis=1)
+    u = np.split(sums_BG, cell.gates, axis=1)
+    if cell is CELLS["elman"]:
+        return (np.tanh(x[0] + u[0]),)
+    if cell is CELLS["gru"]:
+        reset, update = sigmoid(x[0] + u[0]), sigmoid(x[1] + u[1])
+        return (update * h_BD + (1 - update) * np.tanh(x[2] + reset * u[2]),)
+    c_BD = sigmoid(x[1] + u[1]) * state[1] + sigmoid(x[0] + u[0]) * np.tanh(x[2] + u[2])
+    return sigmoid(x[3] + u[3]) * np.tanh(c_BD), c_BD
+
+
+def draw(cell, resets):
+    keys = jax.random.split(jax.random.key(0), 5)
+    gates = cell.gates * WIDTH
+    kernel_DG = jax.random.normal(keys[0], (WIDTH, gates))
+    bias_G = jax.random.normal(keys[1], (gates,)) if cell.recurrent_biases else None
+    state = tuple(jax.random.normal(keys[2], (cell.states, ROWS, WIDTH)))
+    input_TBG = jax.random.normal(keys[3], (LENGTH, ROWS, gates))
+    begins_TB = jax.random.bernoulli(keys[4], 0.4, (LENGTH, ROWS)) if resets else None
+    return kernel_DG, bias_G, state, input_TBG, begins_TB
+
+
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_forms_follow_the_equations(name, resets):
+    cell = CELLS[name]
+    kernel_DG, bias_G, state, input_TBG, begins_TB = draw(cell, resets)
+    expected_TBD, after = [], state
+    for time in range(LENGTH):
+        if resets:
+            after = [np.where(begins_TB[time][:, None], 0, leaf_BD) for leaf_BD in after]
+        after = reference(cell, kernel_DG, bias_G, after, input_TBG[time])
+        expected_TBD.append(after[0])
+    for form in (recurrence.sequence, recurrence.fast):
+        y_TBD, final = form(cell, kernel_DG, bias_G, state, input_TBG, begins_TB)
+        np.testing.assert_allclose(y_TBD, np.stack(expected_TBD), rtol=1e-5, atol=1e-6)
+        for leaf_BD, expected_BD in zip(final, after, strict=True):
+            np.testing.assert_allclose(leaf_BD, expected_BD, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_fast_has_the_gradients_of_sequence(name, resets):
+    cell = CELLS[name]
+    kernel_DG, bias_G, state, input_TBG, begins_TB = draw(cell, resets)
+    shapes = jax.eval_shape(lambda: recurrence.sequence(cell, *draw(cell, resets)))
+    weights = jax.tree.map(lambda leaf: np.random.default_rng(1).normal(size=leaf.shape), shapes)
+
+    def gradients(form):
+        def total(kernel_DG, bias_G, state, input_TBG):
+            results = form(cell, kernel_DG, bias_G, state, input_TBG, begins_TB)
+            return sum(
+                jnp.sum(leaf * weight)
+                for leaf, weight in zip(
+                    jax.tree.leaves(results), jax.tree.leaves(weights), strict=True
+                )
+            )
+
+        return jax.jit(jax.grad(total, argnums=(0, 1, 2, 3)))(kernel_DG, bias_G, state, input_TBG)
+
+    jax.tree.map(
+        lambda fast, sequence: np.testing.assert_allclose(fast, sequence, rtol=1e-4, atol=1e-5),
+        gradients(recurrence.fast),
+        gradients(recurrence.sequence),
+    )
+
+
+def test_without_segments_nothing_is_compiled_for_resets():
+    layer = RecurrentLayer(CELLS["lstm"], WIDTH, symmetric_uniform(0.1))
+    x_BTD, positions_BT = jnp.ones((ROWS, LENGTH, 3)), jnp.zeros((ROWS, LENGTH), jnp.int32)
+    params = layer.init(jax.random.key(0), x_BTD, None, positions_BT, None)
+
+    def program(segment_ids_BT):
+        apply = jax.make_jaxpr(lambda x: layer.apply(params, x, None, positions_BT, segment_ids_BT))
+        return str(apply(x_BTD))
+
+    assert "select_n" in program(positions_BT)
+    assert "select_n" not in program(None)
+
+
+def test_forget_bias_is_added_to_the_forget_gate_alone():
+    def bias(forget_bias):
+        layer = RecurrentLayer(CELLS["lstm"], WIDTH, symmetric_uniform(0.1), forget_bias)
+        x_BTD, positions_BT = jnp.ones((1, 1, 3)), jnp.zeros((1, 1), jnp.int32)
+        variables = layer.init(jax.random.key(0), x_BTD, None, positions_BT, None)
+        return variables["params"]["bias"].unbox().reshape(4, WIDTH)
+
+    added = bias(1.0) - bias(0.0)
+    np.testing.assert_allclose(added, [[0] * WIDTH, [1] * WIDTH, [0] * WIDTH, [0] * WIDTH])
