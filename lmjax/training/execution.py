@@ -76,7 +76,7 @@ class JitExecution:
         """`state` on the devices; `names` is its abstract tree, boxed with logical axis names."""
         layout = nn.logical_to_mesh_sharding(nn.get_partition_spec(names), self.mesh, LAYOUT)
         layout = replace(layout, carry=jax.tree.map(lambda _: self._rows, state.carry))
-        return jax.device_put(state, layout)
+        return jax.device_put(state, layout, may_alias=False)  # its buffers are donated
 
     def place_batch(self, batch: Batch) -> Batch:
         return jax.device_put(batch, self._rows)

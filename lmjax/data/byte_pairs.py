@@ -1,0 +1,86 @@
+"""Byte-pair encoding over bytes, learned by the library `tokenizers`."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from lmjax.data.tokenizer import Ids, Tokenizer, split_text, utf8
+from lmjax.errors import UserError
+
+DEFAULT_SIZE = 1024
+LONG_WORD = 4096  # characters; the library takes the square of a word's length in time
+
+
+@dataclass(frozen=True)
+class BytePairTokenizer(Tokenizer):
+    """Pieces of words that occur often (Sennrich et al. 2016), over bytes as in GPT-2."""
+
+    model: str  # the library's JSON
+    document_end: bool
+    kind: ClassVar[str] = "bpe"
+
+    @classmethod
+    def train(
+        cls, texts: list[str], vocabulary_size: int, document_end: bool
+    ) -> "BytePairTokenizer":
+        """Merges learned on `texts` until there are `vocabulary_size` entries; 0 stands for 1024.
+
+        There are fewer where the texts have no more pairs. Raises UserError if not every byte
+        would have an entry.
+        """
+        from tokenizers import Tokenizer as Library
+        from tokenizers import decoders, models, pre_tokenizers, trainers
+
+        entries = (vocabulary_size or DEFAULT_SIZE) - document_end
+        if entries < 256:
+            raise UserError(
+                f"data.vocabulary_size is {vocabulary_size}; "
+                f"bpe needs at least {256 + document_end}, an entry for each byte"
+            )
+        library = Library(models.BPE())
+        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        library.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=entries,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        library.train_from_iterator(itertools.chain.from_iterable(map(_pieces, texts)), trainer)
+        return cls(library.to_str(), document_end)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self._library.get_vocab_size() + self.document_end
+
+    @property
+    def end_id(self) -> int | None:
+        return self._library.get_vocab_size() if self.document_end else None
+
+    @property
+    def newline_id(self) -> int:
+        return self._library.token_to_id("Ċ")  # how the library writes byte 10
+
+    def text_pieces(self, text: str) -> Iterator[str]:
+        return _pieces(text)
+
+    def encode_piece(self, piece: str) -> np.ndarray:
+        utf8(piece)
+        return np.array(self._library.encode(piece).ids, np.int32)
+
+    def decode(self, ids: Ids) -> str:
+        end_id, newline_id = self.end_id, self.newline_id
+        return self._library.decode([newline_id if i == end_id else int(i) for i in ids])
+
+    @cached_property
+    def _library(self):
+        from tokenizers import Tokenizer as Library
+
+        return Library.from_str(self.model)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return split_text(text, LONG_WORD, keep_words=False)

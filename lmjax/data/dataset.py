@@ -1,0 +1,85 @@
+"""From `config.data` to a tokenizer and the token streams of its splits, kept in the cache."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lmjax.data.cache import build_once, cache_directory, key_of
+from lmjax.data.cleaning import StepReport, check_steps, clean
+from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
+from lmjax.data.reading import check_invalid_utf8
+from lmjax.data.streams import TokenStream, read_stream, write_stream
+from lmjax.data.tokenizer import Tokenizer
+from lmjax.data.tokenizers import check_tokenizer, load_tokenizer, train_tokenizer
+from lmjax.runs.files import read_json, to_json
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus in tokens, and what reading and cleaning it changed."""
+
+    tokenizer: Tokenizer
+    splits: dict[str, TokenStream]  # train, validation and, if the corpus has one, test
+    folder: Path  # where the streams lie
+    reading: dict[str, int]
+    cleaning: tuple[StepReport, ...]
+
+
+def open_dataset(data) -> Dataset:
+    """The dataset that `config.data` describes, prepared the first time that it is asked for.
+
+    Raises UserError for a field that cannot be, and for text that cannot be had or read.
+    """
+    check_invalid_utf8(data.invalid_utf8)
+    check_steps(data.cleaning)
+    check_tokenizer(data)
+    corpus = open_corpus(data)
+    identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
+    folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
+    build_once(folder, lambda temporary: _build(temporary, corpus, data))
+    return _read(folder)
+
+
+def _choices(data) -> dict[str, Any]:
+    """The fields, beside those of the corpus, that the tokens depend on."""
+    return {
+        "cleaning": list(data.cleaning),
+        "tokenizer": data.tokenizer,
+        "vocabulary_size": data.vocabulary_size,
+        "document_end": data.document_end,
+    }
+
+
+def _build(folder: Path, corpus: Corpus, data) -> None:
+    documents, reading = corpus.documents()
+    documents, reports = clean(documents, data.cleaning)
+    texts = {split: [document.text for document in part] for split, part in documents.items()}
+    others = [text for split, part in texts.items() if split != "train" for text in part]
+    tokenizer = train_tokenizer(data, texts["train"], others)
+    tokenizer.save(folder / "tokenizer.json")
+    described = {
+        "corpus": corpus.name,
+        **_choices(data),
+        "reading": dict(reading),
+        "cleaning_reports": [asdict(report) for report in reports],
+        "splits": {
+            split: write_stream(folder, split, part, tokenizer, data.document_end)
+            for split, part in texts.items()
+        },
+    }
+    (folder / "dataset.json").write_text(to_json(described, indent=1))
+
+
+def _read(folder: Path) -> Dataset:
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    described = read_json(folder / "dataset.json")
+    return Dataset(
+        tokenizer=tokenizer,
+        splits={
+            split: read_stream(folder, split, stream, tokenizer.start_id)
+            for split, stream in described["splits"].items()
+        },
+        folder=folder,
+        reading=described["reading"],
+        cleaning=tuple(StepReport(**report) for report in described["cleaning_reports"]),
+    )

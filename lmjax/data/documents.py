@@ -1,0 +1,73 @@
+"""A document, and how documents become the splits train, validation and test."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SPLITS = ("train", "validation", "test")
+FEWEST_BY_NAME = 100  # with fewer documents a split by name would be too uneven
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text of a corpus, and a name that does not depend on the machine that holds it."""
+
+    name: str
+    text: str
+
+
+Splits = dict[str, list[Document]]
+
+
+def split_by_name(documents: list[Document]) -> Splits:
+    """About 90/5/5 % of the documents by a hash of their names, so that new ones move no others."""
+    splits: Splits = {split: [] for split in SPLITS}
+    for document in documents:
+        percentile = int(hashlib.sha256(document.name.encode()).hexdigest(), 16) % 100
+        splits[SPLITS[(percentile >= 90) + (percentile >= 95)]].append(document)
+    return splits
+
+
+def split_by_position(documents: list[Document]) -> Splits:
+    """The first 90 %, the next 5 % and the last 5 % of the characters, cut after a line's end.
+
+    Where no line ends within a further 2 % of the characters, the cut falls inside the line.
+    """
+    characters = sum(len(document.text) for document in documents)
+    first_cut = _line_border(documents, characters * 90 // 100, characters // 50)
+    second_cut = _line_border(documents, characters * 95 // 100, characters // 50)
+    borders = (0, first_cut, second_cut, characters)
+    return {
+        split: list(_between(documents, borders[i], borders[i + 1]))
+        for i, split in enumerate(SPLITS)
+    }
+
+
+def split_documents(documents: list[Document]) -> Splits:
+    """By name where there are many documents, else by position."""
+    splits = split_by_name(documents)
+    by_name = len(documents) >= FEWEST_BY_NAME and all(splits.values())
+    return splits if by_name else split_by_position(documents)
+
+
+def _line_border(documents: list[Document], position: int, slack: int) -> int:
+    """The first end of a line or document at most `slack` after `position`, else `position`."""
+    begin = 0
+    for document in documents:
+        end = begin + len(document.text)
+        if begin < position < end:
+            last = position - begin - 1
+            newline = document.text.find("\n", last, last + slack + 1)
+            border = begin + newline + 1 if newline >= 0 else end
+            return border if border <= position + slack else position
+        begin = end
+    return position
+
+
+def _between(documents: list[Document], begin: int, end: int) -> Iterator[Document]:
+    position = 0
+    for document in documents:
+        piece = document.text[max(begin - position, 0) : max(end - position, 0)]
+        position += len(document.text)
+        if piece:
+            yield Document(document.name, piece)

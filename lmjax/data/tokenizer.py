@@ -1,0 +1,98 @@
+"""What every tokenizer is, and how a long text is cut without changing its tokens."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lmjax.errors import UserError
+from lmjax.runs.files import to_json, write_atomically
+
+Ids = Sequence[int] | np.ndarray
+PIECE_CHARACTERS = 1 << 20
+WORD_END = re.compile(r"(?<=\S)(?=[ \n])")
+
+
+class Tokenizer:
+    """Text to integers and back; a subclass is a frozen dataclass of what its file holds.
+
+    Ids count from 0. `<eos>` stands for the end of a line (words) or of a document (the others,
+    where `config.data.document_end` asks for it) and is decoded as a line end; the letters `<eos>`
+    in a text are letters.
+    """
+
+    kind: ClassVar[str]
+    vocabulary_size: int
+    end_id: int | None  # <eos>
+    unknown_id: int | None = None  # <unk>
+    newline_id: int | None  # what a line end becomes
+
+    @property
+    def start_id(self) -> int:
+        """The token that stands before the first one: `<eos>`, else a line end, else 0."""
+        if self.end_id is not None:
+            return self.end_id
+        return self.newline_id or 0
+
+    def encode(self, text: str) -> np.ndarray:
+        """`ids_N` in int32; what the vocabulary lacks becomes `<unk>`.
+
+        Raises UserError, naming the character or word, if there is no `<unk>`.
+        """
+        pieces = [self.encode_piece(piece) for piece in self.text_pieces(text)]
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        """As `encode`, for text that a person typed: an unknown character is always refused."""
+        return self.encode(text)
+
+    def encode_piece(self, piece: str) -> np.ndarray:
+        """`ids_N` of one of `text_pieces`."""
+        raise NotImplementedError
+
+    def text_pieces(self, text: str) -> Iterator[str]:
+        """`text` in pieces of bounded size whose tokens, put together, are those of the whole."""
+        return split_text(text, keep_words=False)
+
+    def decode(self, ids: Ids) -> str:
+        """The text of `ids_N`; bytes that are no UTF-8, as a model may write, become U+FFFD."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """All that is needed to make the same tokenizer again."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    def save(self, path: Path) -> None:
+        """Writes the tokenizer as JSON."""
+        write_atomically(Path(path), to_json(self.to_json(), indent=1))
+
+
+def split_text(text: str, size: int = PIECE_CHARACTERS, *, keep_words: bool) -> Iterator[str]:
+    """Consecutive pieces of `size` characters and a few more, each to the end of a word.
+
+    Where no word ends in as many characters again, the word is cut, unless `keep_words`.
+    """
+    begin = 0
+    while len(text) - begin > size:
+        target = begin + size
+        latest = len(text) if keep_words else min(target + size, len(text))
+        word_end = WORD_END.search(text, target, latest)
+        end = word_end.start() if word_end else latest
+        yield text[begin:end]
+        begin = end
+    if begin < len(text):
+        yield text[begin:]
+
+
+def utf8(text: str) -> bytes:
+    """`text` in UTF-8; raises UserError for half of a surrogate pair, which has no encoding."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{text[error.start]!r} at character {error.start} is half of a surrogate pair; "
+            "give the text in UTF-8"
+        ) from error

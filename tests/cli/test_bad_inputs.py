@@ -1,0 +1,159 @@
+"""A user's mistake ends in one or two lines that name it, a non-zero code, and no traceback."""
+
+import gzip
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from lmjax.cli.main import main
+
+CONFIG = """
+from lmjax.config import base_config
+
+def get_config(family="rnn"):
+    config = base_config(family)
+    config.data.update(corpus="text", files={files!r}, batch_size=2, length=8)
+    config.model.update(width=8, layers=1)
+    config.training.duration = "4 steps"
+    return config
+"""
+
+
+@pytest.fixture
+def fails(capsys):
+    """Runs a command that must fail; returns what it said."""
+
+    def run(*arguments):
+        code = main(list(arguments))
+        error = capsys.readouterr().err
+        assert code == 2, error
+        assert error.startswith("error: ") and "Traceback" not in error
+        assert len(error.strip().splitlines()) <= 2
+        return error
+
+    return run
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """A function from the corpus's content to an experiment file about it."""
+
+    def write(content=b"a line of text\n" * 200, name="text.txt"):
+        (tmp_path / name).write_bytes(content)
+        path = tmp_path / "config.py"
+        path.write_text(CONFIG.format(files=str(tmp_path / name)))
+        return path
+
+    return write
+
+
+def test_unknown_configuration_key(fails, experiment, tmp_path):
+    error = fails("train", f"--config={experiment()}", "--config.trainin.duration=3")
+    assert "'trainin'" in error and "'training'" in error
+
+
+def test_unknown_model(fails, experiment):
+    assert "did you mean 'rnn'" in fails("train", f"--config={experiment()}:rnnn")
+
+
+def test_missing_corpus_file(fails, experiment, tmp_path):
+    path = experiment()
+    (tmp_path / "text.txt").unlink()
+    error = fails("train", f"--config={path}", f"--workdir={tmp_path}/run")
+    assert "text.txt" in error
+
+
+def test_corrupted_corpus_file(fails, tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "ptb"
+    folder.mkdir(parents=True)
+    for split in ("train", "valid", "test"):
+        with gzip.open(folder / f"ptb.{split}.txt.gz", "wb") as file:
+            file.write(b" not the Penn Treebank \n")
+    monkeypatch.setenv("LMJAX_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("LMJAX_CACHE_DIR", str(tmp_path / "cache"))
+    path = Path(__file__).parent.parent.parent / "experiments" / "ptb" / "kneser_ney5.py"
+    error = fails("train", f"--config={path}", f"--workdir={tmp_path}/run")
+    assert "ptb.train.txt.gz" in error and "SHA-256" in error
+
+
+def test_invalid_utf8(fails, experiment, tmp_path):
+    path = experiment(b"good line\n" * 50 + b"bad \xff line\n")
+    error = fails("train", f"--config={path}", f"--workdir={tmp_path}/run")
+    assert "text.txt" in error and "504" in error
+
+
+def test_empty_corpus(fails, experiment, tmp_path):
+    path = experiment(b"")
+    assert "empty" in fails("train", f"--config={path}", f"--workdir={tmp_path}/run")
+
+
+def test_validation_split_shorter_than_a_window(fails, experiment, tmp_path):
+    path = experiment()
+    error = fails(
+        "train",
+        f"--config={path}",
+        f"--workdir={tmp_path}/run",
+        "--config.evaluation.context=windowed",
+        "--config.evaluation.window=2000",
+    )
+    assert "window of 2000" in error
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into any folder")
+def test_workdir_without_permission(fails, experiment, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    error = fails("train", f"--config={experiment()}", f"--workdir={locked}/run")
+    assert "choose another --workdir" in error
+
+
+def test_workdir_that_is_a_file(fails, experiment, tmp_path):
+    (tmp_path / "file").touch()
+    error = fails("train", f"--config={experiment()}", f"--workdir={tmp_path}/file")
+    assert "choose another --workdir" in error
+
+
+def test_workdir_of_another_configuration(fails, experiment, tmp_path):
+    path, workdir = experiment(), tmp_path / "run"
+    assert main(["train", f"--config={path}", f"--workdir={workdir}"]) == 0
+    error = fails("train", f"--config={path}", f"--workdir={workdir}", "--config.seed=5")
+    assert "seed: 0 there, 5 here" in error
+
+
+def test_prompt_outside_the_vocabulary(fails, experiment, tmp_path):
+    path, workdir = experiment(), tmp_path / "run"
+    tokenizer = "--config.data.tokenizer=character"
+    assert main(["train", f"--config={path}", f"--workdir={workdir}", tokenizer]) == 0
+    error = fails("sample", f"--workdir={workdir}", "--prompt=Ω")
+    assert "Ω" in error
+
+
+def test_a_loss_that_is_not_finite(fails, experiment, tmp_path):
+    path, workdir = experiment(), tmp_path / "run"
+    error = fails(
+        "train",
+        f"--config={path}",
+        f"--workdir={workdir}",
+        "--config.training.optimizer=sgd",
+        "--config.training.learning_rate=nan",
+        "--config.training.schedule=constant",
+        "--config.evaluation.every=100 steps",
+        "--config.checkpoint.every=100 steps",
+    )
+    assert "at step 2" in error and "params/" in error
+    assert not any((workdir / "checkpoints").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "sample"])
+def test_a_folder_without_a_run(fails, verb, tmp_path):
+    assert "no config.json" in fails(verb, f"--workdir={tmp_path}")
+
+
+def test_mistyped_verbs_and_flags(fails):
+    assert "did you mean 'train'" in fails("trian")
+    assert "workdir" in fails("train", "--wrkdir=x")
+    assert "--config=FILE is missing" in fails("train")
+    assert "nowhere.py" in fails("train", "--config=nowhere.py")

@@ -1,0 +1,259 @@
+"""Batches: what is read and predicted, and that every target is seen as often as promised.
+
+The streams hold 1, 2, 3, ..., so that a token tells its own place.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmjax.config import base_config
+from lmjax.data.batches import (
+    ContextPolicy,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
+from lmjax.errors import UserError
+from tests.streams import stream_of
+
+sizes = st.integers(1, 60)
+small = st.integers(1, 9)
+
+
+def counting_stream(size, document_starts=(0,)):
+    return stream_of(range(1, size + 1), document_starts)
+
+
+def data_config(batching, batch_size, length):
+    data = base_config().data
+    data.batching, data.batch_size, data.length = batching, batch_size, length
+    return data
+
+
+def first_batches(stream, data, number, seed=0):
+    batches = training_batches(stream, data, seed)
+    return [next(batches) for _ in range(number)]
+
+
+def scored(batches):
+    """All targets with weight 1, in the order of steps, rows and columns."""
+    return np.concatenate([batch.targets_BT[batch.weights_BT == 1] for batch in batches])
+
+
+def check_arrays(batch, rows, length):
+    assert batch.tokens_BT.shape == batch.targets_BT.shape == (rows, length)
+    assert batch.tokens_BT.dtype == batch.targets_BT.dtype == np.int32
+    assert batch.weights_BT.dtype == np.float32
+    assert batch.continues_B.dtype == bool and batch.continues_B.shape == (rows,)
+    assert set(np.unique(batch.weights_BT)) <= {0.0, 1.0}
+
+
+def assert_equal(batch, other):
+    for name, array in vars(batch).items():
+        np.testing.assert_array_equal(array, getattr(other, name), err_msg=name)
+
+
+@given(sizes, small, small)
+def test_stream_rows_hold_all_targets_in_order(size, rows, length):
+    stream, data = counting_stream(size), data_config("stream", rows, length)
+    if size < rows:
+        with pytest.raises(UserError, match="too few"):
+            training_batches(stream, data, 0)
+        return
+    steps = steps_per_epoch(stream, data)
+    batches = first_batches(stream, data, steps + 1)
+    for batch in batches:
+        check_arrays(batch, rows, length)
+        seen = batch.weights_BT == 1
+        np.testing.assert_array_equal(batch.tokens_BT[seen], batch.targets_BT[seen] - 1)
+    by_row = [
+        np.concatenate([b.targets_BT[row][b.weights_BT[row] == 1] for b in batches[:-1]])
+        for row in range(rows)
+    ]
+    np.testing.assert_array_equal(np.concatenate(by_row), stream.tokens_N)
+    assert max(map(len, by_row)) - min(map(len, by_row)) <= 1
+    assert [batch.continues_B.any() for batch in batches] == [False] + [True] * (steps - 1) + [
+        False
+    ]
+    assert_equal(batches[0], batches[-1])
+
+
+@given(st.integers(1, 30), small, small, st.integers(0, 3))
+def test_windows_are_slices_and_reach_both_ends(size, rows, length, seed):
+    stream, data = counting_stream(size), data_config("windows", rows, length)
+    if size < length:
+        with pytest.raises(UserError, match="too few"):
+            training_batches(stream, data, seed)
+        return
+    for batch in first_batches(stream, data, 3, seed):
+        check_arrays(batch, rows, length)
+        steps = np.arange(length)[None, :]
+        np.testing.assert_array_equal(batch.targets_BT, batch.targets_BT[:, :1] + steps)
+        np.testing.assert_array_equal(batch.tokens_BT, batch.targets_BT - 1)
+        assert batch.weights_BT.all() and not batch.continues_B.any()
+        assert batch.targets_BT.max() <= size
+
+
+def test_windows_begin_anywhere_equally_often():
+    stream, data = counting_stream(10), data_config("windows", 50, 4)
+    firsts = np.concatenate([b.targets_BT[:, 0] for b in first_batches(stream, data, 40)])
+    times = np.bincount(firsts, minlength=8)
+    assert times[0] == 0 and len(times) == 8
+    assert (abs(times[1:] - 2000 / 7) < 5 * np.sqrt(2000 / 7)).all()
+
+
+@given(st.data(), sizes, small, small, st.integers(0, 3))
+def test_packed_epoch_is_a_permutation_of_whole_documents(draw, size, rows, length, seed):
+    starts = sorted({0, *draw.draw(st.lists(st.integers(1, size), max_size=6))} - {size})
+    stream, data = counting_stream(size, starts), data_config("packed", rows, length)
+    steps = steps_per_epoch(stream, data)
+    batches = first_batches(stream, data, steps, seed)
+    targets = scored(batches)
+    np.testing.assert_array_equal(np.sort(targets), stream.tokens_N)
+    first_of_document = np.isin(targets - 1, starts)
+    follows = np.append(False, targets[1:] == targets[:-1] + 1)
+    assert (first_of_document | follows).all()
+    for batch in batches:
+        check_arrays(batch, rows, length)
+        assert not batch.continues_B.any()
+        for row in range(rows):
+            check_packed_row(batch, row, starts)
+
+
+def check_packed_row(batch, row, starts):
+    seen = batch.weights_BT[row] == 1
+    assert (np.diff(seen.astype(int)) <= 0).all(), "padding stands at the end"
+    for column in np.flatnonzero(seen):
+        target = batch.targets_BT[row, column]
+        begins = target - 1 in starts
+        assert batch.tokens_BT[row, column] == (0 if begins else target - 1)
+        if column == 0:
+            assert batch.segment_ids_BT[row, 0] == 0
+            assert batch.positions_BT[row, 0] == 0
+        else:
+            changed = batch.segment_ids_BT[row, column] != batch.segment_ids_BT[row, column - 1]
+            assert changed == begins
+            before = batch.positions_BT[row, column - 1]
+            assert batch.positions_BT[row, column] == (0 if begins else before + 1)
+
+
+def test_packed_order_differs_between_epochs_and_seeds():
+    stream, data = counting_stream(60, range(0, 60, 3)), data_config("packed", 2, 5)
+    batches = first_batches(stream, data, 12)
+    first, second = scored(batches[:6]), scored(batches[6:])
+    assert sorted(first) == sorted(second)
+    assert list(first) != list(second)
+    assert list(first) != list(scored(first_batches(stream, data, 6, seed=1)))
+
+
+@pytest.mark.parametrize("batching", ["stream", "windows", "packed"])
+def test_batches_are_a_function_of_seed_and_step(batching):
+    stream, data = counting_stream(50, range(0, 50, 2)), data_config(batching, 2, 5)
+    straight = first_batches(stream, data, 12)
+    for step in (0, 4, 5, 11):
+        resumed = training_batches(stream, data, 0)
+        resumed.set_state({"next_index": step})
+        assert_equal(next(resumed), straight[step])
+        assert resumed.get_state() == {"next_index": step + 1}
+    if batching != "stream":
+        assert (
+            first_batches(stream, data, 1, seed=1)[0].targets_BT != straight[0].targets_BT
+        ).any()
+
+
+def test_only_packed_batches_have_segments():
+    stream = counting_stream(20)
+    for batching in ("stream", "windows"):
+        batch = first_batches(stream, data_config(batching, 2, 3), 1)[0]
+        assert batch.segment_ids_BT is None and batch.positions_BT is None
+    assert first_batches(stream, data_config("packed", 2, 3), 1)[0].segment_ids_BT is not None
+
+
+def test_first_target_follows_the_start_token():
+    stream = stream_of([5, 6, 7, 8], (0, 2), start_id=9)
+    batch = first_batches(stream, data_config("stream", 2, 2), 1)[0]
+    np.testing.assert_array_equal(batch.tokens_BT, [[9, 5], [6, 7]])
+    batch = first_batches(stream, data_config("packed", 1, 4), 1)[0]
+    assert sorted(batch.tokens_BT[0]) == [5, 7, 9, 9]
+
+
+@given(sizes, small, small)
+def test_carried_evaluation_scores_each_target_once(size, rows, chunk):
+    stream, policy = counting_stream(size), ContextPolicy("carried", rows=rows, chunk=chunk)
+    if size < rows:
+        with pytest.raises(UserError, match="cannot fill"):
+            list(evaluation_batches(stream, policy, 1))
+        return
+    batches = list(evaluation_batches(stream, policy, 1))
+    assert sorted(scored(batches)) == list(stream.tokens_N)
+    for i, batch in enumerate(batches):
+        check_arrays(batch, rows, chunk)
+        assert batch.continues_B.all() if i else not batch.continues_B.any()
+        seen = batch.weights_BT == 1
+        np.testing.assert_array_equal(batch.tokens_BT[seen], batch.targets_BT[seen] - 1)
+        if i:
+            last = batches[i - 1].targets_BT[:, -1]
+            np.testing.assert_array_equal(batch.tokens_BT[:, 0][seen[:, 0]], last[seen[:, 0]])
+
+
+@given(sizes, small, st.integers(0, 9), small)
+def test_windowed_evaluation_scores_each_target_once(size, window, stride, batch_size):
+    stride = min(stride, window)
+    stream, policy = counting_stream(size), ContextPolicy("windowed", window=window, stride=stride)
+    if size < window:
+        with pytest.raises(UserError, match="fewer than the window"):
+            list(evaluation_batches(stream, policy, batch_size))
+        return
+    batches = list(evaluation_batches(stream, policy, batch_size))
+    np.testing.assert_array_equal(scored(batches), stream.tokens_N)
+    for batch in batches:
+        check_arrays(batch, batch_size, window)
+        assert not batch.continues_B.any()
+    least_context = window - (stride or window)
+    for row, weights in zip(
+        np.concatenate([batch.tokens_BT for batch in batches]),
+        np.concatenate([batch.weights_BT for batch in batches]),
+        strict=True,
+    ):
+        columns = np.flatnonzero(weights)
+        if len(columns):
+            np.testing.assert_array_equal(
+                row[: columns[-1] + 1], row[0] + np.arange(columns[-1] + 1)
+            )
+            assert columns[0] >= least_context or row[0] == 0
+
+
+def test_policy_names_say_what_the_score_depends_on():
+    assert ContextPolicy().name == "carried"
+    assert ContextPolicy("carried", rows=32, chunk=7).name == "carried_32_rows"
+    assert ContextPolicy("windowed", window=64).name == "windowed_64_stride_64"
+    assert ContextPolicy("windowed", window=64, stride=16).name == "windowed_64_stride_16"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "windowd"},
+        {"kind": "windowed"},
+        {"kind": "windowed", "window": 4, "stride": 5},
+        {"kind": "windowed", "window": 4, "stride": -1},
+        {"kind": "carried", "rows": 0},
+        {"kind": "carried", "chunk": 0},
+    ],
+)
+def test_impossible_policies_are_refused(fields):
+    with pytest.raises(UserError):
+        ContextPolicy(**fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("batching", "pack", "packed"), ("batch_size", 0, "at least 1"), ("length", 0, "at least 1")],
+)
+def test_impossible_batches_are_refused(field, value, message):
+    data = data_config("stream", 2, 3)
+    data[field] = value
+    with pytest.raises(UserError, match=message):
+        training_batches(counting_stream(20), data, 0)

@@ -1,0 +1,63 @@
+"""Splits: every character in one of them, in order, and always the same one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmjax.data.documents import (
+    SPLITS,
+    Document,
+    split_by_name,
+    split_by_position,
+    split_documents,
+)
+
+documents = st.lists(
+    st.text("ab\n", min_size=1, max_size=80).map(lambda text: Document("name", text)),
+    min_size=1,
+    max_size=5,
+)
+
+
+def lines(number, width=9):
+    return "".join(f"{i:0{width - 1}d}\n" for i in range(number))
+
+
+@given(documents)
+def test_position_keeps_every_character_in_order(given_documents):
+    splits = split_by_position(given_documents)
+    joined = "".join(document.text for split in SPLITS for document in splits[split])
+    assert joined == "".join(document.text for document in given_documents)
+
+
+def test_position_cuts_90_5_5_at_ends_of_lines():
+    splits = split_by_position([Document("a", lines(700)), Document("b", lines(300))])
+    sizes = {split: sum(len(d.text) for d in splits[split]) for split in SPLITS}
+    assert sizes == {"train": 8100, "validation": 450, "test": 450}
+    splits = split_by_position([Document("a", lines(101, width=10))])
+    assert [len(splits[split][0].text) for split in SPLITS] == [910, 50, 50]
+    for split in SPLITS:
+        assert splits[split][-1].text.endswith("\n")
+        assert splits[split][0].text[0] == "0"
+
+
+def test_one_line_is_cut_inside():
+    splits = split_by_position([Document("a", "x" * 1000)])
+    assert [len(splits[split][0].text) for split in SPLITS] == [900, 50, 50]
+
+
+def test_names_split_about_90_5_5_and_stay_where_they_are():
+    many = [Document(f"book {i}", "text") for i in range(4000)]
+    splits = split_by_name(many)
+    assert len(splits["train"]) == pytest.approx(3600, abs=100)
+    assert len(splits["validation"]) == pytest.approx(200, abs=60)
+    assert len(splits["test"]) == pytest.approx(200, abs=60)
+    fewer = split_by_name(many[::2])
+    for split in SPLITS:
+        assert set(fewer[split]) == set(splits[split]) & set(many[::2])
+
+
+def test_many_documents_stay_whole_and_few_are_cut():
+    many = [Document(f"book {i}", "text\n") for i in range(200)]
+    assert split_documents(many) == split_by_name(many)
+    assert split_documents(many[:20]) == split_by_position(many[:20])

@@ -1,0 +1,70 @@
+"""Bytes to text: what is wrong with a file is said or counted, never passed over."""
+
+import gzip
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmjax.data.reading import decode, read_bytes
+from lmjax.errors import UserError
+
+
+def decoded(content, invalid_utf8="strict"):
+    report = Counter()
+    text = decode(content, "book.txt", invalid_utf8, report)
+    return text, {name: n for name, n in report.items() if n}
+
+
+@given(st.text(st.characters(exclude_characters="\r\ufeff", exclude_categories=["Cs"])))
+def test_clean_text_is_unchanged(text):
+    assert decoded(text.encode()) == (text, {})
+
+
+def test_byte_order_mark_and_line_ends():
+    content = b"\xef\xbb\xbfone\r\ntwo\r\n\rthree\r"
+    assert decoded(content) == (
+        "one\ntwo\n\rthree\r",
+        {"byte_order_marks": 1, "carriage_returns": 2},
+    )
+    assert decoded(b"a\xef\xbb\xbfb")[0] == "a\ufeffb"
+
+
+def test_nul_is_a_character_like_any_other():
+    assert decoded(b"a\x00b") == ("a\x00b", {})
+
+
+def test_invalid_utf8_is_named_by_file_and_byte():
+    with pytest.raises(UserError, match=r"book\.txt.*byte 5 .*replace or skip"):
+        decoded(b"\xef\xbb\xbfab\xff")
+
+
+@pytest.mark.parametrize("choice", ["replace", "skip"])
+@given(st.binary(max_size=40))
+def test_invalid_utf8_is_counted(choice, content):
+    text, report = decoded(content, choice)
+    valid = content.decode("utf-8", "ignore").encode()
+    assert report.get("invalid_bytes", 0) == len(content) - len(valid)
+    if choice == "skip":
+        kept = valid.replace(b"\r\n", b"\n")
+        if not content.startswith(b"\xef\xbb\xbf"):
+            assert text.encode() == kept
+    elif len(valid) < len(content):
+        assert "\ufffd" in text
+
+
+def test_gzip_is_read_and_a_damaged_one_refused(tmp_path):
+    path = tmp_path / "book.txt.gz"
+    path.write_bytes(gzip.compress(b"text" * 100))
+    assert read_bytes(path) == b"text" * 100
+    whole = path.read_bytes()
+    for content in (b"no gzip", whole[:-9], whole[:10] + b"\xff" * 20):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"book\.txt\.gz is not a whole gzip"):
+            read_bytes(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*missing\.txt"):
+        read_bytes(tmp_path / "missing.txt")

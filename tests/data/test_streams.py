@@ -1,0 +1,97 @@
+"""Streams: tokens, document starts and counts agree with the text, in memory and on disk."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmjax.data.streams import read_stream, stream_of, write_stream
+from lmjax.data.tokenizers import ByteTokenizer, CharacterTokenizer, WordTokenizer
+from lmjax.errors import UserError
+
+corpora = st.lists(st.text("ab é\n\x00", max_size=30), max_size=5)
+
+
+def tokenizers(texts, document_end):
+    return (
+        ByteTokenizer(document_end),
+        CharacterTokenizer.train(texts, [], document_end),
+        WordTokenizer.train(texts, [], 0),
+    )
+
+
+@given(corpora, st.booleans())
+def test_a_stream_is_its_documents_one_after_the_other(texts, document_end):
+    for tokenizer in tokenizers(texts, document_end):
+        expected, starts = [], []
+        for text in texts:
+            starts.append(len(expected))
+            expected += tokenizer.encode(text).tolist()
+            if document_end and (len(expected) == starts[-1] or expected[-1] != tokenizer.end_id):
+                expected.append(tokenizer.end_id)
+        if not expected:
+            with pytest.raises(UserError, match="no text"):
+                stream_of(texts, tokenizer, document_end)
+            continue
+        stream = stream_of(texts, tokenizer, document_end)
+        assert stream.tokens_N.tolist() == expected
+        assert stream.document_starts_M.tolist() == starts
+        assert stream.tokens_N.dtype == np.int32 and stream.document_starts_M.dtype == np.int64
+        assert stream.start_id == tokenizer.start_id
+        assert asdict(stream.counts) == {
+            "tokens": len(expected),
+            "words": sum(len(text.split()) for text in texts),
+            "bytes": sum(len(text.encode()) for text in texts),
+            "characters": sum(map(len, texts)),
+            "unknowns": 0,
+            "ends_of_line": sum(text.count("\n") for text in texts),
+            "documents": len(texts),
+        }
+
+
+def test_unknown_tokens_are_counted():
+    tokenizer = WordTokenizer.train(["a b"], ["c"], 0)
+    assert stream_of(["a c c\n", "d"], tokenizer).counts.unknowns == 3
+
+
+def test_a_stream_on_disk_is_the_one_in_memory(tmp_path):
+    texts, tokenizer = ["one two\n", "", "three\n"], ByteTokenizer(True)
+    stream = stream_of(texts, tokenizer, True)
+    described = json.loads(json.dumps(write_stream(tmp_path, "test", texts, tokenizer, True)))
+    read = read_stream(tmp_path, "test", described, tokenizer.start_id)
+    assert isinstance(read.tokens_N, np.memmap)
+    np.testing.assert_array_equal(read.tokens_N, stream.tokens_N)
+    np.testing.assert_array_equal(read.document_starts_M, stream.document_starts_M)
+    assert (read.counts, read.fingerprint, read.start_id) == (
+        stream.counts,
+        stream.fingerprint,
+        stream.start_id,
+    )
+
+
+@pytest.mark.parametrize("file", ["train.tokens", "train.starts"])
+def test_a_truncated_stream_is_refused(tmp_path, file):
+    described = write_stream(tmp_path, "train", ["text"], ByteTokenizer(False), False)
+    path = tmp_path / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=f"{file} is damaged"):
+        read_stream(tmp_path, "train", described, 0)
+
+
+def test_fingerprints_tell_text_and_tokenizer_apart():
+    by_bytes, by_words = ByteTokenizer(False), WordTokenizer.train(["a b", "b"], [], 0)
+    one, same = stream_of(["a b", "b"], by_bytes), stream_of(["a b", "b"], by_bytes)
+    assert one.fingerprint == same.fingerprint
+    for texts in (["a b", "c"], ["a bb"], ["b", "a b"], ["a ", "bb"]):
+        other = stream_of(texts, by_bytes)
+        assert text_part(other) != text_part(one)
+    other = stream_of(["a b", "b"], by_words)
+    assert other.fingerprint != one.fingerprint
+    assert text_part(other) == text_part(one)
+
+
+def text_part(stream):
+    return stream.fingerprint.split("-")[0]

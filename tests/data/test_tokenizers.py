@@ -1,0 +1,234 @@
+"""Tokenizers: text comes back from its tokens and from the file, and nothing is mistaken."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmjax.config import base_config
+from lmjax.data import byte_pairs, tokenizer
+from lmjax.data.byte_pairs import BytePairTokenizer
+from lmjax.data.tokenizer import split_text
+from lmjax.data.tokenizers import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    WordTokenizer,
+    load_tokenizer,
+    tokenizer_from_json,
+    train_tokenizer,
+)
+from lmjax.errors import UserError
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+corpora = st.lists(texts, min_size=1, max_size=4)
+PROSE = "the cat sat on the mat\nand the dog, too\n" * 5
+
+TOKENIZERS = [
+    ByteTokenizer(False),
+    ByteTokenizer(True),
+    CharacterTokenizer.train([PROSE], [], False),
+    CharacterTokenizer.train([PROSE], ["é"], True),
+    WordTokenizer.train([PROSE], [], 0),
+    WordTokenizer.train([PROSE], [], 5),
+    BytePairTokenizer.train([PROSE], 270, False),
+    BytePairTokenizer.train([PROSE], 270, True),
+]
+
+
+def name(one):
+    return f"{one.kind}-{one.vocabulary_size}"
+
+
+def normalized(text):
+    """What the word tokenizer keeps of a text: its words and its line ends."""
+    return "\n".join(" ".join(line.split()) for line in text.split("\n"))
+
+
+@given(texts, st.booleans())
+def test_bytes_come_back(text, document_end):
+    ids = ByteTokenizer(document_end).encode(text)
+    assert ids.dtype == np.int32 and list(ids) == list(text.encode())
+    assert ByteTokenizer(document_end).decode(ids) == text
+
+
+@given(corpora, st.booleans())
+def test_characters_come_back(corpus, document_end):
+    made = CharacterTokenizer.train(corpus, [], document_end)
+    assert made.vocabulary_size == len(set("".join(corpus))) + document_end
+    for text in corpus:
+        ids = made.encode(text)
+        assert ids.dtype == np.int32 and len(ids) == len(text)
+        assert made.decode(ids) == text
+
+
+@given(corpora)
+def test_words_come_back(corpus):
+    made = WordTokenizer.train(corpus, [], 0)
+    for text in corpus:
+        ids = made.encode(text)
+        assert ids.dtype == np.int32 and len(ids) == len(text.split()) + text.count("\n")
+        assert made.decode(ids) == normalized(text)
+
+
+@given(texts)
+def test_byte_pairs_come_back(text):
+    for made in TOKENIZERS[-2:]:
+        ids = made.encode(text)
+        assert ids.dtype == np.int32 and made.decode(ids) == text
+
+
+@given(st.text("ab \n\t,\x1cé", max_size=60), st.integers(1, 9))
+def test_pieces_of_a_text_are_the_text(text, size):
+    for keep_words in (False, True):
+        pieces = list(split_text(text, size, keep_words=keep_words))
+        assert "".join(pieces) == text and all(pieces)
+    assert sum(len(piece.split()) for piece in pieces) == len(text.split())
+
+
+@pytest.mark.parametrize("made", TOKENIZERS, ids=name)
+def test_long_texts_are_encoded_in_pieces_without_a_difference(made, monkeypatch):
+    whole = made.encode(PROSE)
+    monkeypatch.setattr(byte_pairs, "LONG_WORD", 7)
+    monkeypatch.setattr(tokenizer.split_text, "__defaults__", (7,))
+    assert len(list(made.text_pieces(PROSE))) > 5
+    np.testing.assert_array_equal(made.encode(PROSE), whole)
+
+
+def test_a_word_longer_than_any_piece_comes_back():
+    text = "x" * 10_000 + " y"
+    made = BytePairTokenizer.train([text], 270, False)
+    assert made.decode(made.encode(text)) == text
+    words = WordTokenizer.train([text], [], 0)
+    assert words.vocabulary_size == 3
+
+
+@pytest.mark.parametrize("made", TOKENIZERS, ids=name)
+def test_a_file_holds_the_whole_tokenizer(made, tmp_path):
+    made.save(tmp_path / "tokenizer.json")
+    loaded = load_tokenizer(tmp_path / "tokenizer.json")
+    assert loaded == made
+    assert loaded.encode(PROSE).tolist() == made.encode(PROSE).tolist()
+    assert tokenizer_from_json(made.to_json()) == made
+
+
+@given(corpora)
+def test_a_character_file_holds_any_character(corpus):
+    made = CharacterTokenizer.train(corpus, [], False)
+    assert tokenizer_from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize("made", TOKENIZERS, ids=name)
+def test_ids_are_within_the_vocabulary(made):
+    special = [made.start_id, made.end_id, made.unknown_id, made.newline_id]
+    for i in [*made.encode(PROSE), *(i for i in special if i is not None)]:
+        assert 0 <= i < made.vocabulary_size
+    assert made.decode(range(made.vocabulary_size)) is not None
+
+
+def test_the_start_token_is_eos_else_a_line_end_else_the_first():
+    assert ByteTokenizer(True).start_id == 256
+    assert ByteTokenizer(False).start_id == ord("\n")
+    assert CharacterTokenizer("\tab\n", False, False).start_id == 3
+    assert CharacterTokenizer("ab", False, False).start_id == 0
+    assert CharacterTokenizer("ab", True, True).start_id == 3
+    assert WordTokenizer(("a",), False).start_id == 0
+    pairs = BytePairTokenizer.train([PROSE], 0, False)
+    assert pairs.decode([pairs.start_id]) == "\n"
+
+
+def test_eos_is_read_as_a_line_end_and_never_written_by_text():
+    for made in TOKENIZERS[:2] + TOKENIZERS[-2:]:
+        ids = made.encode("<eos>")
+        assert made.end_id not in ids and made.decode(ids) == "<eos>"
+    for made in TOKENIZERS:
+        if made.end_id is not None:
+            assert made.decode([*made.encode("the"), made.end_id]) == "the\n"
+    words = WordTokenizer.train(["<eos> a\n"], [], 0)
+    assert words.encode("<eos>\n")[0] != words.end_id
+
+
+def test_a_character_outside_the_vocabulary_is_named():
+    made = CharacterTokenizer.train(["abc"], [], False)
+    for encode in (made.encode, made.encode_prompt):
+        with pytest.raises(UserError, match="'é'"):
+            encode("abécd")
+
+
+def test_characters_have_unk_only_if_another_split_needs_it():
+    assert CharacterTokenizer.train(["abc"], ["cab"], False).unknown_id is None
+    made = CharacterTokenizer.train(["abc"], ["abd\U0010ffff"], False)
+    assert made.vocabulary_size == 4
+    assert made.encode("adc\U0010ffff").tolist() == [0, 3, 2, 3]
+    assert made.decode([0, 3]) == "a\ufffd"
+    with pytest.raises(UserError, match="'d'"):
+        made.encode_prompt("ad")
+
+
+@given(texts, texts)
+def test_exactly_the_characters_outside_become_unknown(text, other):
+    made = CharacterTokenizer.train([text], [other, "\U0010ffff"], False)
+    unknown = made.encode(other) == made.unknown_id
+    assert unknown.tolist() == [character not in text for character in other]
+
+
+def test_words_have_unk_only_if_there_is_need():
+    assert WordTokenizer.train(["a b"], ["b"], 0).unknown_id is None
+    assert WordTokenizer.train(["a b"], ["c"], 0).unknown_id == 1
+    assert WordTokenizer.train(["a <unk>"], [], 0).unknown_id == 1
+    with pytest.raises(UserError, match="'c'"):
+        WordTokenizer.train(["a b"], [], 0).encode("a c")
+
+
+def test_unk_in_the_text_is_the_unknown_word():
+    made = WordTokenizer.train(["a <unk> b a"], [], 0)
+    assert made.vocabulary_size == 4
+    assert made.encode("a <unk> zebra").tolist() == [2, 1, 1]
+    assert made.decode([2, 1, 0, 3]) == "a <unk>\nb"
+
+
+def test_a_small_vocabulary_keeps_the_most_frequent_words():
+    made = WordTokenizer.train(["c b a a b a d"], [], 4)
+    assert made.vocabulary_size == 4 and made.words == ("a", "b")
+    assert made.encode("a b c d").tolist() == [2, 3, 1, 1]
+
+
+def test_byte_pairs_fill_the_vocabulary_and_shorten_the_text():
+    for document_end in (False, True):
+        made = BytePairTokenizer.train([PROSE * 3], 264, document_end)
+        assert made.vocabulary_size == 264
+    assert len(made.encode(PROSE)) < len(PROSE)
+    assert made == BytePairTokenizer.train([PROSE * 3], 264, True)
+
+
+def test_half_of_a_surrogate_pair_is_refused():
+    for made in (TOKENIZERS[0], TOKENIZERS[-1]):
+        with pytest.raises(UserError, match="surrogate"):
+            made.encode("a\udc80")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "size", "message"),
+    [
+        ("bytes", 0, "byte"),
+        ("byte", 300, "no size"),
+        ("character", 300, "no size"),
+        ("word", 1, "more than 2"),
+        ("word", -5, "more than 2"),
+        ("bpe", 100, "at least 256"),
+    ],
+)
+def test_impossible_tokenizers_are_refused(tokenizer, size, message):
+    data = base_config().data
+    data.tokenizer, data.vocabulary_size = tokenizer, size
+    with pytest.raises(UserError, match=message):
+        train_tokenizer(data, [PROSE], [])
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"kind": "wrd"}', '{"kind": "word", "size": 3}'])
+def test_a_damaged_file_is_refused(content, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    with pytest.raises(UserError):
+        load_tokenizer(path)
+    with pytest.raises(UserError, match="cannot read"):
+        load_tokenizer(tmp_path / "missing.json")
