@@ -32,10 +32,13 @@ def main(arguments: list[str]) -> int:
     from lmjax.studies.runner import run_study
     from lmjax.studies.study import load_study
     from lmjax.studies.summary import terminal_summary
+    from lmjax.training.execution import prepare_devices
 
     console = Console()
     study = load_study(values.study)
     workdir = Path(values.workdir or f"runs/{study.name}")
+    # Matching sizes would otherwise make jax settle for one CPU device.
+    prepare_devices(study.arms[0].config.execution.cpu_devices)
     failures = run_study(match_study(study), workdir, console=console)
     record, page = write_report(workdir)
     console.print(terminal_summary(record))

@@ -1,0 +1,81 @@
+"""Six families of language model on English text, with equal parameters and training tokens.
+
+Question  Which family predicts the English of Python's documentation best, if all trained ones have
+          the same number of parameters and read the same number of tokens?
+Command   lmjax study --study=experiments/quickstart.py --workdir=runs/quickstart
+Hardware  2 CPU cores, at most 5 minutes.
+Expected  a report; test bits per byte TODO
+
+The n-gram is counted: it has a size of its own, and its order is the one that validation prefers.
+`:smoke` takes seconds and learns next to nothing.
+"""
+
+from ml_collections import ConfigDict
+
+from lmjax.config import base_config
+from lmjax.errors import UserError, nearest
+from lmjax.studies.study import Arm, Study
+
+ARMS = {
+    "n-gram": ("ngram", {}),
+    "Elman": ("rnn", {"cell": "elman", "layers": 1, "tied": True}),
+    "GRU": ("rnn", {"cell": "gru", "layers": 1, "tied": True}),
+    "LSTM": ("rnn", {"cell": "lstm", "layers": 1, "width": 192, "tied": True}),
+    "LSTM with attention": ("attention_rnn", {"cell": "lstm", "layers": 1, "tied": True}),
+    "Transformer": ("transformer", {"layers": 4, "width": 96, "heads": 4, "context_length": 128}),
+}
+LEARNING_RATES = {"Elman": 1e-3, "Transformer": 2e-3}  # of the others: 4e-3
+ORDERS = (3, 4, 5, 6)
+SMOKE = {
+    "training.duration": "3 steps",
+    "evaluation.every": "3 steps",
+    "logging.every": "1 steps",
+}
+
+
+def get_config(arg: str = "", arm: str = "LSTM") -> ConfigDict:
+    """The configuration of an arm; raises UserError if `arg` is not `smoke` or empty."""
+    if arg not in ("", "smoke"):
+        raise UserError(f"quickstart has no variant {arg!r}: {nearest(arg, ['smoke'])}")
+    model, fields = ARMS[arm]
+    config = base_config(model)
+    config.model.update(fields)
+    config.data.update(corpus="python_docs", tokenizer="bpe", batch_size=16, length=64)
+    config.training.update(
+        duration="1e6 tokens",
+        learning_rate=LEARNING_RATES.get(arm, 4e-3),
+        warmup="5 percent",
+        weight_decay=0.01,
+        clip_norm=1.0,
+    )
+    config.logging.every = "10 percent"
+    config.evaluation.rows = 16
+    if model == "transformer":
+        # It can't carry its memory over the end of its context, so it reads windows.
+        config.data.update(batching="windows", batch_size=8, length=128)
+        config.evaluation.update(context="windowed", window=128, stride=64)
+    if arg == "smoke":
+        config.update_from_flattened_dict(SMOKE)
+    return config
+
+
+def get_study(arg: str = "") -> Study:
+    """The six arms with one seed; a verdict takes three."""
+    sizes = {"Transformer": "model.feed_forward_width"}
+    choices = {"n-gram": {"model.order": ORDERS}}
+    return Study(
+        name="quickstart-smoke" if arg else "quickstart",
+        question="Which of six families of language model predicts English text best, "
+        "with equal parameters and equal training tokens?",
+        arms=tuple(
+            Arm(
+                name,
+                get_config(arg, name),
+                size_field=sizes.get(name, "model.width"),
+                choices=choices.get(name, {}),
+            )
+            for name in ARMS
+        ),
+        baseline="LSTM",
+        prompt="The function returns",
+    )

@@ -1,0 +1,150 @@
+"""A study as pure data: arms, seeds, what is equal among the arms, and the question."""
+
+import importlib.util
+import itertools
+import re
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lmjax.errors import UserError, nearest
+
+SIZES = ("parameters", "non_embedding_parameters")
+MATCHES = (*SIZES, "training_tokens")
+TOLERANCE = 0.02  # of the baseline's figure: what still counts as matched
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration under comparison."""
+
+    name: str
+    config: ConfigDict
+    size_field: str = "model.width"  # the integer that is solved for, so that sizes match
+    multiple_of: int = 1  # the size field is a multiple of this
+    choices: Mapping[str, Sequence] = field(default_factory=dict)  # field: values; validation picks
+
+    @property
+    def folder(self) -> str:
+        """The arm's name as a folder's."""
+        return re.sub(r"[^a-z0-9]+", "_", self.name.lower()).strip("_")
+
+    def with_fields(self, fields: Mapping[str, Any]) -> "Arm":
+        """The arm with the given fields of its configuration, such as `model.width`, changed.
+
+        Raises UserError for a field that the configuration has not.
+        """
+        known = flatten(self.config)
+        for name in fields:
+            if name not in known:
+                hint = nearest(name, [other for other in known if other.startswith("model.")])
+                raise UserError(f"arm {self.name!r} has no field {name!r}: {hint}")
+        config = self.config.copy_and_resolve_references()
+        config.update_from_flattened_dict(fields)
+        return replace(self, config=config)
+
+    def candidates(self) -> dict[str, "Arm"]:
+        """One arm for each combination of the choices, by a name such as `order=4`.
+
+        An arm without choices is its own candidate, with an empty name.
+        """
+        return {
+            ",".join(
+                f"{name.rpartition('.')[2]}={value}"
+                for name, value in zip(self.choices, values, strict=True)
+            ): replace(self.with_fields(dict(zip(self.choices, values, strict=True))), choices={})
+            for values in itertools.product(*self.choices.values())
+        }
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms times seeds, and what they are to answer.
+
+    Sizes are matched to the baseline arm as it is configured. Raises UserError if arms share a
+    folder, the baseline is no arm, or there is nothing to run.
+    """
+
+    name: str
+    question: str
+    arms: tuple[Arm, ...]
+    baseline: str  # the arm whose size is the others' target
+    seeds: tuple[int, ...] = (0,)
+    matched: tuple[str, ...] = ("parameters", "training_tokens")
+    prompt: str = "The "  # every trained model continues it
+    continuation_length: int = 100  # tokens
+
+    def __post_init__(self):
+        names = {}
+        for arm in self.arms:
+            if not arm.folder:
+                raise UserError(f"arm {arm.name!r} has no letter or digit; give it another name")
+            if arm.folder in names:
+                raise UserError(
+                    f"arms {names[arm.folder]!r} and {arm.name!r} share the folder "
+                    f"{arm.folder!r}; rename one of them"
+                )
+            names[arm.folder] = arm.name
+        if not self.arms or not self.seeds:
+            raise UserError(f"study {self.name!r} has nothing to run; give it arms and seeds")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"study {self.name!r} repeats a seed: {self.seeds}; give each once")
+        if self.baseline not in names.values():
+            hint = nearest(self.baseline, names.values())
+            raise UserError(f"the baseline {self.baseline!r} is not an arm: {hint}")
+        for quantity in self.matched:
+            if quantity not in MATCHES:
+                hint = nearest(quantity, MATCHES)
+                raise UserError(f"study {self.name!r} can't match {quantity!r}: {hint}")
+        if all(size in self.matched for size in SIZES):
+            raise UserError(f"study {self.name!r} matches {' and '.join(SIZES)}; leave one out")
+
+
+def load_study(reference: str) -> Study:
+    """The study that `get_study(arg)` of the Python file `FILE[:arg]` returns.
+
+    Raises UserError if the file is missing, has no `get_study`, fails, or returns something else.
+    """
+    path, _, argument = reference.partition(":")
+    if not Path(path).is_file():
+        raise UserError(f"no study file {path}; give --study=FILE[:arg], a Python file")
+    spec = importlib.util.spec_from_file_location("study_file", path)
+    if spec is None:
+        raise UserError(f"{path} is no Python file; give --study=FILE.py[:arg]")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_study"):
+            raise UserError(
+                f"{path} has no get_study(arg); an experiment runs with lmjax train --config={path}"
+            )
+        study = module.get_study(argument)
+    except UserError:
+        raise
+    except Exception as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == path
+        ]
+        place = f"{path}, line {lines[-1]}" if lines else path
+        message = " ".join(str(error).split())[:300]
+        raise UserError(f"{place}: {type(error).__name__}: {message}; mend the file") from error
+    if not isinstance(study, Study):
+        raise UserError(f"get_study of {path} returned {type(study).__name__}, not a Study")
+    return study
+
+
+def flatten(config: Mapping | ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """A nested configuration as `{"model.width": 256, ...}`."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping | ConfigDict):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,35 @@
+"""The quickstart is a fair study before its first step."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lmjax.errors import UserError
+from lmjax.studies import matching
+from lmjax.studies.study import load_study
+
+FILE = Path(__file__).parent.parent.parent / "experiments" / "quickstart.py"
+
+
+@pytest.mark.parametrize("argument", ["", "smoke"])
+def test_six_arms_match_without_further_ado(argument, monkeypatch):
+    tokenizer = SimpleNamespace(vocabulary_size=1024, end_id=None)
+    dataset = SimpleNamespace(tokenizer=tokenizer, splits={"train": None})
+    monkeypatch.setattr(matching, "open_dataset", lambda data: dataset)
+    monkeypatch.setattr(matching, "steps_per_epoch", lambda stream, data: 830)
+    study = load_study(f"{FILE}:{argument}")
+    assert len(study.arms) == 6
+    assert set(study.matched) == {"parameters", "training_tokens"}
+    matched = matching.match_study(study)
+    sizes = [
+        matching.model_size(arm, tokenizer, "parameters")
+        for arm in matched.arms
+        if not matching.is_counted(arm)
+    ]
+    assert max(sizes) <= 1.04 * min(sizes)
+
+
+def test_an_unknown_variant_names_the_known_one():
+    with pytest.raises(UserError, match="did you mean 'smoke'"):
+        load_study(f"{FILE}:smok")

@@ -1,0 +1,97 @@
+"""`lmjax study` and `lmjax report` from end to end, on a few lines of text."""
+
+import json
+
+import pytest
+
+from lmjax.cli.main import main
+
+STUDY = """
+from lmjax.config import base_config
+from lmjax.studies.study import Arm, Study
+
+def config(model, **fields):
+    config = base_config(model)
+    config.model.update(**fields)
+    config.data.update(corpus="text", files={files!r}, batch_size=2, length=8)
+    config.training.duration = "4 steps"
+    config.evaluation.every = "2 steps"
+    return config
+
+def get_study(arg=""):
+    arms = [
+        Arm("n-gram", config("ngram"), choices={{"model.order": (2, 3)}}),
+        Arm("Elman", config("rnn", cell="elman", layers=1)),
+        Arm("GRU", config("rnn", cell="gru", layers=1, width=32)),
+    ]
+    if arg == "broken":
+        arms[:2] = [Arm("broken", config("transformer", width=8, heads=3, layers=1))]
+    matched = () if arg == "broken" else ("parameters", "training_tokens")
+    return Study(
+        name="tiny" + arg, question="Which?", arms=tuple(arms), baseline="GRU", matched=matched,
+        prompt="to be ", continuation_length=5,
+    )
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question\n" * 100)
+    path = tmp_path / "study.py"
+    path.write_text(STUDY.format(files=str(text)))
+    return path
+
+
+def test_a_study_from_its_file_to_its_report_and_again(study_file, tmp_path, capsys):
+    command = ["study", f"--study={study_file}", f"--workdir={tmp_path}/study"]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    for expected in ("n-gram order=", "Elman", "GRU baseline", "no verdict is drawn", "to be "):
+        assert expected in first
+    results = {
+        path: path.read_bytes() for path in sorted((tmp_path / "study").rglob("results.json"))
+    }
+    assert len(results) == 4
+    sizes = [json.loads(content)["parameters"]["total"] for content in results.values()]
+    elman, gru = sizes[:2]
+    assert abs(elman - gru) <= 0.02 * gru
+    page = (tmp_path / "study" / "report.html").read_text()
+
+    assert main(command) == 0
+    assert "step 1" not in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in results} == results
+
+    (tmp_path / "study" / "report.html").unlink()
+    assert main(["report", f"--workdir={tmp_path}/study"]) == 0
+    assert (tmp_path / "study" / "report.html").read_text() == page
+
+
+def test_a_failing_arm_is_reported_and_the_exit_code_says_so(study_file, tmp_path, capsys):
+    assert main(["study", f"--study={study_file}:broken", f"--workdir={tmp_path}/study"]) == 1
+    output = capsys.readouterr().out
+    assert "broken failed" in output
+    assert [path.parent.parent.name for path in tmp_path.rglob("results.json")] == ["gru"]
+
+
+@pytest.mark.parametrize("verb", ["study", "report"])
+def test_help_has_an_example(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    assert f"example: lmjax {verb} --" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study"], "--study=FILE[:arg] is missing"),
+        (["study", "--study=absent.py"], "no study file absent.py"),
+        (["report"], "--workdir=DIR is missing"),
+        (["report", "--workdir=absent"], "absent holds no run"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
