@@ -36,10 +36,10 @@ class RecurrentLayer(nn.Module):
     def __call__(
         self,
         x_BTD: jax.Array,
-        carry: State | None,
+        carry: State,
         positions_BT: jax.Array,
         segment_ids_BT: jax.Array | None,
-    ) -> tuple[jax.Array, State | None]:
+    ) -> tuple[jax.Array, State]:
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
         rows, length, input_width = x_BTD.shape
         gates = self.cell.gates * self.width
@@ -53,9 +53,8 @@ class RecurrentLayer(nn.Module):
         input_NG = x_BTD.reshape(-1, input_width) @ kernel_EG + bias_G[None, :]
         input_TBG = input_NG.reshape(rows, length, gates).swapaxes(0, 1)
         begins_TB = None if segment_ids_BT is None else (positions_BT == 0).T
-        state = self.cell.initial_state(rows, self.width) if carry is None else carry
-        y_TBD, state = fast(self.cell, kernel_DG, recurrent_bias_G, state, input_TBG, begins_TB)
-        return y_TBD.swapaxes(0, 1), None if carry is None else state
+        y_TBD, carry = fast(self.cell, kernel_DG, recurrent_bias_G, carry, input_TBG, begins_TB)
+        return y_TBD.swapaxes(0, 1), carry
 
     def _parameter(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(self.initializer, axes), shape)

@@ -23,8 +23,30 @@ class Dense(nn.Module):
         shape_DF = x_BTD.shape[-1], self.features
         initializer = nn.with_logical_partitioning(self.initializer, self.axes)
         kernel_DF = self.param("kernel", initializer, shape_DF)
-        y_NF = x_BTD.reshape(-1, x_BTD.shape[-1]) @ kernel_DF
+        y_NF = product(x_BTD.reshape(-1, x_BTD.shape[-1]), kernel_DF)
         if self.bias:
             zeros = nn.with_logical_partitioning(nn.initializers.zeros, self.axes[1:])
             y_NF += self.param("bias", zeros, (self.features,))[None, :]
         return y_NF.reshape(*x_BTD.shape[:-1], self.features)
+
+
+@jax.custom_vjp
+def product(x_ND: jax.Array, kernel_DF: jax.Array) -> jax.Array:
+    """`x_ND kernel_DF`, whose gradient by the kernel is formed in the kernel's own layout.
+
+    JAX's own forms it transposed. Where rows are spread over devices, the sum over them then stands
+    between product and transposition, and each weight matrix is copied once more a step.
+    """
+    return x_ND @ kernel_DF
+
+
+def _forward(x_ND, kernel_DF):
+    return x_ND @ kernel_DF, (x_ND, kernel_DF)
+
+
+def _backward(saved, gradient_NF):
+    x_ND, kernel_DF = saved
+    return gradient_NF @ kernel_DF.T, x_ND.T @ gradient_NF
+
+
+product.defvjp(_forward, _backward)

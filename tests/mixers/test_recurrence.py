@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.linen import meta
 
 from lmjax.mixers import recurrence
 from lmjax.mixers.recurrent import CELLS, RecurrentLayer
@@ -85,25 +86,27 @@ def test_fast_has_the_gradients_of_sequence(name, resets):
     )
 
 
+def make_layer(forget_bias=0.0):
+    """A layer, its parameters and the arguments that it takes before the segment ids."""
+    layer = RecurrentLayer(CELLS["lstm"], WIDTH, symmetric_uniform(0.1), forget_bias)
+    state = CELLS["lstm"].initial_state(ROWS, WIDTH)
+    arguments = jnp.ones((ROWS, LENGTH, 3)), state, jnp.zeros((ROWS, LENGTH), jnp.int32)
+    return layer, meta.unbox(layer.init(jax.random.key(0), *arguments, None)), arguments
+
+
 def test_without_segments_nothing_is_compiled_for_resets():
-    layer = RecurrentLayer(CELLS["lstm"], WIDTH, symmetric_uniform(0.1))
-    x_BTD, positions_BT = jnp.ones((ROWS, LENGTH, 3)), jnp.zeros((ROWS, LENGTH), jnp.int32)
-    params = layer.init(jax.random.key(0), x_BTD, None, positions_BT, None)
+    layer, params, arguments = make_layer()
 
     def program(segment_ids_BT):
-        apply = jax.make_jaxpr(lambda x: layer.apply(params, x, None, positions_BT, segment_ids_BT))
-        return str(apply(x_BTD))
+        return str(jax.make_jaxpr(layer.apply)(params, *arguments, segment_ids_BT))
 
-    assert "select_n" in program(positions_BT)
+    assert "select_n" in program(arguments[-1])
     assert "select_n" not in program(None)
 
 
 def test_forget_bias_is_added_to_the_forget_gate_alone():
-    def bias(forget_bias):
-        layer = RecurrentLayer(CELLS["lstm"], WIDTH, symmetric_uniform(0.1), forget_bias)
-        x_BTD, positions_BT = jnp.ones((1, 1, 3)), jnp.zeros((1, 1), jnp.int32)
-        variables = layer.init(jax.random.key(0), x_BTD, None, positions_BT, None)
-        return variables["params"]["bias"].unbox().reshape(4, WIDTH)
-
-    added = bias(1.0) - bias(0.0)
-    np.testing.assert_allclose(added, [[0] * WIDTH, [1] * WIDTH, [0] * WIDTH, [0] * WIDTH])
+    with_bias, without = (
+        make_layer(forget_bias)[1]["params"]["bias"].reshape(4, WIDTH) for forget_bias in (1.0, 0.0)
+    )
+    added = [[0] * WIDTH, [1] * WIDTH, [0] * WIDTH, [0] * WIDTH]
+    np.testing.assert_allclose(with_bias - without, added, atol=1e-6)

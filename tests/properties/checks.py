@@ -105,9 +105,7 @@ def no_gradient_from_a_later_token(model, params):
 def neighbours_do_not_matter(model, params, segments=None):
     """A row's logits are the same whatever the other rows hold."""
     tokens_BT = draw_tokens(model)
-    alone, _ = read(
-        model, params, tokens_BT[:1], None, None if segments is None else segments[:1]
-    )
+    alone, _ = read(model, params, tokens_BT[:1], None, None if segments is None else segments[:1])
     together, _ = read(model, params, tokens_BT, None, segments)
     np.testing.assert_allclose(together[:1], alone, **CLOSE)
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.linen import meta
-from lmjax.nn.embeddings import TokenEmbedding
 
 from lmjax.models.contract import LanguageModel
+from lmjax.nn.embeddings import TokenEmbedding
 from tests.properties import checks
 
 SEGMENTS = checks.draw_segments()

@@ -22,12 +22,13 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
     assert len(study.arms) == 6
     assert set(study.matched) == {"parameters", "training_tokens"}
     matched = matching.match_study(study)
-    sizes = [
-        matching.model_size(arm, tokenizer, "parameters")
+    sizes = {
+        arm.name: matching.model_size(arm, tokenizer, "parameters")
         for arm in matched.arms
         if not matching.is_counted(arm)
-    ]
-    assert max(sizes) <= 1.04 * min(sizes)
+    }
+    target = sizes[study.baseline]
+    assert all(abs(size - target) <= 0.02 * target for size in sizes.values())
 
 
 def test_an_unknown_variant_names_the_known_one():
