@@ -3,11 +3,14 @@
 Question  Which family predicts the English of Python's documentation best, if all trained ones have
           the same number of parameters and read the same number of tokens?
 Command   lmjax study --study=experiments/quickstart.py --workdir=runs/quickstart
-Hardware  2 CPU cores, at most 5 minutes.
-Expected  a report; test bits per byte TODO
+Hardware  2 CPU cores; meant to take at most 5 minutes.
+Expected  about these bits per byte (one seed, so a neighbour in the order proves nothing):
+          n-gram of order 6: validation 2.00, test 1.63; GRU 2.12, 1.85; LSTM 2.27, 2.00;
+          Elman 2.45, 2.20; Transformer 2.49, 2.26; LSTM with attention 2.59, 2.36.
 
+Each model reads as many tokens as the training text has, which is little: counting wins.
 The n-gram is counted: it has a size of its own, and its order is the one that validation prefers.
-`:smoke` takes seconds and learns next to nothing.
+`:smoke` trains for three steps, so most of its one or two minutes is compilation.
 """
 
 from ml_collections import ConfigDict
@@ -20,11 +23,14 @@ ARMS = {
     "n-gram": ("ngram", {}),
     "Elman": ("rnn", {"cell": "elman", "layers": 1, "tied": True}),
     "GRU": ("rnn", {"cell": "gru", "layers": 1, "tied": True}),
-    "LSTM": ("rnn", {"cell": "lstm", "layers": 1, "width": 192, "tied": True}),
-    "LSTM with attention": ("attention_rnn", {"cell": "lstm", "layers": 1, "tied": True}),
+    "LSTM": ("rnn", {"cell": "lstm", "layers": 1, "width": 192, "tied": True, "forget_bias": 1.0}),
+    "LSTM with attention": (
+        "attention_rnn",
+        {"cell": "lstm", "layers": 1, "tied": True, "forget_bias": 1.0},
+    ),
     "Transformer": ("transformer", {"layers": 4, "width": 96, "heads": 4, "context_length": 128}),
 }
-LEARNING_RATES = {"Elman": 1e-3, "Transformer": 2e-3}  # of the others: 4e-3
+LEARNING_RATES = {"Elman": 3e-3, "Transformer": 4e-3}  # of the others: 1e-2
 ORDERS = (3, 4, 5, 6)
 SMOKE = {
     "training.duration": "3 steps",
@@ -42,8 +48,8 @@ def get_config(arg: str = "", arm: str = "LSTM") -> ConfigDict:
     config.model.update(fields)
     config.data.update(corpus="python_docs", tokenizer="bpe", batch_size=16, length=64)
     config.training.update(
-        duration="1e6 tokens",
-        learning_rate=LEARNING_RATES.get(arm, 4e-3),
+        duration="1 epochs",
+        learning_rate=LEARNING_RATES.get(arm, 1e-2),
         warmup="5 percent",
         weight_decay=0.01,
         clip_norm=1.0,

@@ -19,8 +19,8 @@ class RecurrentModel(LanguageModel):
 
     Zaremba et al. (2014), section 3: all weights and biases are drawn uniformly, the output weights
     are their own. The carry holds each layer's state, and the segment and position of each row.
-    Raises UserError for an unknown cell, a forget bias where no gate forgets, or tied weights of
-    different widths.
+    Raises UserError for an unknown cell, sizes or a dropout out of range, a forget bias where no
+    gate forgets, or tied weights of different widths.
     """
 
     cell: str
@@ -40,6 +40,8 @@ class RecurrentModel(LanguageModel):
                 f"{self.layers} layers of width {self.width}; model.layers and model.width are "
                 "at least 1"
             )
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.dropout is {self.dropout}; it is at least 0 and below 1")
         if self.forget_bias and cell.forget_gate is None:
             raise UserError(
                 f"model.forget_bias is {self.forget_bias}, but a cell {self.cell!r} has no forget "

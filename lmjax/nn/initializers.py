@@ -8,7 +8,7 @@ from jax.nn.initializers import Initializer
 def symmetric_uniform(limit: float) -> Initializer:
     """Uniform in +-`limit`."""
 
-    def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
-        return jax.random.uniform(key, shape, dtype, -limit, limit, out_sharding=out_sharding)
+    def initialize(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
 
     return initialize

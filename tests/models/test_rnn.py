@@ -56,6 +56,12 @@ def test_tied_weights_are_one_table():
     changed_V = np.abs(after_BTV - before_BTV)[0, 1] > 1e-6
     assert changed_V.tolist() == [token == 5 for token in range(VOCABULARY)]
 
+    def log_prob(params):
+        return model.apply(params, tokens_BT, tokens_BT, method="log_probs")[0].sum()
+
+    gradient_VD = jax.grad(log_prob)(params)["params"]["embedding"]["embedding"]
+    assert (np.abs(gradient_VD).max(axis=1) > 0).all(), "words that are not read learn as well"
+
 
 @pytest.mark.parametrize("family, tied", [("rnn", True), ("rnn", False), ("attention_rnn", False)])
 def test_log_probs_and_their_gradients_are_those_of_the_logits(family, tied):
@@ -105,6 +111,7 @@ def test_dropout_spares_the_recurrent_connections():
     [
         ({"cell": "lstn"}, "did you mean 'lstm'"),
         ({"layers": 0}, "at least 1"),
+        ({"dropout": 1.0}, "below 1"),
         ({"cell": "gru", "forget_bias": 1.0}, "no forget gate"),
         ({"tied": True, "embedding_width": 4}, "model.embedding_width=256"),
         ({"family": "attention_rnn", "score": "genral"}, "did you mean 'general'"),
