@@ -17,6 +17,7 @@ from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
+from lmjax.training.execution import prepare_devices
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Trained:
             nonlocal shown
             written.extend(tokens[0])
             # The last character may lack bytes that the next tokens bring.
-            text = self.tokenizer.decode(written).rstrip("\N{REPLACEMENT CHARACTER}")
+            text = self._continuation(encoded[0], written).rstrip("\N{REPLACEMENT CHARACTER}")
             on_text(text[len(shown) :])
             shown = text
 
@@ -72,10 +73,14 @@ class Trained:
             end_id=self.tokenizer.end_id if self.config.data.document_end else None,
             on_tokens=stream if on_text else None,
         )
-        texts = [self.tokenizer.decode(row) for row in rows]
+        texts = [self._continuation(prompt, row) for prompt, row in zip(encoded, rows, strict=True)]
         if on_text:
             on_text(texts[0][len(shown) :])
         return texts[0] if single else texts
+
+    def _continuation(self, prompt: list[int], tokens: list[int]) -> str:
+        """What `tokens` add to the prompt's text, with the space between words."""
+        return self.tokenizer.decode(prompt + tokens)[len(self.tokenizer.decode(prompt)) :]
 
     def score(self, text: str) -> Score:
         """The score of `text`, each of its tokens once; raises UserError if it is empty."""
@@ -89,7 +94,8 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     """
     run = RunDirectory(workdir)
     config = run.config()
-    checkpoints = Checkpoints(run.checkpoints)
+    prepare_devices(config.execution.cpu_devices)
+    checkpoints = Checkpoints(run.checkpoints, read_only=True)
     try:
         if step is None and run.is_finished:
             step = run.results()["training"]["scored_step"]

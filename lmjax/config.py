@@ -44,7 +44,7 @@ MODELS = {
         context_length=256,  # tokens; the number of learned positions
         norm="layer_norm",  # layer_norm
         position="learned",  # learned
-        feed_forward="gelu",  # gelu
+        feed_forward="gelu",  # gelu (approximated by tanh, as GPT-2) | gelu_exact (as nanoGPT)
         attention="full",  # full
         bias=False,  # biases in the dense layers and norms
         dropout=0.0,  # on embeddings, attention weights and residual branches
@@ -69,7 +69,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.data = data = ConfigDict()
     data.corpus = "python_docs"  # python_docs | tiny_shakespeare | ptb | wikitext2 | text
     data.files = ""  # glob of .txt, .md, .jsonl (optionally .gz) for the corpus `text`
-    data.cleaning = ()  # steps in order: nfc, whitespace, lowercase, html, punctuation, ...
+    data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip
     data.tokenizer = "byte"  # byte | character | word | bpe
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe

@@ -56,6 +56,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _memory() -> str:
+    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
+        return "unknown on this system"
     pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return f"{pages / 2**30:.1f} of {total / 2**30:.1f} GiB free"

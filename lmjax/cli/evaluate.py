@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
     from lmjax.evaluation.estimate import estimate_on_random_windows
     from lmjax.evaluation.scoring import context_policy, score_stream
     from lmjax.runs.run_directory import RunDirectory
+    from lmjax.training.loop import check_tokenizer_of
     from lmjax.training.progress import progress_bar
 
     trained = load(workdir, values.step)
@@ -37,13 +38,15 @@ def main(arguments: list[str]) -> int:
             if values[field].present:
                 config.evaluation[field] = values[field].value
     policy = context_policy(config, trained.model)
-    splits = open_dataset(config.data).splits
+    dataset, run = open_dataset(config.data), RunDirectory(workdir)
+    check_tokenizer_of(run, dataset)
+    splits = dataset.splits
     if values.split not in splits:
         raise UserError(
             f"{config.data.corpus} has no split {values.split!r}: {nearest(values.split, splits)}"
         )
     stream = splits[values.split]
-    RunDirectory(workdir).log(f"{values.split} is read to score step {trained.step}: {policy.name}")
+    run.log(f"{values.split} is read to score step {trained.step}: {policy.name}")
     batch_size = config.data.batch_size
     with progress_bar(Console(stderr=True), values.split, stream.counts.tokens) as advance:
         score = score_stream(

@@ -1,6 +1,5 @@
 """What the verbs share: flags with an example in their help, and configurations from files."""
 
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, nearest
 
 Define = Callable[[flags.FlagValues], None]
 
@@ -29,18 +28,14 @@ def parse(
             default = "" if values[name].default is None else f" (default: {values[name].default})"
             print(f"  --{name}: {values[name].help}{default}")
         return None
-    saved, sys.argv = sys.argv, ["lmjax", *arguments]  # config_flags reads overrides from it
+    saved = sys.argv
     try:
+        if "config" in values:
+            _check_overrides(arguments)
+        sys.argv = ["lmjax", *arguments]  # where config_flags looks for overrides
         rest = values(sys.argv)[1:]
-        if "config" in values and values.config is not None:
-            values.config.keys()  # a file that failed to load says so when it is used
     except UserError:
         raise
-    except (AttributeError, KeyError) as error:
-        # The library quotes its message once more for each level of the key.
-        key, *meant = re.findall(r"(?<=')\w+(?=')|(?<=mean \")\w+", str(error).replace("\\", ""))
-        hint = f"; did you mean {meant[0]!r}?" if meant else "; see lmjax/config.py for all keys"
-        raise UserError(f"unknown configuration key {key!r}{hint}") from error
     except (flags.Error, ValueError, TypeError) as error:
         raise UserError(str(error).splitlines()[0]) from error
     except Exception as error:
@@ -79,6 +74,27 @@ def required_workdir(values: flags.FlagValues) -> Path:
     if not values.workdir:
         raise UserError("--workdir=DIR is missing; it names the folder of the run")
     return Path(values.workdir)
+
+
+def _check_overrides(arguments: list[str]) -> None:
+    """Loads the configuration file, and raises UserError for an override of a key it lacks."""
+    files = [argument for argument in arguments if argument.startswith("--config=")]
+    if not files:
+        return
+    alone = flags.FlagValues()
+    define_config(alone)
+    sys.argv = ["lmjax", files[-1]]
+    alone(sys.argv)
+    keys = alone.config.keys()  # a file that failed to load says so when it is used
+    for argument in arguments:
+        path = argument.partition("=")[0].partition("--config.")[2]
+        level = alone.config
+        for key in path.split(".") if path else ():
+            keys = level.keys() if isinstance(level, ConfigDict) else ()
+            name = key.partition("[")[0]
+            if name not in keys:
+                raise UserError(f"unknown configuration key {path!r}: {nearest(name, keys)}")
+            level = level[name]
 
 
 def _last_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """`lmjax sample`: continue a prompt with a trained model."""
 
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
@@ -26,7 +27,6 @@ def main(arguments: list[str]) -> int:
     for number in range(values.samples):
         if values.samples > 1:
             print(f"--- sample {number + 1}, seed {values.seed + number}")
-        print(values.prompt, end="", flush=True)
         trained.generate(
             values.prompt,
             length=values.length,
@@ -34,15 +34,22 @@ def main(arguments: list[str]) -> int:
             top_k=values.top_k,
             top_p=values.top_p,
             seed=values.seed + number,
-            on_text=_write,
+            on_text=_after(values.prompt),
         )
         print()
     return 0
 
 
-def _write(text: str):
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def _after(prompt: str) -> Callable[[str], None]:
+    """Writes the prompt, once it is known to be one that the model can read, and what follows."""
+    unwritten = [prompt]
+
+    def write(text: str):
+        sys.stdout.write("".join(unwritten) + text)
+        sys.stdout.flush()
+        unwritten.clear()
+
+    return write
 
 
 def _define(values: flags.FlagValues):

@@ -93,18 +93,22 @@ TEXT_STEPS: dict[str, Callable[[str], str]] = {
 CLEANING_STEPS = (*TEXT_STEPS, "deduplicate")
 
 
-def check_steps(steps: tuple[str, ...]) -> None:
-    """Raises UserError, with the nearest name, for a step that does not exist."""
+def named_steps(cleaning: tuple[str, ...]) -> tuple[str, ...]:
+    """The steps that are named, also several in one text with commas between, as flags give them.
+
+    Raises UserError, with the nearest name, for a step that does not exist.
+    """
+    steps = tuple(step.strip() for text in cleaning for step in text.split(","))
     for step in steps:
         if step not in CLEANING_STEPS:
             raise UserError(f"unknown cleaning step {step!r}: {nearest(step, CLEANING_STEPS)}")
+    return steps
 
 
 def clean(splits: Splits, steps: tuple[str, ...]) -> tuple[Splits, list[StepReport]]:
     """The documents after all `steps`, and what each step changed."""
-    check_steps(steps)
     reports = []
-    for step in steps:
+    for step in named_steps(steps):
         cleaned = deduplicate(splits) if step == "deduplicate" else _each(splits, TEXT_STEPS[step])
         reports.append(_report(step, splits, cleaned))
         splits = cleaned

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lmjax.data.cache import build_once, cache_directory, key_of
-from lmjax.data.cleaning import StepReport, check_steps, clean
+from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import TokenStream, read_stream, write_stream
@@ -31,7 +31,7 @@ def open_dataset(data) -> Dataset:
     Raises UserError for a field that cannot be, and for text that cannot be had or read.
     """
     check_invalid_utf8(data.invalid_utf8)
-    check_steps(data.cleaning)
+    named_steps(data.cleaning)
     check_tokenizer(data)
     corpus = open_corpus(data)
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
@@ -43,7 +43,7 @@ def open_dataset(data) -> Dataset:
 def _choices(data) -> dict[str, Any]:
     """The fields, beside those of the corpus, that the tokens depend on."""
     return {
-        "cleaning": list(data.cleaning),
+        "cleaning": list(named_steps(data.cleaning)),
         "tokenizer": data.tokenizer,
         "vocabulary_size": data.vocabulary_size,
         "document_end": data.document_end,

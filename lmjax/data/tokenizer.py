@@ -46,7 +46,7 @@ class Tokenizer:
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
 
     def encode_prompt(self, text: str) -> np.ndarray:
-        """As `encode`, for text that a person typed: an unknown character is always refused."""
+        """As `encode`, for text that a person typed: what is unknown is always refused."""
         return self.encode(text)
 
     def encode_piece(self, piece: str) -> np.ndarray:

@@ -142,6 +142,16 @@ class WordTokenizer(Tokenizer):
     def unknown_id(self) -> int | None:
         return 1 if self.has_unknown else None
 
+    def encode_prompt(self, text: str) -> np.ndarray:
+        known = {*self.words, UNKNOWN_WORD}
+        for word in text.split():
+            if word not in known:
+                raise UserError(
+                    f"{word!r} is not among the {len(self.words)} words of the training text; "
+                    f"leave it out or write {UNKNOWN_WORD}"
+                )
+        return self.encode(text)
+
     def encode_piece(self, piece: str) -> np.ndarray:
         ids: list[int] = []
         for i, line in enumerate(piece.split("\n")):

@@ -23,6 +23,11 @@ class LanguageModel(nn.Module):
 
     vocabulary_size: int
 
+    @staticmethod
+    def derived_fields(tokenizer: Any) -> dict[str, Any]:
+        """Fields that follow from the tokenizer and so are in no configuration."""
+        return {}
+
     @property
     def longest_context(self) -> int | None:
         """The most tokens that a carry can take in; None if there is no limit."""
@@ -45,7 +50,8 @@ class LanguageModel(nn.Module):
 
         A carry of None starts anew and remembers nothing: the returned carry is None. Where
         `segment_ids_BT` changes from one token to the next, the memory is reset; None continues the
-        segment of the carry. `positions_BT` counts tokens since the segment began; None derives it.
+        segment of the carry. `positions_BT` counts tokens since the segment began, for models that
+        tell positions apart; None derives it.
         With `deterministic=False` dropout draws from the rng stream `dropout`.
         """
         raise NotImplementedError

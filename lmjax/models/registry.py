@@ -32,7 +32,7 @@ def build_model(model: ConfigDict, tokenizer) -> LanguageModel:
     given = {name: value for name, value in model.items() if name != "name"}
     family = model_class(model.name)
     known = {field.name for field in fields(family)} - {"parent", "name", "vocabulary_size"}
-    derived = family.derived_fields(tokenizer) if hasattr(family, "derived_fields") else {}
+    derived = family.derived_fields(tokenizer)
     for field in given:
         if field not in known - set(derived):
             raise UserError(f"model {model.name!r} has no field {field!r}: {nearest(field, known)}")

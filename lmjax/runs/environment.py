@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import lmjax
 PACKAGES = (
     "absl-py",
     "array_record",
-    "chex",
     "flax",
     "grain",
     "importlib_resources",
@@ -53,10 +51,16 @@ def environment() -> dict[str, Any]:
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
-            "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+            "cores": core_count(),
         },
         "source": checkout(Path(lmjax.__file__).parent.parent),
     }
+
+
+def core_count() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def checkout(folder: Path) -> dict[str, Any] | None:

@@ -77,7 +77,7 @@ CASES = {
             65,
             12,
             64,
-            dict(layers=4, heads=4, width=128, context_length=64),
+            dict(layers=4, heads=4, width=128, context_length=64, feed_forward="gelu_exact"),
             GPT_TRAINING,
         ),
         Case(
@@ -86,7 +86,7 @@ CASES = {
             65,
             16,
             256,
-            dict(layers=6, heads=6, width=384, context_length=256),
+            dict(layers=6, heads=6, width=384, context_length=256, feed_forward="gelu_exact"),
             GPT_TRAINING,
         ),
         Case("lstm_small", "rnn", 10_000, 20, 20, dict(layers=2, width=200), LSTM_TRAINING),

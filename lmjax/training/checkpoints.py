@@ -21,7 +21,7 @@ from lmjax.training.state import TrainState
 class Checkpoints:
     """The checkpoints of one run directory: the `keep` newest, and the best on validation."""
 
-    def __init__(self, folder: Path, keep: int = 1):
+    def __init__(self, folder: Path, keep: int = 1, *, read_only: bool = False):
         best = BestN(
             get_metric_fn=lambda metrics: (metrics["nats_per_token"], metrics["step"]),
             reverse=True,
@@ -33,7 +33,9 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=AnyPreservationPolicy([LatestN(max(1, keep)), best]),
                 atomicity_options=AtomicityOptions(mode=AtomicityMode.COMMIT_FILE),
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
+                read_only=read_only,
                 enable_async_checkpointing=False,
             ),
         )
@@ -58,18 +60,23 @@ class Checkpoints:
             force=True,
         )
 
-    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """The newest checkpoint as host arrays in the shape of `like`, and its position."""
+    def position(self) -> dict[str, Any]:
+        """The position alone of the newest checkpoint."""
+        restored = self._manager.restore(
+            self.latest, args=ocp.args.Composite(position=ocp.args.JsonRestore())
+        )
+        return restored["position"]
+
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest checkpoint's state as host arrays in the shape of `like`."""
         restored = self._manager.restore(
             self.latest,
             args=ocp.args.Composite(
                 params=ocp.args.StandardRestore(_host(like.params)),
                 state=ocp.args.StandardRestore(_host(_without_params(like))),
-                position=ocp.args.JsonRestore(),
             ),
         )
-        state = replace(like, params=restored["params"], **restored["state"])
-        return state, restored["position"]
+        return replace(like, params=restored["params"], **restored["state"])
 
     def restore_params(self, step: int) -> Any:
         """The parameters alone of the checkpoint at `step`; raises UserError if it is not kept."""

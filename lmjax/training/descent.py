@@ -73,6 +73,11 @@ class Descent:
         self.save_every = clock.steps(config.checkpoint.every)
         self.log_every = clock.steps(config.logging.every)
         self.policy = context_policy(config, model)
+        if data.batching == "stream" and model.longest_context is not None:
+            raise UserError(
+                f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
+                "its state can't be carried from batch to batch; set data.batching to 'windows'"
+            )
 
         optimizer = make_optimizer(training)
         step = TrainStep(
@@ -275,13 +280,13 @@ class Descent:
         self.checkpoints.save(state, asdict(position), nats_per_token)
 
     def _resume(self, like):
-        state, position = self.checkpoints.restore(like)
-        if position["stream"] != self.train.fingerprint:
+        self.position = Position(**self.checkpoints.position())
+        if self.position.stream != self.train.fingerprint:
             raise UserError(
                 f"the tokens of {self.config.data.corpus} are not those that {self.run.path} was "
                 "trained on; restore the corpus or choose another --workdir"
             )
-        self.position = Position(**position)
+        state = self.checkpoints.restore(like)
         self.batches.set_state(self.position.data)
         self._say(f"resumed at step {self.position.step:,}")
         return state

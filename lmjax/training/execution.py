@@ -5,7 +5,6 @@ host arrays in the one layout that checkpoints have, whatever the mode.
 """
 
 import ctypes
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
+from lmjax.runs.environment import core_count
 from lmjax.training.state import TrainState
 from lmjax.training.step import TrainStep
 
@@ -42,7 +42,7 @@ def prepare_devices(cpu_devices: int = 0) -> None:
     XLA threads little of a small model's element-wise work; a device a core does.
     """
     _keep_freed_memory()
-    wanted = cpu_devices or min(MOST_CPU_DEVICES, len(os.sched_getaffinity(0)))
+    wanted = cpu_devices or min(MOST_CPU_DEVICES, core_count())
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError as error:

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from lmjax.data.dataset import Dataset, open_dataset
+from lmjax.data.tokenizers import load_tokenizer
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.scoring import context_policy, score_stream
 from lmjax.models.contract import LanguageModel
@@ -38,7 +39,9 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     prepare_devices(config.execution.cpu_devices)
     run.write_environment()
     dataset = open_dataset(config.data)
-    dataset.tokenizer.save(run.tokenizer_path)
+    if not run.tokenizer_path.exists():
+        dataset.tokenizer.save(run.tokenizer_path)
+    check_tokenizer_of(run, dataset)
     model = build_model(config.model, dataset.tokenizer)
     if hasattr(model, "fit"):
         params, cost, training = _count(run, config, dataset, model, console)
@@ -58,15 +61,21 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     return results
 
 
+def check_tokenizer_of(run: RunDirectory, dataset: Dataset) -> None:
+    """Raises UserError if the corpus has, since the run began, come to be read in other tokens."""
+    if load_tokenizer(run.tokenizer_path).to_json() != dataset.tokenizer.to_json():
+        raise UserError(
+            f"the corpus has changed since {run.path} was begun: it gives another vocabulary; "
+            "restore the corpus or choose another --workdir"
+        )
+
+
 def _check(config: ConfigDict):
     """What would otherwise fail late; raises UserError."""
     checkpoints = ("best", "last")
     if config.evaluation.checkpoint not in checkpoints:
         hint = nearest(config.evaluation.checkpoint, checkpoints)
         raise UserError(f"unknown evaluation.checkpoint {config.evaluation.checkpoint!r}: {hint}")
-    for key in ("batch_size", "length"):
-        if config.data[key] < 1:
-            raise UserError(f"data.{key} is {config.data[key]}; it must be at least 1")
 
 
 def _count(
@@ -84,9 +93,8 @@ def _count(
     cost = counted_model_cost(model, params, config.data.length)
     console.print(cost_table(config, cost))
     checkpoints = Checkpoints(run.checkpoints)
-    if checkpoints.latest is None:
-        state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
-        checkpoints.save(state, {"seconds": seconds}, None)
+    state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
+    checkpoints.save(state, {"seconds": seconds, "stream": train_stream.fingerprint}, None)
     checkpoints.close()
     training = {
         "steps": 0,

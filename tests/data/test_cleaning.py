@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmjax.data.cleaning import CLEANING_STEPS, TEXT_STEPS, check_steps, clean
+from lmjax.data.cleaning import CLEANING_STEPS, TEXT_STEPS, clean, named_steps
 from lmjax.data.documents import SPLITS, Document
 from lmjax.errors import UserError
 
@@ -93,8 +93,8 @@ def test_reports_count_what_changed():
 
 def test_an_unknown_step_is_named_with_the_nearest():
     with pytest.raises(UserError, match="'whitespce'.*'whitespace'"):
-        check_steps(("nfc", "whitespce"))
-    check_steps(CLEANING_STEPS)
+        named_steps(("nfc", "whitespce"))
+    named_steps(CLEANING_STEPS)
 
 
 @pytest.mark.parametrize("text", ["<a ", "<!-- ", "<script>", "< ", "&amp;<", "</"])
