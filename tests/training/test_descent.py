@@ -1,0 +1,98 @@
+"""What the loop decides by validation: when to stop, what to keep, when to lower the rate."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lmjax.config import base_config
+from lmjax.errors import UserError
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.checkpoints import Checkpoints
+from lmjax.training.loop import train
+
+
+@pytest.fixture
+def config(tmp_path):
+    """An LSTM that learns a text whose validation part is another language: it gets worse there."""
+    words = np.random.default_rng(0).choice(["the", "cat", "sat"], 3000)
+    others = np.random.default_rng(1).choice(["zu", "Xyz", "QQ"], 400)
+    lines = [" ".join(part) for part in [*words.reshape(-1, 10), *others.reshape(-1, 10)]]
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n")
+    config = base_config("rnn")
+    config.data.update(corpus="text", files=str(tmp_path / "text.txt"), batch_size=4, length=16)
+    config.model.update(width=16, layers=1)
+    config.training.update(
+        duration="40 steps", optimizer="sgd", learning_rate=2.0, schedule="plateau", clip_norm=1.0
+    )
+    config.evaluation.update(every="4 steps", rows=4)
+    return config
+
+
+def run(config, workdir):
+    console = Console(file=io.StringIO())
+    results = train(config, workdir, console)
+    rows = RunDirectory(workdir).metrics()
+    scores = {row["step"]: row["nats_per_token"] for row in rows if row["kind"] == "evaluation"}
+    rates = {row["step"]: row["learning_rate"] for row in rows if row["kind"] == "train"}
+    return results, scores, rates
+
+
+def test_best_and_last(config, tmp_path):
+    results, scores, _ = run(config, tmp_path / "best")
+    best = min(scores, key=scores.get)
+    assert best < 40, "the text was to make validation worse in the end"
+    assert results["training"]["scored_step"] == best
+    assert results["splits"]["validation"]["nats_per_token"] == pytest.approx(scores[best], 1e-6)
+    checkpoints = Checkpoints(tmp_path / "best" / "checkpoints", read_only=True)
+    assert checkpoints.restore_params(best)
+    config.evaluation.checkpoint = "last"
+    results, _, _ = run(config, tmp_path / "last")
+    assert results["training"]["scored_step"] == 40
+    assert results["splits"]["validation"]["nats_per_token"] == pytest.approx(scores[40], 1e-6)
+
+
+def test_patience_ends_the_run(config, tmp_path):
+    config.evaluation.patience = 2
+    results, scores, _ = run(config, tmp_path / "run")
+    best = min(scores, key=scores.get)
+    assert results["training"]["stopped_early"]
+    assert results["training"]["steps"] == max(scores) == best + 2 * 4
+
+
+def test_plateau_halves_the_rate_after_each_score_that_is_no_better(config, tmp_path):
+    config.logging.every = "1 steps"
+    _, scores, rates = run(config, tmp_path / "run")
+    rate, best = 2.0, np.inf
+    for step in range(1, 41):
+        assert rates[step] == pytest.approx(rate)
+        if step in scores:
+            if scores[step] >= best:
+                rate /= 2
+            best = min(best, scores[step])
+    assert rate < 2.0
+
+
+def test_a_model_of_limited_context_is_not_carried_from_batch_to_batch(config, tmp_path):
+    limited = base_config("transformer")
+    limited.data.update(config.data)
+    limited.data.batching = "stream"
+    with pytest.raises(UserError, match="set data.batching to 'windows'"):
+        train(limited, tmp_path / "run", Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize("model", ["rnn", "ngram"])
+def test_a_changed_corpus_is_not_mixed_with_the_old_one(model, config, tmp_path):
+    changed = base_config(model)
+    changed.data.update(config.data)
+    changed.data.tokenizer = "character"
+    changed.training.duration = "4 steps"
+    run(changed, tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    before = (tmp_path / "run" / "tokenizer.json").read_bytes()
+    with open(tmp_path / "text.txt", "a") as file:
+        file.write("µ\n" * 200)
+    with pytest.raises(UserError, match="the corpus has changed"):
+        run(changed, tmp_path / "run")
+    assert (tmp_path / "run" / "tokenizer.json").read_bytes() == before
