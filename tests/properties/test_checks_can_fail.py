@@ -81,7 +81,7 @@ def small(fault=""):
     return model, meta.unbox(params)
 
 
-@pytest.mark.parametrize("check", {check for found in FAULTS.values() for check in found})
+@pytest.mark.parametrize("check", [check for found in FAULTS.values() for check in found])
 def test_the_sound_model_passes(check):
     check(*small())
 
