@@ -51,7 +51,7 @@ def experiment(tmp_path):
 
 def test_unknown_configuration_key(fails, experiment, tmp_path):
     error = fails("train", f"--config={experiment()}", "--config.trainin.duration=3")
-    assert "'trainin'" in error and "'training'" in error
+    assert "'trainin.duration'" in error and "did you mean 'training'" in error
 
 
 def test_unknown_model(fails, experiment):

@@ -124,7 +124,6 @@ def test_an_interrupted_preparation_leaves_nothing(data, monkeypatch):
     monkeypatch.setattr(dataset, "write_stream", stop)
     with pytest.raises(KeyboardInterrupt):
         open_dataset(data)
-    monkeypatch.undo()
     assert not list((dataset.cache_directory() / "datasets").glob("*"))
 
 
