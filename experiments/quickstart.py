@@ -30,7 +30,11 @@ ARMS = {
     ),
     "Transformer": ("transformer", {"layers": 4, "width": 80, "heads": 4, "context_length": 128}),
 }
-LEARNING_RATES = {"Elman": 3e-3, "Transformer": 4e-3}  # of the others: 1e-2
+LEARNING_RATES = {
+    "Elman": 3e-3,
+    "LSTM with attention": 4e-3,
+    "Transformer": 4e-3,
+}  # of the others: 1e-2
 ORDERS = (4, 5, 6)
 SMOKE = {
     "training.duration": "3 steps",

@@ -4,6 +4,7 @@ A checkpoint is the parameters, the rest of the train state (optimizer, carried 
 position (data, timers, best score so far): all of it, committed, or it is not seen.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
 from lmjax.errors import UserError
 from lmjax.training.state import TrainState
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of options that it was given
 
 
 class Checkpoints:
