@@ -17,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from lmjax.data.batches import steps_per_epoch, training_batches
+from lmjax.data.batches import evaluation_batches, steps_per_epoch, training_batches
 from lmjax.data.dataset import Dataset
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy, score_stream
@@ -73,6 +73,9 @@ class Descent:
         self.save_every = clock.steps(config.checkpoint.every)
         self.log_every = clock.steps(config.logging.every)
         self.policy = context_policy(config, model)
+        next(
+            evaluation_batches(self.validation, self.policy, 1)
+        )  # a split too short is refused now
         if data.batching == "stream" and model.longest_context is not None:
             raise UserError(
                 f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
