@@ -63,12 +63,21 @@ class Checkpoints:
             force=True,
         )
 
-    def position(self) -> dict[str, Any]:
-        """The position alone of the newest checkpoint."""
+    def position(self, stream: str) -> dict[str, Any]:
+        """The position alone of the newest checkpoint.
+
+        Raises UserError if its tokens were not those of the fingerprint `stream`.
+        """
         restored = self._manager.restore(
             self.latest, args=ocp.args.Composite(position=ocp.args.JsonRestore())
         )
-        return restored["position"]
+        position = restored["position"]
+        if position["stream"] != stream:
+            raise UserError(
+                "the corpus no longer gives the tokens that this run was trained on; restore the "
+                "corpus or choose another --workdir"
+            )
+        return position
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest checkpoint's state as host arrays in the shape of `like`."""

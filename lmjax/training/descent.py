@@ -283,12 +283,7 @@ class Descent:
         self.checkpoints.save(state, asdict(position), nats_per_token)
 
     def _resume(self, like):
-        self.position = Position(**self.checkpoints.position())
-        if self.position.stream != self.train.fingerprint:
-            raise UserError(
-                f"the tokens of {self.config.data.corpus} are not those that {self.run.path} was "
-                "trained on; restore the corpus or choose another --workdir"
-            )
+        self.position = Position(**self.checkpoints.position(self.train.fingerprint))
         state = self.checkpoints.restore(like)
         self.batches.set_state(self.position.data)
         self._say(f"resumed at step {self.position.step:,}")

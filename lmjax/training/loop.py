@@ -86,16 +86,20 @@ def _count(
     console: Console,
 ) -> tuple[Any, ModelCost, dict[str, Any]]:
     """Fits a model that is counted rather than trained by gradient, and saves it."""
-    start = time.monotonic()
     train_stream = dataset.splits["train"]
-    params = model.fit([train_stream])
-    seconds = time.monotonic() - start
+    checkpoints = Checkpoints(run.checkpoints)
+    if checkpoints.latest is None:
+        start = time.monotonic()
+        params = model.fit([train_stream])
+        seconds = time.monotonic() - start
+        state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
+        checkpoints.save(state, {"seconds": seconds, "stream": train_stream.fingerprint}, None)
+    else:
+        seconds = checkpoints.position(train_stream.fingerprint)["seconds"]
+        params = checkpoints.restore_params(checkpoints.latest)
+    checkpoints.close()
     cost = counted_model_cost(model, params, config.data.length)
     console.print(cost_table(config, cost))
-    checkpoints = Checkpoints(run.checkpoints)
-    state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
-    checkpoints.save(state, {"seconds": seconds, "stream": train_stream.fingerprint}, None)
-    checkpoints.close()
     training = {
         "steps": 0,
         "tokens": train_stream.counts.tokens,

@@ -28,10 +28,17 @@ def checkpoints(tmp_path):
 
 
 def test_what_is_saved_comes_back(checkpoints):
-    position = {"data": {"next_index": 7}, "best_nats_per_token": float("inf"), "nats": 0.1 + 0.2}
+    position = {
+        "stream": "a-b",
+        "data": {"next_index": 7},
+        "best_nats_per_token": float("inf"),
+        "nats": 0.1 + 0.2,
+    }
     checkpoints.save(state_at(3), position, None)
     state = checkpoints.restore(state_at(0))
-    assert checkpoints.position() == position
+    assert checkpoints.position("a-b") == position
+    with pytest.raises(UserError, match="no longer gives the tokens"):
+        checkpoints.position("a-c")
     assert state.step == 3 and state.learning_rate_scale == 0.5
     np.testing.assert_array_equal(state.params["params"]["kernel"], np.full((2, 3), 3))
     assert state.optimizer_state[0] == 3

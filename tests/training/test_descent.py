@@ -96,3 +96,12 @@ def test_a_changed_corpus_is_not_mixed_with_the_old_one(model, config, tmp_path)
     with pytest.raises(UserError, match="the corpus has changed"):
         run(changed, tmp_path / "run")
     assert (tmp_path / "run" / "tokenizer.json").read_bytes() == before
+
+
+def test_a_counted_model_that_was_saved_is_not_counted_again(config, tmp_path):
+    counted = base_config("ngram")
+    counted.data.update(config.data)
+    first, _, _ = run(counted, tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    again, _, _ = run(counted, tmp_path / "run")
+    assert again == first
