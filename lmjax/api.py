@@ -100,7 +100,7 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
         if step is None and run.is_finished:
             step = run.results()["training"]["scored_step"]
         elif step is None:
-            step = checkpoints.latest
+            step = checkpoints.newest_intact()
         params = checkpoints.restore_params(step)
     finally:
         checkpoints.close()

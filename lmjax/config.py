@@ -77,6 +77,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.batching = "stream"  # stream (carried state) | windows (random) | packed (documents)
     data.batch_size = 32  # rows, over all devices
     data.length = 128  # tokens a row
+    data.read_threads = 1  # that prepare batches; their order does not depend on it
 
     config.training = training = ConfigDict()
     training.duration = "2000 steps"
@@ -109,6 +110,13 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.checkpoint = checkpoint = ConfigDict()
     checkpoint.every = "10 percent"
     checkpoint.keep = 2  # newest checkpoints kept, beside the best one
+    checkpoint.keep_every = "0 steps"  # checkpoints at its multiples are kept for ever
+
+    config.health = health = ConfigDict()
+    health.on_nonfinite = "stop"  # stop | skip (the update) | rollback (to the newest checkpoint)
+    health.on_spike = "log"  # log | stop | rollback
+    health.spike_deviations = 10.0  # mean deviations above the mean loss that make a spike; 0: off
+    health.retries = 3  # skips and rollbacks, each, after which a run stops all the same
 
     config.logging = logging = ConfigDict()
     logging.every = "2 percent"  # how often a row of metrics is written

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises, and the search for what was probably meant."""
+"""What ends a program other than success, and the search for what was probably meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,22 @@ from collections.abc import Iterable
 
 class UserError(Exception):
     """A mistake that its message says how to mend; printed without a traceback."""
+
+    exit_code = 2
+
+
+class DeviceError(UserError):
+    """A device that failed or has too little memory; what was saved before is intact."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+class Stopped(BaseException):
+    """A run that was asked to stop, and saved where it was; the same command goes on."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

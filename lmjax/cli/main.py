@@ -8,7 +8,7 @@ import os
 import sys
 
 import lmjax
-from lmjax.errors import UserError, nearest
+from lmjax.errors import Stopped, UserError, nearest
 
 VERBS = {
     "train": "train a model, or go on training it",
@@ -21,11 +21,15 @@ VERBS = {
     "doctor": "show versions, devices, memory and disk, and what is wrong with them",
 }
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # Ctrl-C; exit codes of lmjax/errors.py and training/signals.py are the others
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0 well, 2 a user's mistake, 130 interrupted."""
+    """Runs the command line; returns the exit code.
+
+    0 well, 1 a check failed, 2 a user's mistake, 69 a device failed, 75 asked to stop and saved,
+    130 interrupted.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(_help())
@@ -42,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         return importlib.import_module(f"lmjax.cli.{verb}").main(rest)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return INTERRUPTED

@@ -56,7 +56,7 @@ class ContextPolicy:
 
 
 def training_batches(stream: TokenStream, data, seed: int) -> grain.DatasetIterator:
-    """An endless iterator over the batches of `config.data`, read ahead by a thread.
+    """An endless iterator over the batches of `config.data`, read ahead by `data.read_threads`.
 
     Element i is the batch of step i, a function of `(seed, i)` alone; `get_state()` is one integer,
     `{"next_index": i}`. `stream`: each row goes on where it ended in the step before. `windows`:
@@ -64,7 +64,7 @@ def training_batches(stream: TokenStream, data, seed: int) -> grain.DatasetItera
     one after the other, cut into windows. Raises UserError for a stream that is too short.
     """
     batches = grain.MapDataset.source(_Steps(_batch_function(stream, data, seed)))
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCHED)
+    options = grain.ReadOptions(num_threads=data.read_threads, prefetch_buffer_size=PREFETCHED)
     return iter(batches.to_iter_dataset(options))
 
 

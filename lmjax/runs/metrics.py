@@ -1,6 +1,7 @@
 """The table of a run's metrics, one JSON object a line, none of them twice."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,14 @@ class MetricsFile:
             raise ValueError(f"{self.path} already has the row {_key(row)}")
         with open(self.path, "ab") as file:
             file.write(to_json(row).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
         self._logged.add(_key(row))
 
-    def truncate(self, step: int | None = None) -> None:
-        """Drops a torn last line, and the rows of steps after `step` if it is given."""
-        rows = [row for row in self.rows() if step is None or row["step"] <= step]
+    def truncate(self, last_steps: dict[str, int] | None = None) -> None:
+        """Drops a torn last line, and the rows after the last step given for their kind."""
+        last = last_steps or {}
+        rows = [row for row in self.rows() if row["step"] <= last.get(row["kind"], row["step"])]
         kept = "".join(to_json(row) + "\n" for row in rows).encode()
         if self.path.exists() and self.path.read_bytes() != kept:
             write_atomically(self.path, kept)

@@ -11,6 +11,10 @@ from lmjax.runs.environment import environment
 from lmjax.runs.files import plain, read_json, to_json, write_atomically
 from lmjax.runs.metrics import MetricsFile, Row
 
+# Beginnings of the fields that may change from one start of a run to the next: they decide what is
+# kept and shown of a run, not what it computes.
+HARMLESS = ("checkpoint.", "data.read_threads", "evaluation.checkpoint", "health.", "logging.")
+
 
 class RunDirectory:
     """The files of one run. Making one touches no file: `create` starts or continues a run."""
@@ -21,28 +25,31 @@ class RunDirectory:
         self.tokenizer_path = self.path / "tokenizer.json"
         self._metrics = MetricsFile(self.path / "metrics.jsonl")
 
-    def create(self, config: ConfigDict) -> None:
-        """Makes the directory and keeps the configuration; the same one may be given again.
-
-        Raises UserError if the directory can't be written to or holds a run of another
-        configuration.
-        """
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path / ".writable", b"")
-            (self.path / ".writable").unlink()
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path} ({error.strerror or error}); choose another --workdir"
-            ) from error
-        given = plain(config.to_dict())
-        if not self._config_path.exists():
-            write_atomically(self._config_path, to_json(given, indent=2))
-        elif changed := _differences(read_json(self._config_path), given):
+    def check(self, config: ConfigDict) -> None:
+        """Raises UserError, with the differences, if this is the run of another configuration."""
+        kept = self._kept_config()
+        if kept is not None and (changed := differences(kept, config.to_dict())):
             raise UserError(
                 f"{self.path} holds a run of another configuration ({', '.join(changed)}); "
                 "choose another --workdir"
             )
+
+    def create(self, config: ConfigDict) -> None:
+        """Makes the directory and keeps the configuration; the same one may be given again.
+
+        HARMLESS fields may differ, and the new ones are kept. Raises UserError if the directory
+        can't be written to or holds a run of another configuration.
+        """
+        self.check(config)
+        given = plain(config.to_dict())
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            if self._kept_config() != given:
+                write_atomically(self._config_path, to_json(given, indent=2))
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.path} ({error.strerror or error}); choose another --workdir"
+            ) from error
 
     def config(self) -> ConfigDict:
         """The locked configuration; raises UserError if the directory is not a run's."""
@@ -64,9 +71,9 @@ class RunDirectory:
         """Adds a row; raises ValueError if its kind, split and context have one of that step."""
         self._metrics.append(row)
 
-    def truncate_metrics(self, step: int) -> None:
-        """Drops the rows of steps after `step`, which a resumed run will write again."""
-        self._metrics.truncate(step)
+    def truncate_metrics(self, step: int, evaluated_step: int) -> None:
+        """Drops the rows of later steps, which a resumed run will write again."""
+        self._metrics.truncate({"train": step, "evaluation": evaluated_step})
 
     def metrics(self) -> list[Row]:
         """The rows in the order in which they were logged; raises UserError if this is no run."""
@@ -91,10 +98,21 @@ class RunDirectory:
     def write_samples(self, text: str) -> None:
         write_atomically(self.path / "samples.txt", text)
 
+    def write_batch(self, step: int, arrays: dict[str, Any]) -> Path:
+        """Keeps the batch of a step that went wrong, to be looked at again; returns where."""
+        path = self.path / "replay" / f"step_{step}.json"
+        path.parent.mkdir(exist_ok=True)
+        lists = {name: None if a is None else a.tolist() for name, a in arrays.items()}
+        write_atomically(path, to_json({"step": step, **lists}))
+        return path
+
     def log(self, line: str) -> None:
         """Adds a line to log.txt."""
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def _kept_config(self) -> dict[str, Any] | None:
+        return read_json(self._config_path) if self._config_path.exists() else None
 
     @property
     def _config_path(self) -> Path:
@@ -105,12 +123,13 @@ class RunDirectory:
         return self.path / "results.json"
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    old, new = dict(_leaves(old)), dict(_leaves(new))
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The fields in which two configurations differ, with both values, but for HARMLESS ones."""
+    old, new = dict(_leaves(plain(old))), dict(_leaves(plain(new)))
     return [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in sorted({**old, **new})
-        if (key in old, old.get(key)) != (key in new, new.get(key))
+        if (key in old, old.get(key)) != (key in new, new.get(key)) and not key.startswith(HARMLESS)
     ]
 
 

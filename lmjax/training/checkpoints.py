@@ -1,108 +1,263 @@
 """Checkpoints: the one module that knows Orbax.
 
-A checkpoint is the parameters, the rest of the train state (optimizer, carried state) and the
-position (data, timers, best score so far): all of it, committed, or it is not seen.
+A checkpoint is the parameters, the rest of the train state (optimizer, carried state) and what it
+is about (position, timers, configuration): all of it, committed and vouched for, or it is not seen.
 """
 
 import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
 from lmjax.errors import UserError
-from lmjax.training.state import TrainState
+from lmjax.training.manifest import (
+    MANIFEST,
+    Damaged,
+    described,
+    verified_leaves,
+    write_manifest,
+)
+from lmjax.training.state import TrainState, first_nonfinite
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of options that it was given
 
+OURS = {"_CHECKPOINT_METADATA", "commit_success.txt", "params", "state", "about"}
+SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at most
+
 
 class Checkpoints:
-    """The checkpoints of one run directory: the `keep` newest, and the best on validation."""
+    """The checkpoints of one run directory, saved in the background, verified when read.
 
-    def __init__(self, folder: Path, keep: int = 1, *, read_only: bool = False):
-        best = BestN(
-            get_metric_fn=lambda metrics: (metrics["nats_per_token"], metrics["step"]),
-            reverse=True,
-            n=1,
-            keep_checkpoints_without_metrics=False,
-        )
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=AnyPreservationPolicy([LatestN(max(1, keep)), best]),
-                atomicity_options=AtomicityOptions(mode=AtomicityMode.COMMIT_FILE),
-                cleanup_tmp_directories=not read_only,
-                create=not read_only,
-                read_only=read_only,
-                enable_async_checkpointing=False,
-            ),
-        )
+    Kept are the `keep` newest, every `keep_every`-th step (0: none) and those that `save` is told
+    of. `say` is given a line for whatever was found wrong.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 1,
+        keep_every: int = 0,
+        read_only: bool = False,
+        say: Callable[[str], None] = print,
+    ):
+        self._folder, self._read_only, self._say = folder.absolute(), read_only, say
+        self._keep, self._keep_every = max(1, keep), keep_every
+        self._background = ThreadPoolExecutor(1, "checkpoints")
+        self._saving: tuple[int, Future] | None = None
+        self._verified: dict[int, dict[str, str]] = {}
+        if not read_only:
+            self._clear_unfinished()
 
     @property
-    def latest(self) -> int | None:
-        """The step of the newest committed checkpoint; None if there is none."""
-        return self._manager.latest_step()
+    def steps(self) -> list[int]:
+        """The steps of the committed checkpoints, ascending."""
+        return sorted(int(path.name) for path in self._numbered() if (path / MANIFEST).is_file())
 
-    def save(self, state: TrainState, position: dict[str, Any], nats_per_token: float | None):
-        """Saves host arrays and what is JSON; a validation score makes it a candidate for best."""
-        step = int(state.step)
-        metrics = {"nats_per_token": nats_per_token, "step": step}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.params),
-                state=ocp.args.StandardSave(_without_params(state)),
-                position=ocp.args.JsonSave(position),
-            ),
-            metrics=None if nats_per_token is None else metrics,
-            force=True,
-        )
+    def save(self, state: TrainState, about: dict[str, Any], keep: Iterable[int] = ()) -> None:
+        """Begins to save host arrays and what is JSON; a step that is saved already is left.
 
-    def position(self, stream: str) -> dict[str, Any]:
-        """The position alone of the newest checkpoint.
-
-        Raises UserError if its tokens were not those of the fingerprint `stream`.
+        Raises UserError if the save before failed, or if the disk has no room.
         """
-        restored = self._manager.restore(
-            self.latest, args=ocp.args.Composite(position=ocp.args.JsonRestore())
-        )
-        position = restored["position"]
-        if position["stream"] != stream:
-            raise UserError(
-                "the corpus no longer gives the tokens that this run was trained on; restore the "
-                "corpus or choose another --workdir"
-            )
-        return position
+        self.wait()
+        step = int(state.step)
+        if step in self.steps:
+            return
+        state = jax.tree.map(np.array, state)  # a copy: the step reuses the memory of its donation
+        self._check_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+        keep = {*keep, step}
+        self._saving = step, self._background.submit(self._write, step, state, about, keep)
 
-    def restore(self, like: TrainState) -> TrainState:
-        """The newest checkpoint's state as host arrays in the shape of `like`."""
-        restored = self._manager.restore(
-            self.latest,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(_host(like.params)),
-                state=ocp.args.StandardRestore(_host(_without_params(like))),
-            ),
-        )
+    def check(self) -> None:
+        """Raises UserError if the save in the background has failed."""
+        if self._saving and self._saving[1].done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until what is being saved is committed; raises UserError if it can't be."""
+        if not self._saving:
+            return
+        (step, future), self._saving = self._saving, None
+        try:
+            future.result()
+        except UserError:
+            raise
+        except Exception as error:
+            newest = max(self.steps, default="none")
+            raise UserError(
+                f"the checkpoint of step {step} could not be written to {self._folder} "
+                f"({_cause(error)}; newest checkpoint: {newest}); mend that, then start again"
+            ) from error
+
+    def newest_intact(self) -> int | None:
+        """The step of the newest checkpoint whose files are as they were saved; None without any.
+
+        Damaged newer ones are moved aside, and said. Raises UserError if none is intact.
+        """
+        damaged = {}
+        for step in reversed(self.steps):
+            try:
+                self._verify(step)
+                break
+            except Damaged as error:
+                damaged[step] = f"the checkpoint of step {step} is damaged: {error}"
+        else:
+            if not damaged:
+                return None
+            raise UserError(
+                f"no checkpoint in {self._folder} is intact ({'; '.join(damaged.values())}); "
+                "restore one from a copy, or delete the folder to begin anew"
+            )
+        for other, line in damaged.items():
+            self._say(f"{line}; the newest intact one is of step {step}")
+            if not self._read_only:
+                self._move_aside(self._folder / str(other), "damaged")
+        return step
+
+    def about(self, step: int) -> dict[str, Any]:
+        """What `save` was told of the checkpoint at `step`."""
+        self._require(step)
+        return self._restored(step, about=ocp.args.JsonRestore())["about"]
+
+    def restore(self, step: int, like: TrainState) -> TrainState:
+        """The checkpoint at `step` as host arrays in the shape of `like`.
+
+        Raises UserError, naming the leaf, if one has another name, dtype or shape than in `like`.
+        """
+        leaves = self._require(step)
+        parts = {"params": like.params, "state": _without_params(like)}
+        expected = described(parts)
+        for name in sorted({**leaves, **expected}):
+            if leaves.get(name) != expected.get(name):
+                raise UserError(
+                    f"the checkpoint of step {step} in {self._folder} does not fit: {name} is "
+                    f"{leaves.get(name, 'absent')} there, {expected.get(name, 'absent')} in this "
+                    "model; resume with the code and configuration that saved it"
+                )
+        arguments = {name: ocp.args.StandardRestore(_host(part)) for name, part in parts.items()}
+        restored = self._restored(step, **arguments)
         return replace(like, params=restored["params"], **restored["state"])
 
     def restore_params(self, step: int) -> Any:
-        """The parameters alone of the checkpoint at `step`; raises UserError if it is not kept."""
-        if step not in self._manager.all_steps():
-            kept = ", ".join(map(str, sorted(self._manager.all_steps()))) or "none"
-            raise UserError(f"there is no checkpoint at step {step} (kept: {kept})")
-        restored = self._manager.restore(
-            step, args=ocp.args.Composite(params=ocp.args.StandardRestore())
-        )
-        return restored["params"]
+        """The parameters alone of the checkpoint at `step`.
 
-    def close(self):
-        """Ends Orbax's threads."""
-        self._manager.close()
+        Raises UserError if it is not kept or is damaged.
+        """
+        self._require(step)
+        return self._restored(step, params=ocp.args.StandardRestore())["params"]
+
+    def close(self) -> None:
+        """Ends what runs in the background; raises UserError if a save failed."""
+        try:
+            self.wait()
+        finally:
+            self._background.shutdown()
+            if "_manager" in self.__dict__:
+                self._manager.close()
+
+    @cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(
+                atomicity_options=AtomicityOptions(mode=AtomicityMode.COMMIT_FILE),
+                create=not self._read_only,
+                read_only=self._read_only,
+                enable_async_checkpointing=False,  # digests must follow, and rotation follow them
+            ),
+        )
+
+    def _write(self, step: int, state: TrainState, about: dict[str, Any], keep: set[int]) -> None:
+        if bad := first_nonfinite(state):
+            raise UserError(
+                f"{bad} is not finite after step {step}, nothing of it was saved; "
+                "lower training.learning_rate or set training.clip_norm"
+            )
+        parts = {"params": state.params, "state": _without_params(state)}
+        arrays = {name: ocp.args.StandardSave(part) for name, part in parts.items()}
+        about = ocp.args.JsonSave(about)
+        try:
+            self._manager.save(step, args=ocp.args.Composite(**arrays, about=about), force=True)
+            write_manifest(self._folder / str(step), described(parts))
+        except BaseException:
+            shutil.rmtree(self._folder / str(step), ignore_errors=True)
+            self._manager.reload()
+            raise
+        self._rotate(keep)
+
+    def _rotate(self, keep: set[int]) -> None:
+        steps = self.steps
+        keep = keep.union(steps[-self._keep :])
+        if self._keep_every:
+            keep.update(step for step in steps if step % self._keep_every == 0)
+        for step in set(steps) - keep:
+            (self._folder / str(step) / MANIFEST).unlink()  # half deleted is no checkpoint
+            self._manager.delete(step)
+
+    def _restored(self, step: int, **parts: Any) -> Any:
+        return self._manager.restore(step, args=ocp.args.Composite(**parts))
+
+    def _verify(self, step: int) -> dict[str, str]:
+        if step not in self._verified:
+            self._verified[step] = verified_leaves(self._folder / str(step))
+        return self._verified[step]
+
+    def _require(self, step: int) -> dict[str, str]:
+        """The leaves of the checkpoint at `step`; raises UserError if it is not to be had."""
+        self.wait()
+        kept = ", ".join(map(str, self.steps)) or "none"
+        if step not in self.steps:
+            raise UserError(f"there is no checkpoint at step {step} (kept: {kept})")
+        try:
+            return self._verify(step)
+        except Damaged as error:
+            raise UserError(
+                f"the checkpoint of step {step} in {self._folder} is damaged ({error}); restore it "
+                f"from a copy or take another step (kept: {kept})"
+            ) from error
+
+    def _check_room(self, array_bytes: int) -> None:
+        needed = array_bytes + SPARE_BYTES
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise UserError(
+                f"{self._folder} has {free:,} bytes free, and a checkpoint needs {needed:,}; "
+                "free some, then start again: the newest checkpoint is of step "
+                f"{max(self.steps, default='none')}"
+            )
+
+    def _numbered(self) -> list[Path]:
+        return [path for path in self._folder.glob("[0-9]*") if path.name.isdecimal()]
+
+    def _clear_unfinished(self) -> None:
+        """What a kill left of a save or a deletion goes; what is not ours is moved aside."""
+        for path in self._numbered():
+            if (path / MANIFEST).is_file():
+                continue
+            if path.is_dir() and all(_is_ours(entry.name) for entry in path.iterdir()):
+                shutil.rmtree(path)
+            else:
+                self._move_aside(path, "foreign")
+                self._say(f"{path} is no checkpoint; moved to {path.name}.foreign")
+
+    def _move_aside(self, path: Path, reason: str) -> None:
+        aside = path.with_name(f"{path.name}.{reason}")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(path, aside)
+
+
+def _is_ours(name: str) -> bool:
+    return name in OURS or name.startswith(f".{MANIFEST}")
 
 
 def _without_params(state: TrainState) -> dict[str, Any]:
@@ -116,3 +271,8 @@ def _without_params(state: TrainState) -> dict[str, Any]:
 
 def _host(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), tree)
+
+
+def _cause(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,174 +1,139 @@
 """Training by gradient: the loop.
 
-Its order is law: evaluate if due, save if due, pull a batch, step, log the step before. So the
-device is never waited for, and a checkpoint holds nothing that was not looked at.
+Its order is law: stop if asked, evaluate if due, save if due, pull a batch, step, look at the step
+before and log it. So the device is never waited for, and a checkpoint holds nothing that was not
+looked at.
 """
 
-import math
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from typing import Any
 
-import flax.linen as nn
 import jax
-import numpy as np
-from ml_collections import ConfigDict
 from rich.console import Console
 
-from lmjax.data.batches import evaluation_batches, steps_per_epoch, training_batches
-from lmjax.data.dataset import Dataset
-from lmjax.errors import UserError
-from lmjax.evaluation.scoring import context_policy, score_stream
-from lmjax.models.contract import LanguageModel
-from lmjax.runs.run_directory import RunDirectory
+from lmjax.data.batch import Batch
+from lmjax.data.streams import TokenStream
+from lmjax.errors import Stopped, UserError
+from lmjax.evaluation.scoring import score_stream
+from lmjax.runs.run_directory import RunDirectory, differences
 from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.cost import model_cost
-from lmjax.training.durations import Clock
-from lmjax.training.execution import make_execution
-from lmjax.training.optimizers import make_optimizer, make_schedule
+from lmjax.training.execution import device_errors
+from lmjax.training.health import Unhealthy, check_health, examine
+from lmjax.training.position import Position
 from lmjax.training.progress import cost_table, evaluation_line, progress_bar, train_line
-from lmjax.training.state import first_nonfinite, initial_state
-from lmjax.training.step import TrainStep, leaf_names
+from lmjax.training.rows import evaluation_row, train_row
+from lmjax.training.setup import Setup
+from lmjax.training.signals import StopSignals
 
-
-@dataclass
-class Position:
-    """Where a run is: what a checkpoint holds beside the arrays. Seconds exclude evaluation."""
-
-    data: Any = None  # of the input pipeline
-    stream: str = ""  # fingerprint of the tokens that `data` counts in
-    step: int = 0
-    seconds: float = 0.0
-    compile_seconds: float = 0.0
-    logged_seconds: float = 0.0  # `seconds` at the last row of metrics, and since then:
-    data_wait_seconds: float = 0.0
-    nats: float = 0.0
-    weight: float = 0.0
-    evaluated_step: int = -1
-    best_step: int = -1
-    best_nats_per_token: float = math.inf
-    evaluations_since_best: int = 0
+Pending = tuple[dict[str, jax.Array], Batch]  # the metrics of a step, and what it was made with
 
 
 class Descent:
-    """One run of training by gradient, from wherever its checkpoints left it."""
+    """One run of training by gradient, from wherever its checkpoints left it.
+
+    With `stop_at` it saves and stops before that step's evaluation, as if it were asked to.
+    """
 
     def __init__(
-        self,
-        run: RunDirectory,
-        config: ConfigDict,
-        dataset: Dataset,
-        model: LanguageModel,
-        console: Console,
+        self, run: RunDirectory, setup: Setup, console: Console, stop_at: int | None = None
     ):
-        self.run, self.config, self.model, self.console = run, config, model, console
-        self.train, self.validation = dataset.splits["train"], dataset.splits["validation"]
-        data, training = config.data, config.training
-        clock = Clock(steps_per_epoch(self.train, data), data.batch_size * data.length)
-        clock = clock.with_total(training.duration)
-        self.clock, self.total_steps = clock, clock.total_steps
-        self.evaluate_every = clock.steps(config.evaluation.every)
-        self.save_every = clock.steps(config.checkpoint.every)
-        self.log_every = clock.steps(config.logging.every)
-        self.policy = context_policy(config, model)
-        next(
-            evaluation_batches(self.validation, self.policy, 1)
-        )  # a split too short is refused now
-        if data.batching == "stream" and model.longest_context is not None:
-            raise UserError(
-                f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
-                "its state can't be carried from batch to batch; set data.batching to 'windows'"
-            )
-
-        optimizer = make_optimizer(training)
-        step = TrainStep(
-            model=model,
-            optimizer=optimizer,
-            schedule=make_schedule(training, clock),
-            seed=config.seed,
-            loss_reduction=training.loss_reduction,
-            accumulation_steps=training.accumulation_steps,
+        self.run, self.setup, self.console, self.stop_at = run, setup, console, stop_at
+        config, steps = setup.config, setup.clock.steps
+        check_health(config.health)
+        self.total_steps = setup.clock.total_steps
+        self.evaluate_every = steps(config.evaluation.every)
+        self.save_every = steps(config.checkpoint.every)
+        self.log_every = steps(config.logging.every)
+        console.print(cost_table(config, setup.cost))
+        self.batches = setup.batches()
+        self.checkpoints = Checkpoints(
+            run.checkpoints,
+            keep=config.checkpoint.keep,
+            keep_every=steps(config.checkpoint.keep_every),
+            say=self._say,
         )
-        self.execution = make_execution(config.execution, step, data.batch_size)
-        begin = partial(
-            initial_state,
-            model,
-            optimizer,
-            seed=config.seed,
-            batch_size=data.batch_size,
-            length=data.length,
-            carried=data.batching == "stream",
-        )
-        named = jax.eval_shape(begin)
-        self.cost = model_cost(model, named.params, data.length)
-        self.leaf_names = leaf_names(nn.meta.unbox(named.params))
-        console.print(cost_table(config, self.cost))
-
-        self.batches = training_batches(self.train, data, config.seed)
-        self.checkpoints = Checkpoints(run.checkpoints, config.checkpoint.keep)
-        self.position = Position(stream=self.train.fingerprint)
-        if self.checkpoints.latest is None:
-            state = nn.meta.unbox(jax.jit(begin)())
-        else:
-            state = self._resume(nn.meta.unbox(named))
-        self.run.truncate_metrics(self.position.step)
-        self.state = self.execution.place_state(state, named)
-        self.pending = None
+        self.signals = StopSignals()
+        self.pending: Pending | None = None
         self.compiled = False
+        if self._restore():
+            self.batches.set_state(self.position.data)
+            self._say(f"resumed at step {self.position.step:,}")
 
     def run_to_end(self) -> Any:
-        """Trains what is left and returns the parameters to be scored, on the host."""
+        """Trains what is left and returns the parameters to be scored, on the host.
+
+        Raises Stopped if a signal or `stop_at` ends it before; all is saved then.
+        """
         position = self.position
-        with progress_bar(self.console, "training", self.total_steps, position.step) as advance:
+        progress = progress_bar(self.console, "training", self.total_steps, position.step)
+        with self._saved_at_last(), self.signals, device_errors(), progress as advance:
             while True:
-                last = position.step >= self.total_steps or self._patience_is_out()
-                if last or self._due(self.evaluate_every):
-                    self._evaluate()
-                last = last or self._patience_is_out()
-                best_now = position.best_step == position.step
-                if last or best_now or self._due(self.save_every):
-                    self._save()
-                if last:
-                    break
-                self._step()
-                advance()
-        params = self.execution.fetch(self.state.params)
-        if self.config.evaluation.checkpoint == "best":
-            params = self.checkpoints.restore_params(position.best_step)
-        self.checkpoints.close()
-        return params
+                try:
+                    if self._is_over():
+                        break
+                    self._step()
+                    advance()
+                except Unhealthy as finding:
+                    self._roll_back(finding)
+            if self.setup.config.evaluation.checkpoint == "best":
+                return self.checkpoints.restore_params(self.position.best_step)
+            return self.setup.execution.fetch(self.state.params)
 
     def summary(self) -> dict[str, Any]:
         """The entry `training` of the results."""
         position = self.position
-        best = self.config.evaluation.checkpoint == "best"
+        best = self.setup.config.evaluation.checkpoint == "best"
         return {
             "steps": position.step,
-            "tokens": position.step * self.clock.tokens_per_step,
+            "tokens": position.step * self.setup.clock.tokens_per_step,
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
             "scored_step": position.best_step if best else position.step,
             "stopped_early": position.step < self.total_steps,
-            "devices": self.execution.device_count,
+            "devices": self.setup.execution.device_count,
+            "examples": position.examples,
+            "skips": position.skips,
+            "rollbacks": position.rollbacks,
+            "spikes": position.spikes,
         }
+
+    def _is_over(self) -> bool:
+        """Does what is due between two steps; raises Stopped if the run was asked to stop."""
+        position = self.position
+        if self.signals.received or position.step == self.stop_at:
+            self._save()
+            self.checkpoints.wait()
+            name = self.signals.received.name if self.signals.received else "request"
+            line = f"stopped by {name} at step {position.step:,}, saved"
+            self._say(line)
+            raise Stopped(f"{line}; the same command goes on from there", self.signals.exit_code)
+        over = position.step >= self.total_steps or self._patience_is_out()
+        if over or self._due(self.evaluate_every):
+            self._evaluate()
+        over = over or self._patience_is_out()
+        if over or position.best_step == position.step or self._due(self.save_every):
+            self._save()
+        return over
 
     def _due(self, every: int) -> bool:
         return bool(every and self.position.step and self.position.step % every == 0)
 
     def _patience_is_out(self) -> bool:
-        patience = self.config.evaluation.patience
+        patience = self.setup.config.evaluation.patience
         return bool(patience and self.position.evaluations_since_best >= patience)
 
-    def _step(self):
+    def _step(self) -> None:
+        self.checkpoints.check()
         with self._timed("data_wait_seconds"):
             batch = next(self.batches)
         with self._timed("seconds" if self.compiled else "compile_seconds"):
-            self.state, metrics = self.execution(self.state, self.execution.place_batch(batch))
+            placed = self.setup.execution.place_batch(batch)
+            self.state, metrics = self.setup.execution(self.state, placed)
         self.compiled = True
-        before, self.pending = self.pending, metrics
-        self._log(before)
+        before, self.pending = self.pending, (metrics, batch)
+        self._look_at(before)
         self.position.step += 1
 
     @contextmanager
@@ -178,81 +143,86 @@ class Descent:
         passed = time.monotonic() - start
         setattr(self.position, timer, getattr(self.position, timer) + passed)
 
-    def _log(self, pending: dict[str, jax.Array] | None):
-        """Looks at the metrics of the last step but `position.step`, and logs them if due."""
+    def _look_at(self, pending: Pending | None) -> None:
+        """Takes in step `position.step`, whose metrics are pending, and logs it if due."""
         if pending is None:
             return
+        metrics, batch = pending
         with self._timed("seconds"):
-            metrics = self.execution.fetch(pending)
+            metrics = self.setup.execution.fetch(metrics)
         position = self.position
-        self._refuse_nonfinite(metrics)
-        position.nats += float(metrics["nats"])
-        position.weight += float(metrics["weight"])
-        if not self._due(self.log_every):
-            return
-        tokens = position.step * self.clock.tokens_per_step
-        loss = position.nats / position.weight
-        seconds = position.seconds + position.data_wait_seconds
-        row = {
-            "kind": "train",
-            "step": position.step,
-            "tokens": tokens,
-            "flops": tokens * self.cost.training_flops_per_token,
-            "seconds": seconds,
-            "loss": loss,
-            "bits_per_byte": self._bits_per_byte(loss),
-            "learning_rate": float(metrics["learning_rate"]),
-            "gradient_norm": float(metrics["gradient_norm"]),
-            "tokens_per_second": position.weight / max(1e-9, seconds - position.logged_seconds),
-            "data_wait_seconds": position.data_wait_seconds,
-        }
-        position.seconds = position.logged_seconds = seconds
-        position.data_wait_seconds = position.nats = position.weight = 0.0
-        self.run.append_metrics(row)
-        self._say(train_line(row, self.total_steps))
+        position.follow_examples(batch)
+        try:
+            examine(position, metrics, self.setup.leaf_names, self.setup.config.health)
+        except Unhealthy as finding:
+            self._treat(finding, batch)
+        if self._due(self.log_every):
+            row = train_row(self.setup, position, metrics)
+            self.run.append_metrics(row)
+            self._say(train_line(row, self.total_steps))
 
-    def _flush(self):
+    def _flush(self) -> None:
         """Looks at the step just made; nothing is evaluated or saved before that."""
         pending, self.pending = self.pending, None
-        self._log(pending)
+        self._look_at(pending)
 
-    def _bits_per_byte(self, nats_per_token: float) -> float:
-        counts = self.train.counts
-        return nats_per_token / math.log(2) * counts.tokens / counts.bytes
-
-    def _refuse_nonfinite(self, metrics: dict[str, np.ndarray]):
-        bad = ~np.isfinite(metrics["squared_norms_L"])
-        if np.isfinite(metrics["nats"]) and not bad.any():
+    def _treat(self, finding: Unhealthy, batch: Batch) -> None:
+        """Goes on after a spike or a skipped step; raises `finding` again to be rolled back."""
+        position, what = self.position, f"step {self.position.step:,}: {finding.what}"
+        if finding.remedy == "log":
+            self._say(what)
             return
-        where = f"in {self.leaf_names[int(bad.argmax())]} first" if bad.any() else "nowhere"
-        raise UserError(
-            f"at step {self.position.step} the loss is {metrics['nats'] / metrics['weight']} and "
-            f"the gradient is not finite {where}; nothing of it was saved: lower "
-            "training.learning_rate or set training.clip_norm"
-        )
+        kept = self.run.write_batch(position.step, asdict(batch))
+        done = {"stop": 0, "skip": position.skips, "rollback": position.rollbacks}[finding.remedy]
+        if finding.remedy == "stop" or done >= self.setup.config.health.retries:
+            tried = f" after {done} times {finding.remedy}" if done else ""
+            raise UserError(
+                f"{what}{tried}; nothing of it was saved. Its batch is in {kept}: look at it with "
+                f"`lmjax doctor replay --workdir={self.run.path}`, then lower "
+                "training.learning_rate, set training.clip_norm, or set health.on_nonfinite to "
+                "skip or rollback"
+            )
+        self._say(f"{what}; {finding.remedy} {done + 1} (its batch is in {kept})")
+        if finding.remedy == "rollback":
+            raise finding
+        position.skips += 1
 
-    def _evaluate(self):
+    def _roll_back(self, finding: Unhealthy) -> None:
+        """Back to the newest checkpoint, and on with the batches after those already seen.
+
+        Chowdhery et al. 2022 (PaLM), section 5.1.
+        """
+        self.checkpoints.wait()
+        counted = replace(self.position, rollbacks=self.position.rollbacks + 1)
+        self._restore()
+        self.position.rollbacks, self.position.spikes = counted.rollbacks, counted.spikes
+        self.pending = None
+        self._say(f"rolled back to step {self.position.step:,}: {finding.what}")
+
+    def _restore(self) -> bool:
+        """State and position of the newest intact checkpoint, or of the beginning without one."""
+        step = self.checkpoints.newest_intact()
+        if step is None:
+            self.position = Position(data=self.batches.get_state())
+            state = self.setup.fresh_state()
+        else:
+            about = self.checkpoints.about(step)
+            self._check_about(about)
+            self.position = Position(**about["position"])
+            state = self.checkpoints.restore(step, self.setup.abstract_state())
+        self.run.truncate_metrics(self.position.step, self.position.evaluated_step)
+        self.state = self.setup.execution.place_state(state, self.setup.named)
+        return step is not None
+
+    def _evaluate(self) -> None:
         self._flush()
-        position = self.position
+        position, setup = self.position, self.setup
         if position.evaluated_step == position.step:
             return
-        params = self.execution.fetch(self.state.params)
-        score = score_stream(
-            self.model, params, self.validation, self.policy, self.config.data.batch_size
-        )
-        tokens = position.step * self.clock.tokens_per_step
-        row = {
-            "kind": "evaluation",
-            "step": position.step,
-            "tokens": tokens,
-            "flops": tokens * self.cost.training_flops_per_token,
-            "seconds": position.seconds,
-            "split": "validation",
-            "context": score.context,
-            "nats_per_token": score.nats_per_token,
-            "perplexity": score.perplexity,
-            "bits_per_byte": score.bits_per_byte,
-        }
+        params = setup.execution.fetch(self.state.params)
+        rows = setup.config.data.batch_size
+        score = score_stream(setup.model, params, setup.validation, setup.policy, rows)
+        row = evaluation_row(setup, position, score)
         self.run.append_metrics(row)
         self._say(evaluation_line(row))
         position.evaluated_step = position.step
@@ -261,34 +231,52 @@ class Descent:
             position.evaluations_since_best = 0
             return
         position.evaluations_since_best += 1
-        training = self.config.training
+        training = setup.config.training
         if training.schedule == "plateau":
             scale = self.state.learning_rate_scale * training.decay_factor
             self.state = replace(self.state, learning_rate_scale=scale)
 
-    def _save(self):
+    def _save(self) -> None:
         self._flush()
-        position = self.position
-        if self.checkpoints.latest == position.step:
-            return
-        state = self.execution.fetch_state(self.state)
-        if bad := first_nonfinite(state):
+        self.position.data = self.batches.get_state()
+        about = {
+            "position": asdict(self.position),
+            "stream": self.setup.train.fingerprint,
+            "config": self.setup.config.to_dict(),
+        }
+        state = self.setup.execution.fetch_state(self.state)
+        self.checkpoints.save(state, about, keep=[self.position.best_step])
+
+    def _check_about(self, about: dict[str, Any]) -> None:
+        check_stream(about, self.setup.train)
+        if changed := differences(about["config"], self.setup.config.to_dict()):
             raise UserError(
-                f"{bad} is not finite after step {position.step}, nothing of it was saved; "
-                "lower training.learning_rate or set training.clip_norm"
+                f"the checkpoints in {self.run.checkpoints} are of another configuration "
+                f"({', '.join(changed)}); choose another --workdir"
             )
-        position.data = self.batches.get_state()
-        scored = position.best_step == position.step
-        nats_per_token = position.best_nats_per_token if scored else None
-        self.checkpoints.save(state, asdict(position), nats_per_token)
 
-    def _resume(self, like):
-        self.position = Position(**self.checkpoints.position(self.train.fingerprint))
-        state = self.checkpoints.restore(like)
-        self.batches.set_state(self.position.data)
-        self._say(f"resumed at step {self.position.step:,}")
-        return state
+    @contextmanager
+    def _saved_at_last(self):
+        """Ends the saving in the background; its failure is said, also beside another one."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self.checkpoints.close()
+            except UserError as error:
+                self._say(str(error))
+            raise
+        self.checkpoints.close()
 
-    def _say(self, line: str):
+    def _say(self, line: str) -> None:
         self.run.log(line)
         self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def check_stream(about: dict[str, Any], stream: TokenStream) -> None:
+    """Raises UserError if a checkpoint is about other tokens than those of `stream`."""
+    if about["stream"] != stream.fingerprint:
+        raise UserError(
+            "the corpus no longer gives the tokens that this run was trained on; restore the "
+            "corpus or choose another --workdir"
+        )

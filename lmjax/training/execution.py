@@ -7,6 +7,7 @@ host arrays in the one layout that checkpoints have, whatever the mode.
 import ctypes
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
-from lmjax.errors import UserError, nearest
+from lmjax.errors import DeviceError, UserError, nearest
 from lmjax.runs.environment import core_count
 from lmjax.training.state import TrainState
 from lmjax.training.step import TrainStep
@@ -28,6 +29,8 @@ MOST_CPU_DEVICES = 8
 # back to the system when it is freed, and the next step's page faults took a quarter of the time of
 # an LSTM step with 10,000 words.
 ALLOCATION = {-8: 1, -3: 1 << 30, -1: (1 << 31) - 1}
+
+DEVICE_FAILURES = ("ABORTED", "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE")
 
 # Logical axis of a parameter -> axis of the mesh. Data parallel: parameters are whole everywhere.
 LAYOUT = tuple(
@@ -143,6 +146,22 @@ class PmapExecution:
     def _share(self, leaf):
         leaf = np.asarray(leaf)
         return leaf.reshape(self.device_count, -1, *leaf.shape[1:])
+
+
+@contextmanager
+def device_errors():
+    """Turns the failure of a device into a DeviceError that says what to do."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        first_line = str(error).partition("\n")[0]
+        if first_line.startswith("RESOURCE_EXHAUSTED"):
+            cure = "lower data.batch_size or raise training.accumulation_steps"
+        elif first_line.startswith(DEVICE_FAILURES):
+            cure = "the same command goes on from the newest checkpoint"
+        else:
+            raise
+        raise DeviceError(f"the device failed ({first_line}); {cure}") from error
 
 
 Execution = JitExecution | PmapExecution

@@ -14,12 +14,14 @@ from lmjax.errors import UserError, nearest
 from lmjax.evaluation.scoring import context_policy, score_stream
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.cost import ModelCost, counted_model_cost
-from lmjax.training.descent import Descent
+from lmjax.training.descent import Descent, check_stream
 from lmjax.training.execution import prepare_devices
 from lmjax.training.progress import cost_table, evaluation_line
+from lmjax.training.setup import set_up
 from lmjax.training.state import TrainState
 
 
@@ -31,11 +33,19 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     """
     console = console or Console()
     run = RunDirectory(workdir)
-    run.create(config)
+    run.check(config)
     if run.is_finished:
         console.print(f"{run.path} is finished: nothing to do", highlight=False)
         return run.results()
     _check(config)
+    with only_writer(run.path) as taken_over:
+        if taken_over:
+            console.print(taken_over, highlight=False, soft_wrap=True)
+        return _train(run, config, console)
+
+
+def _train(run: RunDirectory, config: ConfigDict, console: Console) -> dict:
+    run.create(config)
     prepare_devices(config.execution.cpu_devices)
     run.write_environment()
     dataset = open_dataset(config.data)
@@ -46,9 +56,10 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     if hasattr(model, "fit"):
         params, cost, training = _count(run, config, dataset, model, console)
     else:
-        descent = Descent(run, config, dataset, model, console)
+        setup = set_up(config, dataset, model)
+        descent = Descent(run, setup, console)
         params = descent.run_to_end()
-        cost, training = descent.cost, descent.summary()
+        cost, training = setup.cost, descent.summary()
     results = {
         "model": config.model.name,
         "corpus": config.data.corpus,
@@ -88,15 +99,17 @@ def _count(
     """Fits a model that is counted rather than trained by gradient, and saves it."""
     train_stream = dataset.splits["train"]
     checkpoints = Checkpoints(run.checkpoints)
-    if checkpoints.latest is None:
+    step = checkpoints.newest_intact()
+    if step is None:
         start = time.monotonic()
         params = model.fit([train_stream])
         seconds = time.monotonic() - start
         state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
-        checkpoints.save(state, {"seconds": seconds, "stream": train_stream.fingerprint}, None)
+        checkpoints.save(state, {"seconds": seconds, "stream": train_stream.fingerprint})
     else:
-        seconds = checkpoints.position(train_stream.fingerprint)["seconds"]
-        params = checkpoints.restore_params(checkpoints.latest)
+        about = checkpoints.about(step)
+        check_stream(about, train_stream)
+        seconds, params = about["seconds"], checkpoints.restore_params(step)
     checkpoints.close()
     cost = counted_model_cost(model, params, config.data.length)
     console.print(cost_table(config, cost))

@@ -1,6 +1,6 @@
 """One step of training: a pure function of the state and the batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ class TrainStep:
     seed: int
     loss_reduction: str = "token_mean"
     accumulation_steps: int = 1
+    skip_nonfinite: bool = False  # a step that is not finite changes nothing but its number
     axis_name: str | None = None
 
     def __post_init__(self):
@@ -36,9 +37,11 @@ class TrainStep:
             raise UserError(f"unknown training.loss_reduction {self.loss_reduction!r}: {hint}")
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        """The next state, and the step's `nats`, `weight`, `learning_rate`, `gradient_norm` and
+        """The next state, and what the step was like.
 
-        `squared_norms_L`, one for each leaf of the parameters in the order of `leaf_names`.
+        Of the step: `nats`, `weight`, `learning_rate`, `gradient_norm`. Of each leaf of the
+        parameters, in the order of `leaf_names`: `squared_norms_L` of the gradient, and whether it
+        was finite before the step and after it: `before_finite_L`, `after_finite_L`.
         """
         weight = self._total(batch.weights_BT.sum())
         rows = self._total(jnp.float32(batch.continues_B.shape[0]))
@@ -59,14 +62,22 @@ class TrainStep:
             "learning_rate": learning_rate,
             "gradient_norm": jnp.sqrt(squared_norms_L.sum()),
             "squared_norms_L": squared_norms_L,
+            "before_finite_L": _finite_leaves(state.params),
+            "after_finite_L": _finite_leaves(params),
         }
-        return TrainState(
+        after = replace(
+            state,
             step=state.step + 1,
             params=params,
             optimizer_state=optimizer_state,
             carry=carry,
-            learning_rate_scale=state.learning_rate_scale,
-        ), metrics
+        )
+        if self.skip_nonfinite:
+            unchanged = replace(state, step=state.step + 1)
+            finite = jnp.isfinite(metrics["nats"]) & jnp.isfinite(metrics["gradient_norm"])
+            finite &= metrics["before_finite_L"].all() & metrics["after_finite_L"].all()
+            after = jax.tree.map(lambda a, b: jnp.where(finite, a, b), after, unchanged)
+        return after, metrics
 
     def _gradient(self, state: TrainState, batch: Batch, denominator: jax.Array):
         """Nats, carry and gradient of nats / denominator, summed over micro-batches."""
@@ -114,6 +125,10 @@ class TrainStep:
     def _total(self, tree: Any) -> Any:
         """The sum over the devices under pmap; under jit arrays are whole already."""
         return lax.psum(tree, self.axis_name) if self.axis_name else tree
+
+
+def _finite_leaves(tree: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)])
 
 
 def leaf_names(params: Any) -> list[str]:

@@ -51,8 +51,8 @@ def test_truncation_drops_later_steps_which_may_then_come_again(path):
     for step in range(5):
         metrics.append(train(step, loss=float(step)))
         metrics.append(evaluation(step))
-    metrics.truncate(2)
-    assert [row["step"] for row in metrics.rows()] == [0, 0, 1, 1, 2, 2]
+    metrics.truncate({"train": 2, "evaluation": 1})
+    assert [row["step"] for row in metrics.rows()] == [0, 0, 1, 1, 2]
     metrics.append(train(3, loss=7.0))
     assert metrics.rows()[-1]["loss"] == 7.0
     assert [file.name for file in path.parent.iterdir()] == ["metrics.jsonl"]
@@ -77,5 +77,5 @@ def test_a_broken_line_is_named(path, line):
 
 def test_no_file_is_no_rows(path):
     assert MetricsFile(path).rows() == []
-    MetricsFile(path).truncate(3)
+    MetricsFile(path).truncate()
     assert not path.exists()

@@ -48,6 +48,15 @@ def test_another_config_is_refused_with_both_values(run):
     assert run.config() == base_config("rnn")
 
 
+def test_harmless_fields_may_change_and_are_kept(run):
+    config = base_config("rnn")
+    config.checkpoint.keep = 9
+    config.logging.every = "1 steps"
+    config.health.on_nonfinite = "skip"
+    run.create(config)
+    assert run.config() == config
+
+
 def test_a_field_that_only_one_has_is_a_difference(run):
     with pytest.raises(UserError, match="model.heads: absent there, 4 here"):
         run.create(base_config("transformer"))
@@ -97,7 +106,7 @@ def test_metrics_are_resumed_where_the_checkpoint_was(run):
     for step in (1, 2, 3):
         run.append_metrics({"kind": "train", "step": step})
     again = RunDirectory(run.path)
-    again.truncate_metrics(1)
+    again.truncate_metrics(1, evaluated_step=0)
     again.append_metrics({"kind": "train", "step": 2, "loss": 1.0})
     assert again.metrics() == [
         {"kind": "train", "step": 1},

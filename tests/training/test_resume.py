@@ -78,7 +78,7 @@ def kill_when(process, workdir, step):
 def outcome(workdir):
     """Parameters of the last checkpoint, and the metrics without what a clock says."""
     checkpoints = Checkpoints(workdir / "checkpoints")
-    params = checkpoints.restore_params(checkpoints.latest)
+    params = checkpoints.restore_params(checkpoints.newest_intact())
     checkpoints.close()
     run = RunDirectory(workdir)
     rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.metrics()]

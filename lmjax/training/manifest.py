@@ -1,0 +1,77 @@
+"""The manifest of a checkpoint: the digest of every file, and what arrays they hold.
+
+It is written last: a folder without one is no checkpoint. It is looked at first: bytes that are not
+those that were saved are never parsed.
+"""
+
+import os
+from collections.abc import Iterator
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lmjax.errors import UserError
+from lmjax.runs.files import read_json, to_json, write_atomically
+from lmjax.training.state import leaf_name
+
+MANIFEST = "manifest.json"
+
+
+class Damaged(Exception):
+    """A checkpoint's files are not those that were saved."""
+
+
+def write_manifest(folder: Path, leaves: dict[str, str]) -> None:
+    """Vouches for all files in `folder`, which hold the arrays described by `leaves`."""
+    files = {path.relative_to(folder).as_posix(): _measured(path) for path in _files(folder)}
+    content = {"files": files, "leaves": leaves}
+    write_atomically(folder / MANIFEST, to_json({**content, "sha256": _digest(content)}, indent=1))
+
+
+def verified_leaves(folder: Path) -> dict[str, str]:
+    """The description of the arrays in `folder`, all of whose files are as they were saved.
+
+    Raises Damaged, naming the file and how it differs.
+    """
+    try:
+        manifest = read_json(folder / MANIFEST)
+        content = {"files": manifest["files"], "leaves": manifest["leaves"]}
+        if manifest["sha256"] != _digest(content):
+            raise Damaged(f"{MANIFEST} has other content than was saved")
+    except (UserError, OSError, KeyError, TypeError) as error:
+        raise Damaged(f"{MANIFEST} is not readable") from error
+    for name, (size, digest) in content["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise Damaged(f"{name} is missing")
+        if path.stat().st_size != size:
+            raise Damaged(f"{name} has {path.stat().st_size:,} bytes, not {size:,}")
+        if _measured(path)[1] != digest:
+            raise Damaged(f"{name} has other bytes than were saved")
+    return content["leaves"]
+
+
+def described(tree: Any) -> dict[str, str]:
+    """Each leaf of a tree of arrays with its dtype and shape, as `float32[2,3]`."""
+    return {
+        leaf_name(path): f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(parent, name) for name in sorted(names) if name != MANIFEST)
+
+
+def _measured(path: Path) -> tuple[int, str]:
+    with open(path, "rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+
+
+def _digest(content: Any) -> str:
+    return sha256(to_json(content).encode()).hexdigest()

@@ -1,0 +1,107 @@
+"""What a configuration, a dataset and a model make of training by gradient, before it begins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import flax.linen as nn
+import grain
+import jax
+from ml_collections import ConfigDict
+
+from lmjax.data.batches import (
+    ContextPolicy,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
+from lmjax.data.dataset import Dataset
+from lmjax.data.streams import TokenStream
+from lmjax.errors import UserError
+from lmjax.evaluation.scoring import context_policy
+from lmjax.models.contract import LanguageModel
+from lmjax.training.cost import ModelCost, model_cost
+from lmjax.training.durations import Clock
+from lmjax.training.execution import Execution, make_execution
+from lmjax.training.optimizers import make_optimizer, make_schedule
+from lmjax.training.state import TrainState, initial_state
+from lmjax.training.step import TrainStep, leaf_names
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The parts of a training; nothing in it has run yet."""
+
+    config: ConfigDict
+    model: LanguageModel
+    train: TokenStream
+    validation: TokenStream
+    policy: ContextPolicy  # of the validation
+    clock: Clock
+    step: TrainStep
+    execution: Execution
+    begin: Callable[[], TrainState]  # parameters boxed with their logical axis names
+    named: TrainState  # the abstract tree of what `begin` returns
+    cost: ModelCost
+    leaf_names: list[str]  # of the parameters, in the order of the step's metrics
+
+    def batches(self) -> grain.DatasetIterator:
+        """The batches of the training, from the first."""
+        return training_batches(self.train, self.config.data, self.config.seed)
+
+    def abstract_state(self) -> TrainState:
+        """Shapes and dtypes of the state, unboxed."""
+        return nn.meta.unbox(self.named)
+
+    def fresh_state(self) -> TrainState:
+        """The state before the first step."""
+        return nn.meta.unbox(jax.jit(self.begin)())
+
+
+def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
+    """The setup of `config`; raises UserError for what could only fail later."""
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    data, training = config.data, config.training
+    clock = Clock(steps_per_epoch(train, data), data.batch_size * data.length)
+    clock = clock.with_total(training.duration)
+    policy = context_policy(config, model)
+    next(evaluation_batches(validation, policy, 1))  # a split too short is refused now
+    if data.batching == "stream" and model.longest_context is not None:
+        raise UserError(
+            f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
+            "its state can't be carried from batch to batch; set data.batching to 'windows'"
+        )
+    optimizer = make_optimizer(training)
+    step = TrainStep(
+        model=model,
+        optimizer=optimizer,
+        schedule=make_schedule(training, clock),
+        seed=config.seed,
+        loss_reduction=training.loss_reduction,
+        accumulation_steps=training.accumulation_steps,
+        skip_nonfinite=config.health.on_nonfinite == "skip",
+    )
+    begin = partial(
+        initial_state,
+        model,
+        optimizer,
+        seed=config.seed,
+        batch_size=data.batch_size,
+        length=data.length,
+        carried=data.batching == "stream",
+    )
+    named = jax.eval_shape(begin)
+    return Setup(
+        config=config,
+        model=model,
+        train=train,
+        validation=validation,
+        policy=policy,
+        clock=clock,
+        step=step,
+        execution=make_execution(config.execution, step, data.batch_size),
+        begin=begin,
+        named=named,
+        cost=model_cost(model, named.params, data.length),
+        leaf_names=leaf_names(nn.meta.unbox(named.params)),
+    )
