@@ -20,6 +20,8 @@ def main(arguments: list[str]) -> int:
     if values is None:
         return 0
     config = required_config(values)
+    if values.verify_resume:
+        return _verify(config, values.verify_steps)
     workdir = Path(values.workdir or f"runs/{_default_name(values, config)}")
 
     from lmjax.training.loop import train
@@ -32,6 +34,30 @@ def main(arguments: list[str]) -> int:
 def _define(values: flags.FlagValues):
     define_config(values)
     define_workdir(values, "folder of the run; without it, one in runs/ named after the experiment")
+    flags.DEFINE_boolean(
+        "verify_resume",
+        False,
+        "train no run: prove that one stopped and resumed is, bit for bit, one never stopped",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "verify_steps", 10, "verify_resume: steps before and after the stop", flag_values=values
+    )
+
+
+def _verify(config, steps: int) -> int:
+    from rich.console import Console
+
+    from lmjax.training.verify import verify_resume
+
+    differences = verify_resume(config, Console(), steps)
+    for line in differences:
+        print(line)
+    if differences:
+        print(f"the resumed run is another one: {len(differences)} differences")
+        return 1
+    print("the resumed run is the run that never stopped, bit for bit")
+    return 0
 
 
 def _default_name(values: flags.FlagValues, config) -> str:

@@ -100,16 +100,28 @@ class RunDirectory:
 
     def write_batch(self, step: int, arrays: dict[str, Any]) -> Path:
         """Keeps the batch of a step that went wrong, to be looked at again; returns where."""
-        path = self.path / "replay" / f"step_{step}.json"
+        path = self._replay / f"step_{step}.json"
         path.parent.mkdir(exist_ok=True)
         lists = {name: None if a is None else a.tolist() for name, a in arrays.items()}
         write_atomically(path, to_json({"step": step, **lists}))
         return path
 
+    def kept_batches(self) -> list[Path]:
+        """The files of the batches of steps that went wrong."""
+        return [
+            path
+            for path in sorted(self._replay.glob("step_*.json"))
+            if path.stem.removeprefix("step_").isdecimal()
+        ]
+
     def log(self, line: str) -> None:
         """Adds a line to log.txt."""
         with open(self.path / "log.txt", "a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    @property
+    def _replay(self) -> Path:
+        return self.path / "replay"
 
     def _kept_config(self) -> dict[str, Any] | None:
         return read_json(self._config_path) if self._config_path.exists() else None

@@ -176,6 +176,7 @@ class Descent:
         done = {"stop": 0, "skip": position.skips, "rollback": position.rollbacks}[finding.remedy]
         if finding.remedy == "stop" or done >= self.setup.config.health.retries:
             tried = f" after {done} times {finding.remedy}" if done else ""
+            self.run.log(what)
             raise UserError(
                 f"{what}{tried}; nothing of it was saved. Its batch is in {kept}: look at it with "
                 f"`lmjax doctor replay --workdir={self.run.path}`, then lower "

@@ -42,7 +42,7 @@ def diagnosis(metrics: dict[str, Any], leaf_names: list[str]) -> str | None:
     loss = f"the loss is {float(metrics['nats'] / metrics['weight'])}"
     if not gradient_L.all():
         bad = _first_bad(gradient_L, leaf_names)
-        return f"{loss} and the gradient of {bad} (the first of {(~gradient_L).sum()}) not finite"
+        return f"{loss}, the gradient of {bad} (the first of {(~gradient_L).sum()}) not finite"
     if not finite:
         return f"{loss}, with a gradient that is finite"
     return f"the parameter {_first_bad(after_L, leaf_names)} is not finite after the step"
@@ -67,7 +67,8 @@ def examine(
 ) -> None:
     """Takes a step's loss into the position's figures; raises Unhealthy if it was not healthy."""
     if what := diagnosis(metrics, leaf_names):
-        raise Unhealthy(what, health.on_nonfinite)
+        mendable = health.on_nonfinite != "skip" or metrics["before_finite_L"].all()
+        raise Unhealthy(what, health.on_nonfinite if mendable else "stop")
     nats, weight = float(metrics["nats"]), float(metrics["weight"])
     position.nats += nats
     position.weight += weight

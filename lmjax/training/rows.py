@@ -7,6 +7,8 @@ from lmjax.evaluation.score import Score
 from lmjax.training.position import Position
 from lmjax.training.setup import Setup
 
+CLOCKS = {"seconds", "data_wait_seconds", "tokens_per_second"}  # fields that differ run by run
+
 
 def train_row(setup: Setup, position: Position, metrics: dict[str, Any]) -> dict[str, Any]:
     """What was trained since the last such row, which `position` then counts on from.

@@ -1,0 +1,150 @@
+"""A step that went wrong, run again from the checkpoint before it, and looked at from inside."""
+
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from lmjax.data.batch import Batch
+from lmjax.data.dataset import open_dataset
+from lmjax.errors import UserError
+from lmjax.models.contract import LanguageModel
+from lmjax.models.registry import build_model
+from lmjax.runs.files import read_json
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.checkpoints import Checkpoints
+from lmjax.training.execution import prepare_devices
+from lmjax.training.health import diagnosis
+from lmjax.training.loop import check_tokenizer_of
+from lmjax.training.progress import progress_bar
+from lmjax.training.setup import Setup, set_up
+from lmjax.training.state import TrainState, leaf_name
+
+DTYPES = {
+    "tokens_BT": np.int32,
+    "targets_BT": np.int32,
+    "weights_BT": np.float32,
+    "segment_ids_BT": np.int32,
+    "positions_BT": np.int32,
+    "continues_B": np.bool_,
+}
+
+
+def replay(workdir: Path, console: Console, step: int | None = None) -> str | None:
+    """Runs `step` (without it, the last that is kept) again; returns what was not finite, or None.
+
+    The run directory is only read. What validation decided since the checkpoint (the rate of the
+    schedule `plateau`) is not decided again. Raises UserError if no such step was kept.
+    """
+    run = RunDirectory(workdir)
+    config = run.config()
+    step, batch = _kept_batch(run, step)
+    prepare_devices(config.execution.cpu_devices)
+    dataset = open_dataset(config.data)
+    check_tokenizer_of(run, dataset)
+    model = build_model(config.model, dataset.tokenizer)
+    setup = set_up(config, dataset, model)
+    state, again = _state_before(run, setup, step, console)
+    before = setup.execution.fetch_state(state)
+    _, metrics = setup.execution(state, setup.execution.place_batch(batch))
+    metrics = setup.execution.fetch(metrics)
+    what = diagnosis(metrics, setup.leaf_names)
+    table = Table(title=f"step {step} of {workdir}", title_justify="left", show_header=False)
+    table.add_row("the pipeline gives the kept batch", "yes" if _same(batch, again) else "no")
+    table.add_row("loss", f"{metrics['nats'] / metrics['weight']:.6g} nats/token")
+    table.add_row("gradient norm", f"{metrics['gradient_norm']:.6g}")
+    table.add_row("learning rate", f"{metrics['learning_rate']:.6g}")
+    table.add_row("largest parameter before", _largest(before.params))
+    table.add_row("first output not finite", _first_bad_output(model, before, batch) or "none")
+    table.add_row("verdict", what or "all finite: it did not happen again")
+    console.print(table)
+    return what
+
+
+def _kept_batch(run: RunDirectory, step: int | None) -> tuple[int, Batch]:
+    kept = {int(path.stem.removeprefix("step_")): path for path in run.kept_batches()}
+    if not kept or (step is not None and step not in kept):
+        steps = ", ".join(map(str, sorted(kept))) or "none"
+        raise UserError(f"{run.path} keeps no batch of step {step or 'any'} (kept: {steps})")
+    step = max(kept) if step is None else step
+    content = read_json(kept[step])
+    try:
+        arrays = {
+            field.name: None
+            if content[field.name] is None
+            else np.array(content[field.name], DTYPES[field.name])
+            for field in fields(Batch)
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{kept[step]} is no batch ({error}); delete it") from error
+    return step, Batch(**arrays)
+
+
+def _state_before(
+    run: RunDirectory, setup: Setup, step: int, console: Console
+) -> tuple[TrainState, Batch]:
+    """The state on the devices before `step`, and the batch that the pipeline gives next."""
+    batches = setup.batches()
+    checkpoints = Checkpoints(run.checkpoints, read_only=True, say=console.print)
+    begin = max((kept for kept in checkpoints.steps if kept < step), default=0)
+    if begin in checkpoints.steps:
+        batches.set_state(checkpoints.about(begin)["position"]["data"])
+        state = checkpoints.restore(begin, setup.abstract_state())
+    else:
+        state = setup.fresh_state()
+    checkpoints.close()
+    state = setup.execution.place_state(state, setup.named)
+    with progress_bar(console, f"from step {begin}", step - 1 - begin) as advance:
+        for _ in range(begin, step - 1):
+            state, _ = setup.execution(state, setup.execution.place_batch(next(batches)))
+            advance()
+    return state, next(batches)
+
+
+def _same(batch: Batch, other: Batch) -> bool:
+    same = partial(np.array_equal, equal_nan=True)
+    return all(map(same, jax.tree.leaves(batch), jax.tree.leaves(other)))
+
+
+def _largest(params: Any) -> str:
+    """The leaf with the largest absolute value; a NaN is larger than any."""
+    largest = {
+        leaf_name(path): float(np.abs(leaf).max())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    }
+    name = max(largest, key=lambda name: (np.isnan(largest[name]), largest[name]))
+    return f"{largest[name]:.6g} in {name}"
+
+
+def _first_bad_output(model: LanguageModel, state: TrainState, batch: Batch) -> str | None:
+    """The module that was the first to return what is not finite, without dropout."""
+    _, captured = model.apply(
+        state.params,
+        batch.tokens_BT,
+        state.carry,
+        segment_ids_BT=batch.segment_ids_BT,
+        positions_BT=batch.positions_BT,
+        capture_intermediates=True,
+        mutable=["intermediates"],
+    )
+    for name, leaf in _in_order(captured["intermediates"]):
+        if np.issubdtype(leaf.dtype, np.inexact) and not np.isfinite(leaf).all():
+            return name
+    return None
+
+
+def _in_order(tree: Any, path: tuple[str, ...] = ()):
+    """The leaves of nested dictionaries and tuples in the order in which they were made."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _in_order(value, path if key == "__call__" else (*path, key))
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _in_order(value, path)
+    elif tree is not None:
+        yield "/".join(path) or "the model", np.asarray(tree)

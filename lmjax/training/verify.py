@@ -1,0 +1,88 @@
+"""A proof, on the user's own configuration, that a resumed run is the run that never stopped."""
+
+import io
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from lmjax.data.dataset import open_dataset
+from lmjax.errors import Stopped, UserError
+from lmjax.models.registry import build_model
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.descent import Descent
+from lmjax.training.execution import prepare_devices
+from lmjax.training.rows import CLOCKS
+from lmjax.training.setup import Setup, set_up
+from lmjax.training.state import leaf_name
+
+
+def verify_resume(config: ConfigDict, console: Console, steps: int = 10) -> list[str]:
+    """Trains 2 x `steps` without a stop, and with one in the middle; returns what differs.
+
+    Compared bit for bit are the state (parameters, optimizer, carried state), the position with its
+    chain of examples, and the metrics but for clocks. All is done in a temporary folder. Raises
+    UserError for a model that is counted, or a training of fewer than two steps.
+    """
+    prepare_devices(config.execution.cpu_devices)
+    dataset = open_dataset(config.data)
+    model = build_model(config.model, dataset.tokenizer)
+    if hasattr(model, "fit"):
+        raise UserError(
+            f"model {config.model.name!r} is counted in one go: it has no step to resume at"
+        )
+    setup = set_up(config, dataset, model)
+    total = setup.clock.total_steps
+    if total < 2 or steps < 1:
+        raise UserError(f"{steps} and {steps} of {total} steps can't be trained; give more steps")
+    middle = min(steps, total // 2)
+    end = 2 * middle
+    with tempfile.TemporaryDirectory(prefix="lmjax-verify-") as folder:
+        console.print(f"training {end} steps without a stop")
+        straight = outcome_at(Path(folder, "straight"), setup, end)
+        console.print(f"training {middle} steps, then going on to {end}")
+        outcome_at(Path(folder, "stopped"), set_up(config, dataset, model), middle)
+        stopped = outcome_at(Path(folder, "stopped"), set_up(config, dataset, model), end)
+    return differing(straight, stopped)
+
+
+def outcome_at(path: Path, setup: Setup, stop_at: int) -> dict[str, Any]:
+    """Trains the run in `path` up to a step; returns all that must be equal there, by name."""
+    run = RunDirectory(path)
+    run.create(setup.config)
+    descent = Descent(run, setup, Console(file=io.StringIO()), stop_at=stop_at)
+    with suppress(Stopped):
+        descent.run_to_end()
+    state = setup.execution.fetch_state(descent.state)
+    outcome = {
+        leaf_name(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    }
+    for name, value in asdict(descent.position).items():
+        if not name.endswith("seconds"):
+            outcome[f"position: {name}"] = value
+    for row in run.metrics():
+        for name in row.keys() - CLOCKS:
+            outcome[f"metrics: {row['kind']} step {row['step']} {name}"] = row[name]
+    return outcome
+
+
+def differing(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """A line for everything that is not the same, bit for bit, in two outcomes."""
+    return [
+        f"{name} differs: {first.get(name)} and {second.get(name)}"
+        for name in {**first, **second}
+        if not _equal(first.get(name), second.get(name))
+    ]
+
+
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+    return first == second

@@ -1,0 +1,147 @@
+"""Wherever a run is stopped, it goes on as if it had not been, for every family."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lmjax.config import base_config
+from lmjax.data.dataset import open_dataset
+from lmjax.errors import UserError
+from lmjax.models.registry import FAMILIES, build_model, model_class
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.checkpoints import Checkpoints
+from lmjax.training.position import Position
+from lmjax.training.setup import set_up
+from lmjax.training.verify import differing, outcome_at, verify_resume
+from tests.properties.variants import SMALL
+
+TRAINED = [family for family in FAMILIES if not hasattr(model_class(family), "fit")]
+EPOCH, END = 10, 24
+WARM, EVALUATED = 4, 6
+STOPS = (1, WARM - 1, WARM, 5, EVALUATED, EVALUATED + 1, EPOCH - 1, EPOCH, EPOCH + 1, 2 * EPOCH)
+
+
+@pytest.fixture
+def config_of(tmp_path):
+    generator = np.random.default_rng(0)
+    lines = ["".join(generator.choice(list("abcde "), 15)) for _ in range(100)]
+    (tmp_path / "text.txt").write_text("\n".join(lines) + "\n")
+
+    def make(family, **changes):
+        config = base_config(family)
+        config.data.update(corpus="text", files=str(tmp_path / "text.txt"), batch_size=4)
+        config.data.length = 36  # 1,440 bytes in 4 rows: ten steps an epoch
+        config.model.update(SMALL[family])
+        config.model.update(dropout=0.1)
+        config.training.update(
+            duration=f"{END} steps", accumulation_steps=2, warmup=f"{WARM} steps", clip_norm=1.0
+        )
+        if family == "transformer":
+            config.model.context_length = 36
+        config.evaluation.every = f"{EVALUATED} steps"
+        config.checkpoint.every = "9 steps"
+        config.logging.every = "2 steps"
+        for name, value in changes.items():
+            config[name.split("__")[0]][name.split("__")[1]] = value
+        return config
+
+    return make
+
+
+def make_setup(config):
+    dataset = open_dataset(config.data)
+    return set_up(config, dataset, build_model(config.model, dataset.tokenizer))
+
+
+CASES = [
+    *((family, {}) for family in TRAINED),
+    ("rnn", dict(training__schedule="plateau", training__optimizer="sgd")),
+    ("rnn", dict(training__schedule="epoch_decay", training__decay_after="1 epochs")),
+    ("transformer", dict(data__batching="packed")),
+    ("rnn", dict(execution__mode="pmap")),
+]
+
+
+@pytest.mark.parametrize("family, changes", CASES)
+def test_stopped_at_every_kind_of_step(family, changes, config_of, tmp_path):
+    setup = make_setup(config_of(family, **changes))
+    assert setup.clock.steps_per_epoch == EPOCH
+    straight = outcome_at(tmp_path / "straight", setup, END)
+    other_threads = make_setup(config_of(family, **changes, data__read_threads=3))
+    for number, stop in enumerate(STOPS):
+        outcome_at(tmp_path / "stopped", (setup, other_threads)[number % 2], stop)
+    stopped = outcome_at(tmp_path / "stopped", setup, END)
+    assert any(name.startswith("carry/") for name in straight) == (
+        setup.config.data.batching == "stream"
+    )
+    assert len(straight) > 50 and straight["step"] == END
+    assert differing(straight, stopped) == []
+
+
+def test_verify_resume_proves_it_and_sees_a_fault(config_of, monkeypatch):
+    config = config_of("rnn")
+    assert verify_resume(config, Console(file=io.StringIO()), steps=3) == []
+    restore = Checkpoints.restore
+
+    def forgetful(self, step, like):
+        return restore(self, step, like).replace(learning_rate_scale=np.float32(0.99))
+
+    monkeypatch.setattr(Checkpoints, "restore", forgetful)
+    found = verify_resume(config, Console(file=io.StringIO()), steps=3)
+    assert any("params/" in line for line in found)
+
+
+def test_a_counted_model_has_no_step_to_verify(config_of):
+    counted = base_config("ngram")
+    counted.data.update(config_of("rnn").data)
+    with pytest.raises(UserError, match="counted in one go"):
+        verify_resume(counted, Console(file=io.StringIO()))
+
+
+def test_the_chain_of_examples_tells_their_order_and_content(config_of):
+    setup = make_setup(config_of("rnn"))
+    batches = [next(setup.batches())]
+    iterator = setup.batches()
+    batches = [next(iterator) for _ in range(3)]
+
+    def chain(batches):
+        position = Position()
+        for batch in batches:
+            position.follow_examples(batch)
+        return position.examples
+
+    changed = batches[0].replace(targets_BT=batches[0].targets_BT + 1)
+    chains = [
+        chain(batches),
+        chain(batches[::-1]),
+        chain(batches[:2]),
+        chain([changed, *batches[1:]]),
+        chain([batches[0], *batches]),
+    ]
+    assert len(set(chains)) == len(chains)
+    assert chain(batches) == chains[0]
+
+
+def test_checkpoints_of_another_configuration_are_refused(config_of, tmp_path):
+    outcome_at(tmp_path / "one", make_setup(config_of("rnn")), 2)
+    other = config_of("rnn", data__batch_size=8)
+    RunDirectory(tmp_path / "other").create(other)
+    (tmp_path / "other" / "checkpoints").rmdir()
+    (tmp_path / "one" / "checkpoints").rename(tmp_path / "other" / "checkpoints")
+    with pytest.raises(UserError, match="data.batch_size: 4 there, 8 here"):
+        outcome_at(tmp_path / "other", make_setup(other), 4)
+
+
+def test_another_number_of_devices_is_close(config_of, tmp_path):
+    """One device and two give losses that differ by rounding only, from the same examples."""
+    two = outcome_at(tmp_path / "two", make_setup(config_of("rnn", model__dropout=0.0)), 8)
+    one = config_of("rnn", model__dropout=0.0, data__batch_size=4, training__accumulation_steps=4)
+    one = outcome_at(tmp_path / "one", make_setup(one), 8)
+    assert one["position: examples"] == two["position: examples"]
+    losses = [name for name in two if name.endswith("loss")]
+    assert len(losses) == 4
+    np.testing.assert_allclose(
+        [one[name] for name in losses], [two[name] for name in losses], rtol=1e-5
+    )
