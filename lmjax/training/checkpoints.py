@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, writing
 from lmjax.training.manifest import (
     MANIFEST,
     Damaged,
@@ -30,6 +30,8 @@ from lmjax.training.manifest import (
 from lmjax.training.state import TrainState, first_nonfinite
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of options that it was given
+# Of the many files that Orbax writes at once, all but the first that fails would add a traceback.
+logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
 
 OURS = {"_CHECKPOINT_METADATA", "commit_success.txt", "params", "state", "about"}
 SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at most
@@ -57,7 +59,8 @@ class Checkpoints:
         self._saving: tuple[int, Future] | None = None
         self._verified: dict[int, dict[str, str]] = {}
         if not read_only:
-            self._clear_unfinished()
+            with writing(self._folder):
+                self._clear_unfinished()
 
     @property
     def steps(self) -> list[int]:
@@ -94,8 +97,10 @@ class Checkpoints:
             raise
         except Exception as error:
             newest = max(self.steps, default="none")
+            failed = "older checkpoints" if newest == step else f"the checkpoint of step {step}"
+            verb = "deleted from" if newest == step else "written to"
             raise UserError(
-                f"the checkpoint of step {step} could not be written to {self._folder} "
+                f"{failed} could not be {verb} {self._folder} "
                 f"({_cause(error)}; newest checkpoint: {newest}); mend that, then start again"
             ) from error
 
@@ -121,7 +126,8 @@ class Checkpoints:
         for other, line in damaged.items():
             self._say(f"{line}; the newest intact one is of step {step}")
             if not self._read_only:
-                self._move_aside(self._folder / str(other), "damaged")
+                with writing(self._folder):
+                    self._move_aside(self._folder / str(other), "damaged")
         return step
 
     def about(self, step: int) -> dict[str, Any]:
@@ -228,7 +234,8 @@ class Checkpoints:
 
     def _check_room(self, array_bytes: int) -> None:
         needed = array_bytes + SPARE_BYTES
-        free = shutil.disk_usage(self._folder).free
+        with writing(self._folder):
+            free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise UserError(
                 f"{self._folder} has {free:,} bytes free, and a checkpoint needs {needed:,}; "

@@ -1,7 +1,8 @@
 """Operations that must survive a failing call, and the sweep over the calls that can fail.
 
-Run as a program with failing_calls.c preloaded, it prints as JSON what one operation came to:
-`python -m tests.torture.failing_calls OPERATION FOLDER STRIDE`.
+Run as a program with failing_calls.c preloaded, it prints as JSON what they came to, with every
+`STRIDE`-th call of the longer ones:
+`python -m tests.torture.failing_calls FOLDER STRIDE`.
 """
 
 import ctypes
@@ -262,12 +263,16 @@ OPERATIONS = {
     "a line and a batch kept": Operation(_created, _log, _check_log),
     "the lock": Operation(lambda folder: folder, _hold, _check_lock),
 }
+LONG = ("a save with rotation", "a run begun")
 
 
 if __name__ == "__main__":
-    name, where, every = sys.argv[1:]
+    folder, stride = Path(sys.argv[1]) / "work", int(sys.argv[2])
     found = {
-        how: sweep(OPERATIONS[name], Path(where), int(every), lasting)
-        for how, lasting in (("once", False), ("from then on", True))
+        name: {
+            how: sweep(operation, folder, stride if name in LONG else 1, lasting)
+            for how, lasting in (("once", False), ("from then on", True))
+        }
+        for name, operation in OPERATIONS.items()
     }
     print(json.dumps(found))
