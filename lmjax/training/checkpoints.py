@@ -4,7 +4,6 @@ A checkpoint is the parameters, the rest of the train state (optimizer, carried 
 is about (position, timers, configuration): all of it, committed and vouched for, or it is not seen.
 """
 
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -27,11 +26,10 @@ from lmjax.training.manifest import (
     verified_leaves,
     write_manifest,
 )
+from lmjax.training.quiet import quieten
 from lmjax.training.state import TrainState, first_nonfinite
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of options that it was given
-# Of the many files that Orbax writes at once, all but the first that fails would add a traceback.
-logging.getLogger("asyncio").addFilter(lambda record: "never retrieved" not in record.getMessage())
+quieten()
 
 OURS = {"_CHECKPOINT_METADATA", "commit_success.txt", "params", "state", "about"}
 SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at most

@@ -17,7 +17,7 @@ from tests.torture.runs import (
 )
 
 MOMENTS = ("from the start", "after a line", "inside a save", "at the end")
-OFTEN = (2, 4, 5, 1)
+OFTEN = (4, 5, 2, 1)
 
 
 class Killing:
@@ -45,6 +45,7 @@ class Killing:
     def _trial(self, workdir, spare: bool) -> bool:
         """Starts the run and kills it, or not; returns whether it came to its end."""
         committed, logged = committed_steps(workdir), len(log(workdir))
+        unfinished = unfinished_steps(workdir)
         cache = {"LMJAX_CACHE_DIR": str(self.folder / "cache")}
         process = self.experiment.start(self.family, workdir, **cache)
         killed = not spare and process.when(self._moment(process, workdir))
@@ -58,7 +59,7 @@ class Killing:
         if code == 0:
             return True
         self.kills += 1
-        self._count(workdir, bool(said))
+        self._count(workdir, bool(said) or unfinished != unfinished_steps(workdir))
         return False
 
     def _moment(self, process, workdir):
@@ -83,12 +84,12 @@ class Killing:
 
     def _count(self, workdir, began: bool) -> None:
         committed = committed_steps(workdir)
-        if unfinished_steps(workdir):
+        if not began:
+            self.fell["in set-up"] += 1
+        elif unfinished_steps(workdir):
             self.fell["inside a save"] += 1
-        elif "result |" in log(workdir):
-            self.fell["at the end"] += 1
         else:
-            self.fell["between saves" if began else "in set-up"] += 1
+            self.fell["at the end" if "result |" in log(workdir) else "between saves"] += 1
         last = max((row["step"] for row in metrics(workdir)), default=0)
         lost = last - (committed[-1] if committed else 0)
         self.most_lost = max(self.most_lost, lost)
