@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Checkpoints:
     @property
     def steps(self) -> list[int]:
         """The steps of the committed checkpoints, ascending."""
-        return sorted(int(path.name) for path in self._numbered() if (path / MANIFEST).is_file())
+        return sorted(int(path.name) for path in self._numbered() if _is_committed(path))
 
     def save(self, state: TrainState, about: dict[str, Any], keep: Iterable[int] = ()) -> None:
         """Begins to save host arrays and what is JSON; a step that is saved already is left.
@@ -247,18 +248,28 @@ class Checkpoints:
     def _clear_unfinished(self) -> None:
         """What a kill left of a save or a deletion goes; what is not ours is moved aside."""
         for path in self._numbered():
-            if (path / MANIFEST).is_file():
+            if _is_committed(path):
                 continue
-            if path.is_dir() and all(_is_ours(entry.name) for entry in path.iterdir()):
+            if _is_step(path) and all(_is_ours(entry.name) for entry in path.iterdir()):
                 shutil.rmtree(path)
             else:
-                self._move_aside(path, "foreign")
-                self._say(f"{path} is no checkpoint; moved to {path.name}.foreign")
+                aside = self._move_aside(path, "foreign")
+                self._say(f"{path} is no checkpoint; moved to {aside.name}")
 
-    def _move_aside(self, path: Path, reason: str) -> None:
-        aside = path.with_name(f"{path.name}.{reason}")
-        shutil.rmtree(aside, ignore_errors=True)
+    def _move_aside(self, path: Path, reason: str) -> Path:
+        names = (f"{path.name}.{reason}{number or ''}" for number in count())
+        asides = (path.with_name(name) for name in names)
+        aside = next(aside for aside in asides if not os.path.lexists(aside))
         os.rename(path, aside)
+        return aside
+
+
+def _is_step(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and path.name == str(int(path.name))
+
+
+def _is_committed(path: Path) -> bool:
+    return _is_step(path) and (path / MANIFEST).is_file()
 
 
 def _is_ours(name: str) -> bool:
