@@ -6,6 +6,7 @@ is about (position, timers, configuration): all of it, committed and vouched for
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -251,7 +252,7 @@ class Checkpoints:
             if _is_committed(path):
                 continue
             if _is_step(path) and all(_is_ours(entry.name) for entry in path.iterdir()):
-                shutil.rmtree(path)
+                _remove(path)
             else:
                 aside = self._move_aside(path, "foreign")
                 self._say(f"{path} is no checkpoint; moved to {aside.name}")
@@ -262,6 +263,16 @@ class Checkpoints:
         aside = next(aside for aside in asides if not os.path.lexists(aside))
         os.rename(path, aside)
         return aside
+
+
+def _remove(folder: Path) -> None:
+    """Deletes a folder that a save which failed in this process may still be writing to."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+    shutil.rmtree(folder)
 
 
 def _is_step(path: Path) -> bool:
