@@ -59,6 +59,11 @@ class Checkpoints:
         self._saving: tuple[int, Future] | None = None
         self._verified: dict[int, dict[str, str]] = {}
         if not read_only:
+            if set("*?[") & set(str(self._folder)):  # Orbax takes it as a pattern: arrays are lost
+                raise UserError(
+                    f"checkpoints can't be saved in {self._folder}: the path has one of * ? [; "
+                    "choose another --workdir"
+                )
             with writing(self._folder):
                 self._clear_unfinished()
 
@@ -302,4 +307,5 @@ def _host(tree: Any) -> Any:
 
 def _cause(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    # After the first bracket comes TensorStore's own specification of what it opened.
+    return lines[0].split(" [")[0][:1000] if lines else type(error).__name__

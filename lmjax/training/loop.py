@@ -33,7 +33,8 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     """
     console = console or Console()
     run = RunDirectory(workdir)
-    run.check(config)
+    with writing(run.path):  # also where it is too long
+        run.check(config)
     if run.is_finished:
         console.print(f"{run.path} is finished: nothing to do", highlight=False)
         return run.results()
