@@ -24,7 +24,7 @@ class Row:
         return asdict(self)
 
     def to_markdown(self) -> str:
-        bound = f"{100 * upper_bound(self.trials, self.failures):.2g} %"
+        bound = f"{100 * upper_bound(self.trials, self.failures):.3g} %"
         cells = (self.line, self.trials, self.failures, bound, f"{self.seconds:.1f}", self.note)
         return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
 
