@@ -30,11 +30,17 @@ def experiment(tmp_path_factory) -> Experiment:
 
 @pytest.fixture
 def scorecard(request):
-    """`scorecard(line, trials, failures, note)`: writes a row; the test fails if any trial did."""
+    """`scorecard(line, trials, failures, note)`: writes a row; the test fails if any trial did.
+
+    The seconds of a row are the test's, unless they are given.
+    """
     start = time.monotonic()
 
-    def write(line: str, trials: int, failures: list[str], note: str = "") -> None:
-        row = Row(line, trials, len(failures), time.monotonic() - start, note)
+    def write(
+        line: str, trials: int, failures: list[str], note: str = "", seconds: float | None = None
+    ) -> None:
+        seconds = time.monotonic() - start if seconds is None else seconds
+        row = Row(line, trials, len(failures), seconds, note)
         request.node.user_properties.append(("scorecard", row.to_json()))
         assert not failures, "\n".join(failures)
         assert trials, "nothing was tried"

@@ -11,6 +11,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ def sweep(operation: Operation, folder: Path, stride: int, lasting: bool) -> dic
     """Lets the n-th call fail for every `stride`-th n until none does; counts what followed."""
     library = ctypes.CDLL(None)
     library.failing_calls_failed.restype = ctypes.c_char_p
+    start = time.monotonic()
     nth, outcomes, calls, failures = random.Random(stride).randint(1, stride), Counter(), [], []
     while True:
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,6 +89,7 @@ def sweep(operation: Operation, folder: Path, stride: int, lasting: bool) -> dic
         "kinds": Counter(calls),
         "outcomes": outcomes,
         "failures": failures,
+        "seconds": time.monotonic() - start,
     }
 
 

@@ -58,6 +58,7 @@ def test_every_call_of_an_operation(shim, quick_folder, full, scorecard):
             once["trials"] + lasting["trials"],
             once["failures"] + lasting["failures"],
             f"{raised} raised, {complete} complete all the same; {once['calls']} calls ({kinds})",
+            once["seconds"] + lasting["seconds"],
         )
 
 
