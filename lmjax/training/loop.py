@@ -22,6 +22,7 @@ from lmjax.training.descent import Descent, check_stream
 from lmjax.training.execution import prepare_devices
 from lmjax.training.progress import cost_table, evaluation_line
 from lmjax.training.setup import set_up
+from lmjax.training.signals import StopSignals
 from lmjax.training.state import TrainState
 
 
@@ -29,7 +30,7 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     """Trains, or goes on training, the run of `workdir`; returns its results.
 
     A finished run is left as it is. Raises UserError for a configuration that cannot be run, a
-    directory of another run, or a loss that is not finite.
+    directory of another run, or a loss that is not finite; Stopped if a signal ends it before.
     """
     console = console or Console()
     run = RunDirectory(workdir)
@@ -38,14 +39,15 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
         console.print(f"{run.path} is finished: nothing to do", highlight=False)
         return run.results()
     _check(config)
-    with only_writer(run.path) as taken_over:
+    with StopSignals() as signals, only_writer(run.path) as taken_over:
+        run.create(config)
         if taken_over:
+            run.log(taken_over)
             console.print(taken_over, highlight=False, soft_wrap=True)
-        return _train(run, config, console)
+        return _train(run, config, console, signals)
 
 
-def _train(run: RunDirectory, config: ConfigDict, console: Console) -> dict:
-    run.create(config)
+def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: StopSignals) -> dict:
     prepare_devices(config.execution.cpu_devices)
     run.write_environment()
     dataset = open_dataset(config.data)
@@ -57,7 +59,7 @@ def _train(run: RunDirectory, config: ConfigDict, console: Console) -> dict:
         params, cost, training = _count(run, config, dataset, model, console)
     else:
         setup = set_up(config, dataset, model)
-        descent = Descent(run, setup, console)
+        descent = Descent(run, setup, console, signals=signals)
         params = descent.run_to_end()
         cost, training = setup.cost, descent.summary()
     results = {
