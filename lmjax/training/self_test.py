@@ -21,7 +21,7 @@ from lmjax.config import model_config
 from lmjax.data.streams import Counts, TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
-from lmjax.models.registry import FAMILIES, build_model
+from lmjax.models.registry import build_model
 from lmjax.runs.environment import core_count
 from lmjax.training.state import leaf_name
 
@@ -99,7 +99,7 @@ def plan(devices: list[jax.Device]) -> list[tuple[jax.Device, Mode]]:
 
 def self_test(
     planned: list[tuple[jax.Device, Mode]],
-    families: Iterable[str] = FAMILIES,
+    families: Iterable[str],
     advance: Callable[[], None] = lambda: None,
 ) -> list[Check]:
     """The checks of each family, after each of which `advance` is called, perhaps in a thread.
