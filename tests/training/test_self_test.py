@@ -44,6 +44,9 @@ def test_the_reference_is_in_float64_throughout(family):
         program = str(jax.make_jaxpr(read)(self_test.in_float64(params), self_test.draw()))
     assert "f64[" in program
     assert "f32[" not in program and "bf16[" not in program
+    outcome = self_test.reference(model, params, jax.devices("cpu")[0])
+    floats = [leaf for leaf in jax.tree.leaves(outcome) if np.issubdtype(leaf.dtype, np.floating)]
+    assert floats and all(leaf.dtype == np.float64 for leaf in floats)
 
 
 def test_a_fault_of_jit_is_found(monkeypatch):
