@@ -11,6 +11,7 @@ from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import TokenStream, read_stream, write_stream
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizers import check_tokenizer, load_tokenizer, train_tokenizer
+from lmjax.errors import UserError
 from lmjax.runs.files import read_json, to_json
 
 
@@ -37,7 +38,7 @@ def open_dataset(data) -> Dataset:
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
     build_once(folder, lambda temporary: _build(temporary, corpus, data))
-    return _read(folder)
+    return read_dataset(folder)
 
 
 def _choices(data) -> dict[str, Any]:
@@ -70,16 +71,20 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     (folder / "dataset.json").write_text(to_json(described, indent=1))
 
 
-def _read(folder: Path) -> Dataset:
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
-    described = read_json(folder / "dataset.json")
-    return Dataset(
-        tokenizer=tokenizer,
-        splits={
-            split: read_stream(folder, split, stream, tokenizer.start_id)
-            for split, stream in described["splits"].items()
-        },
-        folder=folder,
-        reading=described["reading"],
-        cleaning=tuple(StepReport(**report) for report in described["cleaning_reports"]),
-    )
+def read_dataset(folder: Path) -> Dataset:
+    """The dataset that lies prepared in `folder`; raises UserError if its files are damaged."""
+    try:
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+        described = read_json(folder / "dataset.json")
+        return Dataset(
+            tokenizer=tokenizer,
+            splits={
+                split: read_stream(folder, split, stream, tokenizer.start_id)
+                for split, stream in described["splits"].items()
+            },
+            folder=folder,
+            reading=described["reading"],
+            cleaning=tuple(StepReport(**report) for report in described["cleaning_reports"]),
+        )
+    except (OSError, KeyError, TypeError) as error:
+        raise UserError(f"{folder} is damaged; delete it, to have it made again") from error
