@@ -1,4 +1,4 @@
-"""`lmjax doctor`: show what lmjax runs on, and what is wrong with it."""
+"""`lmjax doctor`: what lmjax runs on, and what is wrong with it; `lmjax doctor replay`: a bad step."""
 
 import os
 from collections import Counter
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lmjax.cli.flags import define_workdir, parse
+from lmjax.cli.flags import define_workdir, parse, required_workdir
 from lmjax.errors import UserError
 
 ENOUGH_DISK = 2 * 2**30  # bytes
@@ -14,6 +14,8 @@ ENOUGH_DISK = 2 * 2**30  # bytes
 
 def main(arguments: list[str]) -> int:
     """Runs the verb; returns 0 if nothing is wrong, else 1."""
+    if arguments[:1] == ["replay"]:
+        return _replay(arguments[1:])
     values = parse(
         "doctor",
         "check versions, devices, folders, data and arithmetic; the exit code is 1 if one is wrong",
@@ -22,6 +24,7 @@ def main(arguments: list[str]) -> int:
         arguments,
     )
     if values is None:
+        print("\nlmjax doctor replay --workdir=DIR runs again a step whose numbers went wrong")
         return 0
     from rich.console import Console
 
@@ -146,6 +149,32 @@ def _arithmetic(console) -> list[str]:
         )
     console.print(table)
     return [str(check) for check in checks if not check.passed]
+
+
+def _replay(arguments: list[str]) -> int:
+    def define(values: flags.FlagValues) -> None:
+        define_workdir(values, "folder of the run")
+        flags.DEFINE_integer(
+            "step",
+            None,
+            "one of the steps kept in its folder replay/; default: the last",
+            flag_values=values,
+        )
+
+    values = parse(
+        "doctor replay",
+        "run a step that was not finite again; the exit code is 1 if it is not finite again",
+        "lmjax doctor replay --workdir=runs/gpt",
+        define,
+        arguments,
+    )
+    if values is None:
+        return 0
+    from rich.console import Console
+
+    from lmjax.training.replay import replay
+
+    return 1 if replay(required_workdir(values), Console(), values.step) else 0
 
 
 def _gib(size: int) -> str:

@@ -18,7 +18,7 @@ VERBS = {
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",
     "bench": "time training steps, beside those of other programs",
-    "doctor": "show versions, devices, memory and disk, and what is wrong with them",
+    "doctor": "check versions, devices, folders, data and arithmetic; replay a bad step",
 }
 
 INTERRUPTED = 130  # Ctrl-C; exit codes of lmjax/errors.py and training/signals.py are the others
