@@ -1,4 +1,4 @@
-"""`lmjax doctor`: what lmjax runs on, and what is wrong with it; `lmjax doctor replay`: a bad step."""
+"""`lmjax doctor`: what lmjax runs on and what is wrong with it; `doctor replay`: a bad step."""
 
 import os
 from collections import Counter
