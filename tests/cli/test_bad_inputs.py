@@ -54,6 +54,39 @@ def test_unknown_configuration_key(fails, experiment, tmp_path):
     assert "'trainin.duration'" in error and "did you mean 'training'" in error
 
 
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("seed=__import__('os').system('touch pwned')", "config.seed"),
+        ("data.document_end=__import__('os').system('touch pwned')", "config.data.document_end"),
+        ("data.cleaning=__import__('os').system('touch pwned')", "cleaning step"),
+        ("data.cleaning=(1e400,)", "data.cleaning is inf"),
+        ("data[__import__('os').system('touch pwned')]=1", "unknown configuration key"),
+        ("model.name=rnn;touch pwned", "'rnn;touch pwned'"),
+        ("training.learning_rate=nan", "training.learning_rate is nan"),
+        ("training.learning_rate=-inf", "training.learning_rate is -inf"),
+        ("training.learning_rate=1e400", "training.learning_rate is inf"),
+        ("training.clip_norm=-1", "training.clip_norm is -1.0"),
+        ("data.batch_size=-2", "data.batch_size is -2"),
+        ("data.batch_size=" + "9" * 5000, "config.data.batch_size"),
+        ("data.files=\0", "data.files has a NUL"),
+        ("data={'corpus': 'text'}", "'data' is no field"),
+        ("model.__class__=1", "'model.__class__'"),
+    ],
+)
+def test_values_are_literals_and_possible(fails, experiment, tmp_path, monkeypatch, override, key):
+    path = experiment()
+    monkeypatch.chdir(tmp_path)
+    error = fails("train", f"--config={path}", "--workdir=run", f"--config.{override}")
+    assert key in error and len(error) < 600
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_seed_and_a_bias_may_be_negative(experiment, tmp_path):
+    signed = ("--config.seed=-1", "--config.model.forget_bias=-1")
+    assert main(["train", f"--config={experiment()}", f"--workdir={tmp_path}/run", *signed]) == 0
+
+
 def test_unknown_model(fails, experiment):
     assert "did you mean 'rnn'" in fails("train", f"--config={experiment()}:rnnn")
 
@@ -138,7 +171,8 @@ def test_a_loss_that_is_not_finite(fails, experiment, tmp_path):
         f"--config={path}",
         f"--workdir={workdir}",
         "--config.training.optimizer=sgd",
-        "--config.training.learning_rate=nan",
+        "--config.training.learning_rate=1e30",
+        "--config.training.weight_decay=1e30",
         "--config.training.schedule=constant",
         "--config.evaluation.every=100 steps",
         "--config.checkpoint.every=100 steps",
