@@ -63,7 +63,7 @@ class BytePairTokenizer(Tokenizer):
         try:
             described = parse_json(self.model.encode())
         except ValueError as error:
-            raise UserError(f"{source} are not valid JSON ({error})") from error
+            raise UserError(f"{source} are not valid JSON ({error}); restore the file") from error
         check_fields(described, {"model": {"vocab": {...: is_count}}}, source)
         untrained = parse_json(_untrained().to_str().encode())
         vocabulary = described["model"].pop("vocab")
@@ -71,16 +71,19 @@ class BytePairTokenizer(Tokenizer):
         for given, expected in ((described["model"], untrained["model"]), (described, untrained)):
             for name, value in given.items():
                 if name != "model" and value != expected.get(name):
-                    raise UserError(f"{source} have another {name[:80]!r} than lmjax gives them")
+                    shown = repr(name[:80])
+                    raise UserError(f"{source} have a {shown} of their own; restore the file")
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-            raise UserError(f"the ids of {source} are not those from 0 on, each once")
+            raise UserError(f"the ids of {source} do not count from 0; restore the file")
         if not vocabulary.keys() >= set(pre_tokenizers.ByteLevel.alphabet()):
-            raise UserError(f"{source} have no entry for some byte")
+            raise UserError(f"{source} have no entry for some byte; restore the file")
         check_fields(merges, [[is_text]], source, "merges")
         if any(
             len(pair) != 2 or not {*pair, "".join(pair)} <= vocabulary.keys() for pair in merges
         ):
-            raise UserError(f"a merge of {source} is not of two entries into a third")
+            raise UserError(
+                f"a merge of {source} is not of two entries into a third; restore the file"
+            )
 
     @property
     def vocabulary_size(self) -> int:

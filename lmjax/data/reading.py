@@ -12,9 +12,8 @@ from lmjax.errors import UserError, nearest
 from lmjax.runs.files import MOST_BYTES, read_whole
 
 INVALID_UTF8 = {"strict": "strict", "replace": "replace", "skip": "ignore"}
-HARMLESS_BYTES = 16 << 20  # decompressed, from however little
-HIGHEST_RATIO = 200  # of decompressed to stored bytes, beyond that
-CHUNK = 1 << 20
+WINDOW = 16 << 20  # decompressed bytes, for each of which so much must have been stored:
+LEAST_STORED = WINDOW // 200  # text takes ten times that; less is a bomb
 
 
 def read_bytes(path: Path) -> bytes:
@@ -32,15 +31,17 @@ def read_bytes(path: Path) -> bytes:
 def _decompressed(content: bytes, path: Path) -> Iterator[bytes]:
     stored, size = io.BytesIO(content), 0
     with gzip.GzipFile(fileobj=stored) as file:
-        while chunk := file.read(CHUNK):
+        before = stored.tell()
+        while chunk := file.read(WINDOW):
             size += len(chunk)
             if size > MOST_BYTES:
                 raise UserError(f"{path} decompresses to over {MOST_BYTES:,} bytes; split it")
-            if size > max(HARMLESS_BYTES, HIGHEST_RATIO * stored.tell()):
+            if len(chunk) == WINDOW and stored.tell() - before < LEAST_STORED:
                 raise UserError(
-                    f"{path} decompresses to over {HIGHEST_RATIO} times its size; if it is to be "
-                    "trusted, decompress it yourself"
+                    f"{path} decompresses to over {WINDOW // LEAST_STORED} times its size; "
+                    "if it is to be trusted, decompress it yourself"
                 )
+            before = stored.tell()
             yield chunk
 
 

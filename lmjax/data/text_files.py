@@ -57,7 +57,8 @@ def read_text_files(files: list[Path], invalid_utf8: str) -> tuple[Splits, Count
     report["empty_documents"] = sum(not document.text for document in documents)
     documents = [document for document in documents if document.text]
     if not documents:
-        raise UserError(f"the corpus is empty: no text in {', '.join(map(str, files[:3]))}")
+        names = ", ".join(map(str, files[:3]))
+        raise UserError(f"the corpus is empty: no text in {names}; add files")
     splits = split_documents(documents)
     for split, part in splits.items():
         if not part:

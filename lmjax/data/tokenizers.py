@@ -244,10 +244,11 @@ def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:
         raise UserError(f"unknown tokenizer {str(kind)[:80]!r}: {nearest(str(kind)[:80], KINDS)}")
     check_fields(fields, {"kind": is_text, **FIELDS[kind]}, f"{kind} tokenizer")
     if len(fields) > 1 + len(FIELDS[kind]):
-        raise UserError(f"a {kind} tokenizer has the fields {', '.join(FIELDS[kind])} alone")
+        known = ", ".join(FIELDS[kind])
+        raise UserError(f"a {kind} tokenizer has the fields {known} alone; restore the file")
     for entries in ("characters", "words"):
         if len(set(fields.get(entries, ()))) < len(fields.get(entries, ())):
-            raise UserError(f"the {entries} of a {kind} tokenizer are not each there once")
+            raise UserError(f"the {entries} of a {kind} tokenizer repeat one; restore the file")
     arguments = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in fields.items()
@@ -266,7 +267,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     try:
         return tokenizer_from_json(fields)
     except UserError as error:
-        raise UserError(f"{path}: {error}; restore it or delete it") from error
+        raise UserError(f"{path}: {error}") from error
 
 
 def _count_words(texts: list[str]) -> Counter:

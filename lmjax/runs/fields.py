@@ -48,7 +48,7 @@ def is_count(value: Any) -> bool:
     return is_integer(value) and value >= 0
 
 
-def check_fields(value: Any, expected: Expected, source: object, name: str = "it") -> None:
+def check_fields(value: Any, expected: Expected, source: object, name: str = "") -> None:
     """Raises UserError, naming `source` and the field, if `value` is not what is `expected`.
 
     That is a predicate; for a list, one of what is expected of each item; for an object, a mapping
@@ -60,7 +60,7 @@ def check_fields(value: Any, expected: Expected, source: object, name: str = "it
             raise _unexpected(value, "object", source, name)
         for field, inner in expected.items():
             for key in list(value) if field is ... else [field]:
-                check_fields(value.get(key), inner, source, f"{name}.{key}".removeprefix("it."))
+                check_fields(value.get(key), inner, source, f"{name}.{key}".removeprefix("."))
     elif isinstance(expected, list):
         if not isinstance(value, list | tuple):
             raise _unexpected(value, "list", source, name)
@@ -73,8 +73,8 @@ def check_fields(value: Any, expected: Expected, source: object, name: str = "it
 
 def _unexpected(value: Any, kind: str, source: object, name: str) -> UserError:
     return UserError(
-        f"{source}: {name[:SHOWN]!r} should be: {kind}, not {reprlib.repr(value)}; "
-        "restore the file or delete it"
+        f"{source}: {repr(name[:SHOWN]) if name else 'all of it'} should be: {kind}, not "
+        f"{reprlib.repr(value)}; restore the file or delete it"
     )
 
 
@@ -85,13 +85,13 @@ def read_config(path: Path) -> ConfigDict:
     """
     fields = read_json(path)
     check_fields(fields, {"model": {"name": is_text}}, path)
-    known = plain(base_config(fields["model"]["name"]).to_dict())
-    check_fields(fields, {name: _expected(known[name]) for name in READ_BACK}, path)
     try:
+        known = plain(base_config(fields["model"]["name"]).to_dict())
         config = ConfigDict(_with_tuples(fields)).lock()
-    except (KeyError, ValueError) as error:
+        check_values(config)
+    except (UserError, AttributeError, KeyError, ValueError) as error:
         raise UserError(f"{path} is no configuration ({error}); restore it or delete it") from error
-    check_values(config)
+    check_fields(fields, {name: _expected(known[name]) for name in READ_BACK}, path)
     return config
 
 

@@ -50,11 +50,11 @@ def read_whole(path: Path, limit: int = MOST_BYTES) -> bytes:
             raise UserError(f"{path} is no regular file; copy what it gives into one")
         if status.st_size > limit:
             raise UserError(
-                f"{path} has {status.st_size:,} bytes, over the limit of {limit:,}; take less"
+                f"{path} has {status.st_size:,} bytes, over the limit of {limit:,}; cut it"
             )
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; make it readable") from error
+        raise UserError(f"cannot read {path}: {error.strerror}; see that it is there") from error
 
 
 def inside(root: Path, name: str) -> Path:
