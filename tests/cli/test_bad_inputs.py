@@ -1,6 +1,7 @@
 """A user's mistake ends in one or two lines that name it, a non-zero code, and no traceback."""
 
 import gzip
+import json
 import os
 import stat
 from pathlib import Path
@@ -179,6 +180,17 @@ def test_a_loss_that_is_not_finite(fails, experiment, tmp_path):
     )
     assert "at step 2" in error and "params/" in error
     assert not any((workdir / "checkpoints").glob("[0-9]*"))
+
+
+def test_results_that_somebody_changed(fails, experiment, tmp_path):
+    path, workdir = experiment(), tmp_path / "run"
+    assert main(["train", f"--config={path}", f"--workdir={workdir}"]) == 0
+    results = json.loads((workdir / "results.json").read_text())
+    results["training"]["scored_step"] = "4"
+    (workdir / "results.json").write_text(json.dumps(results))
+    for verb in ("evaluate", "sample"):
+        error = fails(verb, f"--workdir={workdir}")
+        assert "'training.scored_step' should be: count, not '4'" in error
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "sample"])
