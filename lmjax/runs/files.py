@@ -119,9 +119,12 @@ def parse_json(content: bytes, *, allow_half_pairs: bool = False) -> Any:
     marks = JSON_STRING.sub(b"", content).translate(None, NO_JSON_MARK)
     if len(marks) > MOST_JSON_MARKS:
         raise ValueError(f"{len(marks):,} commas and brackets, over the limit {MOST_JSON_MARKS:,}")
-    depth = np.cumsum(DEEPER[np.frombuffer(marks, np.uint8)], dtype=np.int32).max(initial=0)
-    if depth > MOST_JSON_DEPTH:
-        raise ValueError(f"{depth:,} brackets within brackets, over the limit {MOST_JSON_DEPTH}")
+    if len(marks) > MOST_JSON_DEPTH:
+        depth = np.cumsum(DEEPER[np.frombuffer(marks, np.uint8)], dtype=np.int32).max()
+        if depth > MOST_JSON_DEPTH:
+            raise ValueError(
+                f"{depth:,} brackets within brackets, over the limit {MOST_JSON_DEPTH}"
+            )
     value = json.loads(
         content.decode(),
         object_pairs_hook=_object,

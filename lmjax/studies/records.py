@@ -38,7 +38,7 @@ STUDY = {
 SCORE = {"bits_per_byte": is_number, "context": is_text, "text_fingerprint": is_text}
 RESULTS = {
     "splits": {...: SCORE},
-    "parameters": {"total": is_positive_number, "non_embedding": is_positive_number},
+    "parameters": {"total": is_positive_number, "non_embedding": is_count},
     "state_bytes": is_number,
     "training": {"steps": is_count, "tokens": is_positive_number, "seconds": is_positive_number},
 }

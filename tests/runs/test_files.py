@@ -111,6 +111,24 @@ def test_limits_hold_exactly(monkeypatch, limit, content, message):
         parse_json(content % beyond.get(limit, b"[%s]" % within))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'{"a": {"b": 1, "c": 2, "b": 3}}', "the key 'b' is there twice"),
+        (b"[NaN]", "NaN is no finite number"),
+        (b"-Infinity", "-Infinity is no finite number"),
+        (b"[-1e400]", "-1e400 is no finite number"),
+        (b"1" * 5000, "1{20} is no finite number"),
+        ('{"a": 1}'.encode("utf-16-le"), "property name"),
+        (b'"\xff"', "can't decode byte 0xff"),
+        (b"\xef\xbb\xbf1", "BOM"),
+    ],
+)
+def test_what_other_readers_may_take_otherwise_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_json(text)
+
+
 def test_half_a_surrogate_pair_is_read_only_where_it_is_asked_for():
     text = rb'{"a": ["\ud83d\ude00", "\ud83d"]}'
     assert parse_json(text, allow_half_pairs=True) == {"a": ["😀", "\ud83d"]}
@@ -147,6 +165,7 @@ def test_a_name_inside_its_root(tmp_path):
         "..",
         "a/../../b",
         "/etc/passwd",
+        "a/../b",
         "a//b",
         "a/",
         "..%2fb",
