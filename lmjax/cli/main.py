@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(f"unknown verb {verb!r}: {nearest(verb, VERBS)}")
         return importlib.import_module(f"lmjax.cli.{verb}").main(rest)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from lmjax.runs.secrets import redact
+
+        print(f"error: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except Stopped as stopped:
         print(stopped, file=sys.stderr)

@@ -12,6 +12,7 @@ from rich.text import Text
 from lmjax.api import load
 from lmjax.errors import UserError
 from lmjax.runs.files import inside, to_json, write_atomically
+from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.secrets import redact
 from lmjax.studies.matching import is_counted
@@ -41,8 +42,16 @@ def run_study(
     Runs lie in `workdir/arms/<arm>/[<choice>/]seed_<n>`. A failure is written into its run
     directory and does not keep the others from running. A counted arm draws nothing at random, so
     the first seed is enough. Raises UserError, before anything is trained, if `workdir` holds
-    another study or a run of another configuration, or can't be written to.
+    another study or a run of another configuration, is being written by another process, or can't
+    be written to.
     """
+    with only_writer(workdir):
+        return _run_study(study, workdir, console, train, continue_prompt)
+
+
+def _run_study(
+    study: Study, workdir: Path, console: Console, train: Train, continue_prompt: Continue
+) -> list[str]:
     file = workdir / STUDY_FILE
     if file.exists() and (other := read_study_file(workdir)["name"]) != study.name:
         raise UserError(

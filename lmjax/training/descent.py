@@ -17,7 +17,7 @@ from lmjax.data.batch import Batch
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
-from lmjax.runs.run_directory import RunDirectory, differences
+from lmjax.runs.run_directory import RunDirectory, differences, storable
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.execution import device_errors
 from lmjax.training.health import Unhealthy, check_health, examine
@@ -259,14 +259,14 @@ class Descent:
         about = {
             "position": asdict(self.position),
             "stream": self.setup.train.fingerprint,
-            "config": self.setup.config.to_dict(),
+            "config": storable(self.setup.config),
         }
         state = self.setup.execution.fetch_state(self.state)
         self.checkpoints.save(state, about, keep=[self.position.best_step])
 
     def _check_about(self, about: dict[str, Any]) -> None:
         check_stream(about, self.setup.train)
-        if changed := differences(about["config"], self.setup.config.to_dict()):
+        if changed := differences(about["config"], storable(self.setup.config)):
             raise UserError(
                 f"the checkpoints in {self.run.checkpoints} are of another configuration "
                 f"({', '.join(changed)}); choose another --workdir"

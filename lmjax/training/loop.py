@@ -14,6 +14,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.evaluation.scoring import context_policy, score_stream
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.runs.fields import check_values
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
@@ -33,6 +34,7 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     directory of another run, or a loss that is not finite; Stopped if a signal ends it before.
     """
     console = console or Console()
+    check_values(config)
     run = RunDirectory(workdir)
     run.check(config)
     if run.is_finished:

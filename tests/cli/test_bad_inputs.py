@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_finite(fails, experiment, tmp_path):
         "--config.evaluation.every=100 steps",
         "--config.checkpoint.every=100 steps",
     )
-    assert "at step 2" in error and "params/" in error
+    assert "step 1: the parameter params/" in error and "doctor replay" in error
     assert not any((workdir / "checkpoints").glob("[0-9]*"))
 
 

@@ -68,7 +68,7 @@ def test_a_damaged_dataset_is_wrong_and_a_sound_one_shows_its_fingerprints(folde
     assert code == 1 and f"{tokens} is damaged" in printed
     (dataset.folder / "dataset.json").unlink()
     code, printed = doctor()
-    assert code == 1 and f"{dataset.folder} is damaged" in printed
+    assert code == 1 and f"cannot read {dataset.folder}/dataset.json" in printed
 
 
 def test_a_workdir_that_cannot_be_written_is_wrong(folders, doctor):

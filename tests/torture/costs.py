@@ -50,6 +50,7 @@ def checkpoint_costs(folder: Path, parameters: int) -> dict[str, float]:
     """Seconds and bytes of a checkpoint, beside those of Orbax alone on the same arrays."""
     state, costs = adam_state(parameters), {}
     costs["bytes of arrays"] = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    (folder / "ours").mkdir()
     checkpoints = Checkpoints(folder / "ours")
     with _timed(costs, "save: training waits"):
         checkpoints.save(state, {})
