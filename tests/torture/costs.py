@@ -67,10 +67,11 @@ def checkpoint_costs(folder: Path, parameters: int) -> dict[str, float]:
     plain = ocp.CheckpointManager(
         folder / "orbax", options=ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
     )
+    arrays = {"params": state.params, "moments": state.optimizer_state}
     with _timed(costs, "Orbax alone: save"):
-        plain.save(1, args=ocp.args.StandardSave(state))
+        plain.save(1, args=ocp.args.StandardSave(arrays))
     with _timed(costs, "Orbax alone: restore"):
-        plain.restore(1, args=ocp.args.StandardRestore(state))
+        plain.restore(1, args=ocp.args.StandardRestore(arrays))
     plain.close()
     return costs
 
