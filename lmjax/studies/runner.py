@@ -19,6 +19,7 @@ from lmjax.studies.matching import is_counted
 from lmjax.studies.records import ERROR_FILE, STUDY_FILE, read_study, read_study_file
 from lmjax.studies.study import Arm, Study
 from lmjax.training.loop import train
+from lmjax.training.signals import StopSignals
 
 Train = Callable[[ConfigDict, Path, Console], Any]
 Continue = Callable[[Path, str, int], str]  # run directory, prompt, tokens -> continuation
@@ -45,7 +46,7 @@ def run_study(
     another study or a run of another configuration, is being written by another process, or can't
     be written to.
     """
-    with only_writer(workdir):
+    with StopSignals(), only_writer(workdir):
         return _run_study(study, workdir, console, train, continue_prompt)
 
 

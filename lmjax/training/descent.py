@@ -19,7 +19,6 @@ from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory, differences, storable
 from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.execution import device_errors
 from lmjax.training.health import Unhealthy, check_health, examine
 from lmjax.training.position import Position
 from lmjax.training.progress import cost_table, evaluation_line, progress_bar, train_line
@@ -75,7 +74,7 @@ class Descent:
         position = self.position
         progress = progress_bar(self.console, "training", self.total_steps, position.step)
         deferred = self.signals.deferred()
-        with deferred, self._saved_at_last(), device_errors(), progress as advance:
+        with deferred, self._saved_at_last(), progress as advance:
             while True:
                 try:
                     if self._is_over():

@@ -20,7 +20,7 @@ from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.cost import ModelCost, counted_model_cost
 from lmjax.training.descent import Descent, check_stream
-from lmjax.training.execution import prepare_devices
+from lmjax.training.execution import device_errors, prepare_devices
 from lmjax.training.progress import cost_table, evaluation_line
 from lmjax.training.setup import set_up
 from lmjax.training.signals import StopSignals
@@ -41,7 +41,7 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
         console.print(f"{run.path} is finished: nothing to do", highlight=False)
         return run.results()
     _check(config)
-    with StopSignals() as signals, only_writer(run.path) as taken_over:
+    with StopSignals() as signals, device_errors(), only_writer(run.path) as taken_over:
         run.create(config)
         if taken_over:
             run.log(taken_over)
