@@ -5,13 +5,17 @@ WORKDIR ?= runs/quickstart
 BIN := $(VENV)/bin
 SOURCES := lmjax experiments tests
 
-.PHONY: quickstart test parity lint format clean
+.PHONY: quickstart test torture parity lint format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/lmjax study --study=experiments/quickstart.py --workdir=$(WORKDIR)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --ignore=tests/parity
+
+# All of what `make test` samples; ends in a scorecard, kept in runs/torture/ or LMJAX_SCORECARD.
+torture: $(VENV)/.test
+	LMJAX_TORTURE=full $(BIN)/python -m pytest -n auto tests/torture
 
 # PyTorch's CPU build is smaller: name its index in PIP_EXTRA_INDEX_URL where pip would take another.
 parity: $(VENV)/.parity

@@ -1,7 +1,9 @@
 """What ends a program other than success, and the search for what was probably meant."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -22,6 +24,18 @@ class Stopped(BaseException):
     def __init__(self, message: str, exit_code: int):
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises UserError, naming `path` and the cause, if what it encloses can't write there."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {path} ({error.strerror or error}); choose another --workdir, or "
+            "mend that and give the same command again"
+        ) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,11 +5,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, writing
 
 LOCK_FILE = "lock.json"
 
@@ -23,33 +23,30 @@ def only_writer(folder: Path) -> Iterator[str | None]:
     the folder can't be written to.
     """
     path = folder / LOCK_FILE
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = _opened(path)
+    if file is None:
+        raise UserError(
+            f"{folder} is being written by {_described(_owner(path))}; wait for it to end, stop "
+            "it, or choose another --workdir"
+        )
+    with os.fdopen(file, "wb", buffering=0):
         before = _owner(path)
-        if file is None:
-            raise UserError(
-                f"{folder} is being written by {_described(before)}; wait for it to end, stop it, "
-                "or choose another --workdir"
-            )
         if before and before.get("host") != socket.gethostname():
-            os.close(file)
             raise UserError(
                 f"{folder} is held by {_described(before)}, and this machine can't see whether "
                 f"that lives; if it is gone, delete {path}"
             )
-        os.truncate(file, 0)
-        os.write(file, json.dumps(_myself()).encode())
-        os.fsync(file)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({error.strerror or error}); choose another --workdir"
-        ) from error
-    try:
-        yield f"taken over from {_described(before)}, which is gone" if before else None
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(file)
+        with writing(path):
+            os.truncate(file, 0)
+            os.write(file, json.dumps(_myself()).encode())
+            os.fsync(file)
+        try:
+            yield f"taken over from {_described(before)}, which is gone" if before else None
+        finally:
+            with suppress(OSError):  # what is left of a lock is taken over
+                path.unlink()
 
 
 def _opened(path: Path) -> int | None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, writing
 from lmjax.runs.fields import check_fields, is_count, is_text, is_text_or_nothing
 from lmjax.runs.files import parse_json, read_whole, to_json, write_atomically
 
@@ -35,16 +35,23 @@ class MetricsFile:
         return [self._parse(number, line) for number, line in enumerate(lines, start=1)]
 
     def append(self, row: Row) -> None:
-        """Adds a row; raises ValueError if its kind, split and context have one of that step."""
+        """Adds a row; raises ValueError if its kind, split and context have one of that step.
+
+        Raises UserError if it can't be written; what there is of it is dropped by the next row.
+        """
         if self._logged is None:
             self.truncate()
         if _key(row) in self._logged:
             raise ValueError(f"{self.path} already has the row {_key(row)}")
-        with open(self.path, "ab") as file:
-            file.write(to_json(row).encode() + b"\n")
-            file.flush()
+        logged, self._logged = self._logged, None
+        line = to_json(row).encode() + b"\n"
+        # Unbuffered: closing a buffered file that failed writes its bytes a second time.
+        with writing(self.path), open(self.path, "ab", buffering=0) as file:
+            if file.write(line) < len(line):
+                raise OSError("the disk took a part of a row")
             os.fsync(file.fileno())
-        self._logged.add(_key(row))
+        logged.add(_key(row))
+        self._logged = logged
 
     def truncate(self, last_steps: dict[str, int] | None = None) -> None:
         """Drops a torn last line, and the rows after the last step given for their kind."""
@@ -52,7 +59,8 @@ class MetricsFile:
         rows = [row for row in self.rows() if row["step"] <= last.get(row["kind"], row["step"])]
         kept = "".join(to_json(row) + "\n" for row in rows).encode()
         if self.path.exists() and self.path.read_bytes() != kept:
-            write_atomically(self.path, kept)
+            with writing(self.path):
+                write_atomically(self.path, kept)
         self._logged = {_key(row) for row in rows}
 
     def _parse(self, number: int, line: bytes) -> Row:

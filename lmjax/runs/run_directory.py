@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, writing
 from lmjax.runs.environment import environment
 from lmjax.runs.fields import read_config
 from lmjax.runs.files import read_json, to_json, write_atomically
@@ -45,14 +45,10 @@ class RunDirectory:
         """
         self.check(config)
         given = storable(config)
-        try:
+        with writing(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            if self._kept_config() != given:
-                write_atomically(self._config_path, to_json(given, indent=2))
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.path} ({error.strerror or error}); choose another --workdir"
-            ) from error
+        if self._kept_config() != given:
+            _write(self._config_path, given)
 
     def config(self) -> ConfigDict:
         """The locked configuration; raises UserError if the directory is not a run's."""
@@ -68,7 +64,7 @@ class RunDirectory:
         resumed_in = first.pop("resumed_in", [])
         if now not in (first, *resumed_in):
             resumed_in = [*resumed_in, now]
-        write_atomically(path, to_json({**first, "resumed_in": resumed_in}, indent=2))
+        _write(path, {**first, "resumed_in": resumed_in})
 
     def append_metrics(self, row: Row) -> None:
         """Adds a row; raises ValueError if its kind, split and context have one of that step."""
@@ -89,7 +85,7 @@ class RunDirectory:
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Keeps the results, which marks the run as finished."""
-        write_atomically(self._results_path, to_json(results, indent=2))
+        _write(self._results_path, results)
 
     def results(self) -> dict[str, Any]:
         """The results; raises UserError if the directory is not a run's or it is not finished."""
@@ -99,14 +95,16 @@ class RunDirectory:
         return read_json(self._results_path)
 
     def write_samples(self, text: str) -> None:
-        write_atomically(self.path / "samples.txt", text)
+        with writing(self.path / "samples.txt"):
+            write_atomically(self.path / "samples.txt", text)
 
     def write_batch(self, step: int, arrays: dict[str, Any]) -> Path:
         """Keeps the batch of a step that went wrong, to be looked at again; returns where."""
         path = self._replay / f"step_{step}.json"
-        path.parent.mkdir(exist_ok=True)
         lists = {name: None if a is None else a.tolist() for name, a in arrays.items()}
-        write_atomically(path, to_json({"step": step, **lists}))
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, to_json({"step": step, **lists}))
         return path
 
     def kept_batches(self) -> list[Path]:
@@ -119,7 +117,8 @@ class RunDirectory:
 
     def log(self, line: str) -> None:
         """Adds a line to log.txt."""
-        with open(self.path / "log.txt", "a", encoding="utf-8") as file:
+        path = self.path / "log.txt"
+        with writing(path), open(path, "a", encoding="utf-8") as file:
             file.write(redact(line) + "\n")
 
     @property
@@ -141,6 +140,11 @@ class RunDirectory:
 def storable(config: ConfigDict) -> dict[str, Any]:
     """The fields of a configuration as files keep them: plain JSON, without secrets."""
     return json.loads(redact(to_json(config.to_dict())))
+
+
+def _write(path: Path, content: Any) -> None:
+    with writing(path):
+        write_atomically(path, to_json(content, indent=2))
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

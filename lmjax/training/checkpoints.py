@@ -4,13 +4,14 @@ A checkpoint is the parameters, the rest of the train state (optimizer, carried 
 is about (position, timers, configuration): all of it, committed and vouched for, or it is not seen.
 """
 
-import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, writing
 from lmjax.training.manifest import (
     MANIFEST,
     Damaged,
@@ -27,9 +28,10 @@ from lmjax.training.manifest import (
     verified_leaves,
     write_manifest,
 )
+from lmjax.training.quiet import quieten
 from lmjax.training.state import TrainState, first_nonfinite
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of options that it was given
+quieten()
 
 OURS = {"_CHECKPOINT_METADATA", "commit_success.txt", "params", "state", "about"}
 SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at most
@@ -57,12 +59,13 @@ class Checkpoints:
         self._saving: tuple[int, Future] | None = None
         self._verified: dict[int, dict[str, str]] = {}
         if not read_only:
-            self._clear_unfinished()
+            with writing(self._folder):
+                self._clear_unfinished()
 
     @property
     def steps(self) -> list[int]:
         """The steps of the committed checkpoints, ascending."""
-        return sorted(int(path.name) for path in self._numbered() if (path / MANIFEST).is_file())
+        return sorted(int(path.name) for path in self._numbered() if _is_committed(path))
 
     def save(self, state: TrainState, about: dict[str, Any], keep: Iterable[int] = ()) -> None:
         """Begins to save host arrays and what is JSON; a step that is saved already is left.
@@ -94,8 +97,10 @@ class Checkpoints:
             raise
         except Exception as error:
             newest = max(self.steps, default="none")
+            failed = "older checkpoints" if newest == step else f"the checkpoint of step {step}"
+            verb = "deleted from" if newest == step else "written to"
             raise UserError(
-                f"the checkpoint of step {step} could not be written to {self._folder} "
+                f"{failed} could not be {verb} {self._folder} "
                 f"({_cause(error)}; newest checkpoint: {newest}); mend that, then start again"
             ) from error
 
@@ -121,7 +126,8 @@ class Checkpoints:
         for other, line in damaged.items():
             self._say(f"{line}; the newest intact one is of step {step}")
             if not self._read_only:
-                self._move_aside(self._folder / str(other), "damaged")
+                with writing(self._folder):
+                    self._move_aside(self._folder / str(other), "damaged")
         return step
 
     def about(self, step: int) -> dict[str, Any]:
@@ -228,7 +234,8 @@ class Checkpoints:
 
     def _check_room(self, array_bytes: int) -> None:
         needed = array_bytes + SPARE_BYTES
-        free = shutil.disk_usage(self._folder).free
+        with writing(self._folder):
+            free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise UserError(
                 f"{self._folder} has {free:,} bytes free, and a checkpoint needs {needed:,}; "
@@ -242,18 +249,38 @@ class Checkpoints:
     def _clear_unfinished(self) -> None:
         """What a kill left of a save or a deletion goes; what is not ours is moved aside."""
         for path in self._numbered():
-            if (path / MANIFEST).is_file():
+            if _is_committed(path):
                 continue
-            if path.is_dir() and all(_is_ours(entry.name) for entry in path.iterdir()):
-                shutil.rmtree(path)
+            if _is_step(path) and all(_is_ours(entry.name) for entry in path.iterdir()):
+                _remove(path)
             else:
-                self._move_aside(path, "foreign")
-                self._say(f"{path} is no checkpoint; moved to {path.name}.foreign")
+                aside = self._move_aside(path, "foreign")
+                self._say(f"{path} is no checkpoint; moved to {aside.name}")
 
-    def _move_aside(self, path: Path, reason: str) -> None:
-        aside = path.with_name(f"{path.name}.{reason}")
-        shutil.rmtree(aside, ignore_errors=True)
+    def _move_aside(self, path: Path, reason: str) -> Path:
+        names = (f"{path.name}.{reason}{number or ''}" for number in count())
+        asides = (path.with_name(name) for name in names)
+        aside = next(aside for aside in asides if not os.path.lexists(aside))
         os.rename(path, aside)
+        return aside
+
+
+def _remove(folder: Path) -> None:
+    """Deletes a folder that a save which failed in this process may still be writing to."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+    shutil.rmtree(folder)
+
+
+def _is_step(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and path.name == str(int(path.name))
+
+
+def _is_committed(path: Path) -> bool:
+    return _is_step(path) and (path / MANIFEST).is_file()
 
 
 def _is_ours(name: str) -> bool:

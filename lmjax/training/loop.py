@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizers import load_tokenizer
-from lmjax.errors import UserError, nearest
+from lmjax.errors import UserError, nearest, writing
 from lmjax.evaluation.scoring import context_policy, score_stream
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
@@ -54,7 +54,8 @@ def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: Sto
     run.write_environment()
     dataset = open_dataset(config.data)
     if not run.tokenizer_path.exists():
-        dataset.tokenizer.save(run.tokenizer_path)
+        with writing(run.tokenizer_path):
+            dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, dataset)
     model = build_model(config.model, dataset.tokenizer)
     if hasattr(model, "fit"):

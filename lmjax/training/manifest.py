@@ -43,12 +43,13 @@ def verified_leaves(folder: Path) -> dict[str, str]:
     except (UserError, OSError, KeyError, TypeError) as error:
         raise Damaged(f"{MANIFEST} is not readable") from error
     for name, (size, digest) in content["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise Damaged(f"{name} is missing")
-        if path.stat().st_size != size:
-            raise Damaged(f"{name} has {path.stat().st_size:,} bytes, not {size:,}")
-        if _measured(path)[1] != digest:
+        try:
+            found = _measured(folder / name)
+        except OSError as error:
+            raise Damaged(f"{name} is missing or not readable") from error
+        if found[0] != size:
+            raise Damaged(f"{name} has {found[0]:,} bytes, not {size:,}")
+        if found[1] != digest:
             raise Damaged(f"{name} has other bytes than were saved")
     return content["leaves"]
 
