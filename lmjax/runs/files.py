@@ -27,7 +27,7 @@ DEEPER[list(b"[{")], DEEPER[list(b"]}")] = 1, -1
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces the file at `path` by `content`; a crash leaves the old file or the new one."""
+    """Replaces the file at `path` by `content`; a crash, also of the power, leaves old or new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -35,6 +35,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
 
