@@ -15,6 +15,7 @@ from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.runs.fields import check_fields, is_count
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.execution import prepare_devices
@@ -98,7 +99,9 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     checkpoints = Checkpoints(run.checkpoints, read_only=True)
     try:
         if step is None and run.is_finished:
-            step = run.results()["training"]["scored_step"]
+            results = run.results()
+            check_fields(results, {"training": {"scored_step": is_count}}, run.path)
+            step = results["training"]["scored_step"]
         elif step is None:
             step = checkpoints.newest_intact()
         params = checkpoints.restore_params(step)

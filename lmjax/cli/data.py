@@ -54,12 +54,14 @@ def main(arguments: list[str]) -> int:
 
     from lmjax.config import base_config
     from lmjax.data.dataset import open_dataset
+    from lmjax.runs.fields import check_values
 
     config = base_config()
     config.data.corpus = corpus
     for field in FIELDS:
         value = values[field].value
         config.data[field] = tuple(value) if isinstance(value, list) else value
+    check_values(config)
     dataset = open_dataset(config.data)
     console.print(_splits(dataset))
     for line in _changes(dataset):

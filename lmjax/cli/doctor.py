@@ -1,63 +1,188 @@
-"""`lmjax doctor`: show what lmjax runs on, and what is wrong with it."""
+"""`lmjax doctor`: what lmjax runs on and what is wrong with it; `doctor replay`: a bad step."""
 
 import os
-import shutil
+from collections import Counter
 from pathlib import Path
 
-from lmjax.cli.flags import define_workdir, parse
+from absl import flags
+
+from lmjax.cli.flags import define_workdir, parse, required_workdir
+from lmjax.errors import UserError
 
 ENOUGH_DISK = 2 * 2**30  # bytes
 
 
 def main(arguments: list[str]) -> int:
     """Runs the verb; returns 0 if nothing is wrong, else 1."""
+    if arguments[:1] == ["replay"]:
+        return _replay(arguments[1:])
     values = parse(
         "doctor",
-        "show versions, devices, memory and disk, and what is wrong with them",
+        "check versions, devices, folders, data and arithmetic; the exit code is 1 if one is wrong",
         "lmjax doctor --workdir=runs/gpt",
-        lambda values: define_workdir(values, "a folder to write a run to"),
+        _define,
         arguments,
     )
     if values is None:
+        print("\nlmjax doctor replay --workdir=DIR runs again a step whose numbers went wrong")
         return 0
     from rich.console import Console
+
+    console = Console()
+    wrong = _machine(console) + _folders(console, Path(values.workdir or "runs")) + _data(console)
+    if values.self_test:
+        wrong += _arithmetic(console)
+    for line in wrong:
+        console.print(f"wrong: {line}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"things that are wrong: {len(wrong)}" if wrong else "nothing is wrong")
+    return 1 if wrong else 0
+
+
+def _machine(console) -> list[str]:
+    """Prints versions, devices, cores and memory; returns what is wrong with them."""
     from rich.table import Table
 
-    from lmjax.data.cache import cache_directory
+    from lmjax.runs.diagnosis import memory
     from lmjax.runs.environment import environment
 
     found = environment()
     table = Table(show_header=False)
     for name, version in found["versions"].items():
         table.add_row(name, version or "missing")
-    for index, device in enumerate(found["devices"]):
-        table.add_row(f"device {index}", device)
+    for device, count in Counter(found["devices"]).items():
+        table.add_row("devices", f"{count} x {device}")
     table.add_row("cores", str(found["machine"]["cores"]))
-    table.add_row("memory", _memory())
-    table.add_row("public data sets", os.environ.get("LMJAX_DATA_DIR", "downloaded when needed"))
-    wrong = [
+    free, total = memory() or (0, 0)
+    table.add_row("memory", f"{_gib(free)} free of {_gib(total)}" if total else "unknown")
+    console.print(table)
+    return [
         f"{name} is not installed" for name, version in found["versions"].items() if not version
     ]
-    folders = [("cache", cache_directory()), ("workdir", Path(values.workdir or "runs"))]
-    for name, folder in folders:
-        standing = next(path for path in [folder, *folder.absolute().parents] if path.exists())
-        free = shutil.disk_usage(standing).free
-        table.add_row(name, f"{folder} ({free / 2**30:.1f} GiB free)")
-        if not os.access(standing, os.W_OK):
-            wrong.append(f"{standing} cannot be written to")
+
+
+def _folders(console, workdir: Path) -> list[str]:
+    """Prints where runs and data go; returns what cannot be written there."""
+    from rich.table import Table
+
+    from lmjax.data.cache import cache_directory
+    from lmjax.runs.diagnosis import free_disk, standing, try_writing
+
+    table = Table("folder", "where", "free", "written to")
+    wrong = []
+    for name, folder in [("cache", cache_directory()), ("workdir", workdir)]:
+        free, written = free_disk(folder), "ok"
+        try:
+            try_writing(folder)
+        except UserError as error:
+            written = "fails"
+            wrong.append(f"{name}: {error}")
         if free < ENOUGH_DISK:
-            wrong.append(f"{standing} has less than 2 GiB free")
-    console = Console()
+            wrong.append(f"{name}: {standing(folder)} has less than {_gib(ENOUGH_DISK)} free")
+        table.add_row(name, str(folder), _gib(free), written)
     console.print(table)
-    for line in wrong:
-        console.print(f"wrong: {line}", highlight=False)
-    console.print("nothing is wrong" if not wrong else f"{len(wrong)} things are wrong")
-    return 1 if wrong else 0
+    return wrong
 
 
-def _memory() -> str:
-    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
-        return "unknown on this system"
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return f"{pages / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+def _data(console) -> list[str]:
+    """Prints the public files and the prepared datasets; returns which of them are corrupted."""
+    from rich.table import Table
+
+    from lmjax.data.cache import cache_directory
+    from lmjax.data.corpora import CORPORA
+    from lmjax.data.dataset import read_dataset
+
+    folder = os.environ.get("LMJAX_DATA_DIR") or "LMJAX_DATA_DIR, which is not set,"
+    table = Table("data", "state", caption=f"public files are looked for in {folder} and the cache")
+    wrong = []
+
+    def add(name: str, read) -> None:
+        try:
+            table.add_row(name, read())
+        except UserError as error:
+            table.add_row(name, "corrupted")
+            wrong.append(str(error))
+
+    for file in (file for source in CORPORA.values() for file in source.files):
+        add(file.path, lambda file=file: "verified" if file.local() and file.read() else "absent")
+    for prepared in sorted(cache_directory().glob("datasets/[!.]*")):
+        add(prepared.name, lambda prepared=prepared: _fingerprints(read_dataset(prepared)))
+    console.print(table)
+    return wrong
+
+
+def _fingerprints(dataset) -> str:
+    return "\n".join(f"{split} {stream.fingerprint}" for split, stream in dataset.splits.items())
+
+
+def _arithmetic(console) -> list[str]:
+    """Prints how far each model is from float64; returns where it is too far."""
+    import jax
+    from rich.table import Table
+
+    from lmjax.models.registry import FAMILIES
+    from lmjax.training.progress import progress_bar
+    from lmjax.training.self_test import plan, self_test
+
+    planned = plan(jax.devices())
+    with progress_bar(console, "self-test", len(FAMILIES) * len(planned)) as advance:
+        checks = self_test(planned, FAMILIES, advance)
+    table = Table(
+        "model",
+        "device",
+        "mode",
+        "furthest off",
+        "error",
+        "tolerance",
+        "",
+        title="self-test",
+        caption="against float64 on the CPU without jit; virtual CPU devices count as one",
+    )
+    for check in checks:
+        table.add_row(
+            check.family,
+            check.device,
+            str(check.mode),
+            check.quantity,
+            f"{check.error:.1e}",
+            f"{check.mode.tolerance:.0e}",
+            "ok" if check.passed else "wrong",
+        )
+    console.print(table)
+    return [str(check) for check in checks if not check.passed]
+
+
+def _replay(arguments: list[str]) -> int:
+    def define(values: flags.FlagValues) -> None:
+        define_workdir(values, "folder of the run")
+        flags.DEFINE_integer(
+            "step",
+            None,
+            "one of the steps kept in its folder replay/; default: the last",
+            flag_values=values,
+        )
+
+    values = parse(
+        "doctor replay",
+        "run a step that was not finite again; the exit code is 1 if it is not finite again",
+        "lmjax doctor replay --workdir=runs/gpt",
+        define,
+        arguments,
+    )
+    if values is None:
+        return 0
+    from rich.console import Console
+
+    from lmjax.training.replay import replay
+
+    return 1 if replay(required_workdir(values), Console(), values.step) else 0
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _define(values: flags.FlagValues) -> None:
+    define_workdir(values, "a folder to write a run to")
+    flags.DEFINE_boolean(
+        "self_test", True, "compare every model's numbers with float64", flag_values=values
+    )

@@ -8,6 +8,9 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lmjax.errors import UserError, nearest
+from lmjax.runs.fields import check_values
+
+LONGEST_MESSAGE = 400  # characters of one that repeats what was given
 
 Define = Callable[[flags.FlagValues], None]
 
@@ -37,7 +40,7 @@ def parse(
     except UserError:
         raise
     except (flags.Error, ValueError, TypeError) as error:
-        raise UserError(str(error).splitlines()[0]) from error
+        raise UserError(str(error).splitlines()[0][:LONGEST_MESSAGE]) from error
     except Exception as error:
         raise UserError(f"the configuration file failed: {_last_line(error)}") from error
     finally:
@@ -63,9 +66,13 @@ def define_workdir(values: flags.FlagValues, text: str) -> None:
 
 
 def required_config(values: flags.FlagValues) -> ConfigDict:
-    """The configuration of `--config`; raises UserError if it was not given."""
+    """The configuration of `--config`.
+
+    Raises UserError if it was not given or has a value that no configuration can have.
+    """
     if values.config is None:
         raise UserError("--config=FILE is missing; see experiments/ for files to begin with")
+    check_values(values.config)
     return values.config
 
 
@@ -77,7 +84,7 @@ def required_workdir(values: flags.FlagValues) -> Path:
 
 
 def _check_overrides(arguments: list[str]) -> None:
-    """Loads the configuration file, and raises UserError for an override of a key it lacks."""
+    """Loads the configuration file, and raises UserError for an override of what is no field."""
     files = [argument for argument in arguments if argument.startswith("--config=")]
     if not files:
         return
@@ -87,7 +94,7 @@ def _check_overrides(arguments: list[str]) -> None:
     alone(sys.argv)
     keys = alone.config.keys()  # a file that failed to load says so when it is used
     for argument in arguments:
-        path = argument.partition("=")[0].partition("--config.")[2]
+        path = argument.partition("=")[0].partition("-config.")[2]
         level = alone.config
         for key in path.split(".") if path else ():
             keys = level.keys() if isinstance(level, ConfigDict) else ()
@@ -95,6 +102,8 @@ def _check_overrides(arguments: list[str]) -> None:
             if name not in keys:
                 raise UserError(f"unknown configuration key {path!r}: {nearest(name, keys)}")
             level = level[name]
+        if path and isinstance(level, ConfigDict):
+            raise UserError(f"{path!r} is no field; give --config.{path}.key=value for one of it")
 
 
 def _last_line(error: Exception) -> str:

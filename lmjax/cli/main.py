@@ -18,7 +18,7 @@ VERBS = {
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",
     "bench": "time training steps, beside those of other programs",
-    "doctor": "show versions, devices, memory and disk, and what is wrong with them",
+    "doctor": "check versions, devices, folders, data and arithmetic; replay a bad step",
 }
 
 INTERRUPTED = 130  # Ctrl-C; exit codes of lmjax/errors.py and training/signals.py are the others
@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(f"unknown verb {verb!r}: {nearest(verb, VERBS)}")
         return importlib.import_module(f"lmjax.cli.{verb}").main(rest)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from lmjax.runs.secrets import redact
+
+        print(f"error: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except Stopped as stopped:
         print(stopped, file=sys.stderr)

@@ -10,6 +10,8 @@ import numpy as np
 
 from lmjax.data.tokenizer import Ids, Tokenizer, split_text, utf8
 from lmjax.errors import UserError
+from lmjax.runs.fields import check_fields, is_count, is_text
+from lmjax.runs.files import parse_json
 
 DEFAULT_SIZE = 1024
 LONG_WORD = 4096  # characters; the library takes the square of a word's length in time
@@ -32,8 +34,7 @@ class BytePairTokenizer(Tokenizer):
         There are fewer where the texts have no more pairs. Raises UserError if not every byte
         would have an entry.
         """
-        from tokenizers import Tokenizer as Library
-        from tokenizers import decoders, models, pre_tokenizers, trainers
+        from tokenizers import pre_tokenizers, trainers
 
         entries = (vocabulary_size or DEFAULT_SIZE) - document_end
         if entries < 256:
@@ -41,9 +42,7 @@ class BytePairTokenizer(Tokenizer):
                 f"data.vocabulary_size is {vocabulary_size}; "
                 f"bpe needs at least {256 + document_end}, an entry for each byte"
             )
-        library = Library(models.BPE())
-        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        library.decoder = decoders.ByteLevel()
+        library = _untrained()
         trainer = trainers.BpeTrainer(
             vocab_size=entries,
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
@@ -51,6 +50,40 @@ class BytePairTokenizer(Tokenizer):
         )
         library.train_from_iterator(itertools.chain.from_iterable(map(_pieces, texts)), trainer)
         return cls(library.to_str(), document_end)
+
+    def check(self) -> None:
+        """Raises UserError if the library's JSON is not such as `train` makes.
+
+        The library itself would take another pipeline, ids without bound and a padding that fills
+        the memory.
+        """
+        from tokenizers import pre_tokenizers
+
+        source = "the byte pairs"
+        try:
+            described = parse_json(self.model.encode())
+        except ValueError as error:
+            raise UserError(f"{source} are not valid JSON ({error}); restore the file") from error
+        check_fields(described, {"model": {"vocab": {...: is_count}}}, source)
+        untrained = parse_json(_untrained().to_str().encode())
+        vocabulary = described["model"].pop("vocab")
+        merges = described["model"].pop("merges", None)
+        for given, expected in ((described["model"], untrained["model"]), (described, untrained)):
+            for name, value in given.items():
+                if name != "model" and value != expected.get(name):
+                    shown = repr(name[:80])
+                    raise UserError(f"{source} have a {shown} of their own; restore the file")
+        if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+            raise UserError(f"the ids of {source} do not count from 0; restore the file")
+        if not vocabulary.keys() >= set(pre_tokenizers.ByteLevel.alphabet()):
+            raise UserError(f"{source} have no entry for some byte; restore the file")
+        check_fields(merges, [[is_text]], source, "merges")
+        if any(
+            len(pair) != 2 or not {*pair, "".join(pair)} <= vocabulary.keys() for pair in merges
+        ):
+            raise UserError(
+                f"a merge of {source} is not of two entries into a third; restore the file"
+            )
 
     @property
     def vocabulary_size(self) -> int:
@@ -80,6 +113,17 @@ class BytePairTokenizer(Tokenizer):
         from tokenizers import Tokenizer as Library
 
         return Library.from_str(self.model)
+
+
+def _untrained():
+    """The library's tokenizer before it has learned any merge."""
+    from tokenizers import Tokenizer as Library
+    from tokenizers import decoders, models, pre_tokenizers
+
+    library = Library(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    return library
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """From `config.data` to a tokenizer and the token streams of its splits, kept in the cache."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,22 @@ from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
 from lmjax.data.reading import check_invalid_utf8
-from lmjax.data.streams import TokenStream, read_stream, write_stream
+from lmjax.data.streams import Counts, TokenStream, read_stream, write_stream
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizers import check_tokenizer, load_tokenizer, train_tokenizer
+from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import read_json, to_json
+
+STREAM = {
+    "counts": {count.name: is_count for count in fields(Counts)},
+    "fingerprint": is_text,
+}
+REPORT = {report.name: is_count for report in fields(StepReport)} | {"step": is_text}
+DESCRIBED = {
+    "reading": {...: is_count},
+    "cleaning_reports": [REPORT],
+    "splits": {"train": STREAM, ...: STREAM},
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ def open_dataset(data) -> Dataset:
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
     build_once(folder, lambda temporary: _build(temporary, corpus, data))
-    return _read(folder)
+    return read_dataset(folder)
 
 
 def _choices(data) -> dict[str, Any]:
@@ -70,9 +82,12 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     (folder / "dataset.json").write_text(to_json(described, indent=1))
 
 
-def _read(folder: Path) -> Dataset:
+def read_dataset(folder: Path) -> Dataset:
+    """The dataset that lies in `folder`; raises UserError if a file of it is damaged."""
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    described = read_json(folder / "dataset.json")
+    source = folder / "dataset.json"
+    described = read_json(source)
+    check_fields(described, DESCRIBED, source)
     return Dataset(
         tokenizer=tokenizer,
         splits={
@@ -81,5 +96,8 @@ def _read(folder: Path) -> Dataset:
         },
         folder=folder,
         reading=described["reading"],
-        cleaning=tuple(StepReport(**report) for report in described["cleaning_reports"]),
+        cleaning=tuple(
+            StepReport(**{name: report[name] for name in REPORT})
+            for report in described["cleaning_reports"]
+        ),
     )

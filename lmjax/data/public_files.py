@@ -10,9 +10,14 @@ from pathlib import Path
 from lmjax.data.cache import cache_directory
 from lmjax.data.reading import read_bytes
 from lmjax.errors import UserError
-from lmjax.runs.files import write_atomically
+from lmjax.runs.files import MOST_BYTES, write_atomically
 
 TIMEOUT_SECONDS = 4
+
+
+def is_offline() -> bool:
+    """Whether `LMJAX_OFFLINE` forbids to open a network socket."""
+    return os.environ.get("LMJAX_OFFLINE", "0") not in ("", "0")
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,13 @@ class PublicFile:
         return content
 
     def _download(self) -> bytes:
+        folder = os.environ.get("LMJAX_DATA_DIR") or cache_directory() / "downloads"
         try:
+            if is_offline():
+                raise OSError("LMJAX_OFFLINE is set")
             with urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response:
-                return response.read()
+                return response.read(MOST_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            folder = os.environ.get("LMJAX_DATA_DIR") or cache_directory() / "downloads"
             raise UserError(
                 f"{self.path} is not in {folder} and {self.url} cannot be fetched ({error}); "
                 f"put the file into {Path(folder, self.path).parent}"

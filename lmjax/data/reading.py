@@ -2,33 +2,47 @@
 
 import codecs
 import gzip
+import io
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from lmjax.errors import UserError, nearest
+from lmjax.runs.files import MOST_BYTES, read_whole
 
 INVALID_UTF8 = {"strict": "strict", "replace": "replace", "skip": "ignore"}
-
-
-def stored_bytes(path: Path) -> bytes:
-    """A file's content as it is stored; raises UserError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; make it readable") from error
+WINDOW = 16 << 20  # decompressed bytes, for each of which so much must have been stored:
+LEAST_STORED = WINDOW // 200  # text takes ten times that; less is a bomb
 
 
 def read_bytes(path: Path) -> bytes:
     """A file's content, decompressed if its name ends in `.gz`.
 
-    Raises UserError if it cannot be read or decompressed.
+    Raises UserError if it cannot be read or decompressed, or is too large, stored or decompressed.
     """
-    content = stored_bytes(path)
+    content = read_whole(path)
     try:
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        return b"".join(_decompressed(content, path)) if path.suffix == ".gz" else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is not a whole gzip file ({error}); fetch it again") from error
+
+
+def _decompressed(content: bytes, path: Path) -> Iterator[bytes]:
+    stored, size = io.BytesIO(content), 0
+    with gzip.GzipFile(fileobj=stored) as file:
+        before = stored.tell()
+        while chunk := file.read(WINDOW):
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise UserError(f"{path} decompresses to over {MOST_BYTES:,} bytes; split it")
+            if len(chunk) == WINDOW and stored.tell() - before < LEAST_STORED:
+                raise UserError(
+                    f"{path} decompresses to over {WINDOW // LEAST_STORED} times its size; "
+                    "if it is to be trusted, decompress it yourself"
+                )
+            before = stored.tell()
+            yield chunk
 
 
 def check_invalid_utf8(choice: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from lmjax.data.cache import key_of
 from lmjax.data.tokenizer import Tokenizer, split_text, utf8
 from lmjax.errors import UserError
+from lmjax.runs.files import inside
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,11 @@ def write_stream(
 
 def read_stream(folder: Path, split: str, described: dict[str, Any], start_id: int) -> TokenStream:
     """The stream that `write_stream` wrote, memory-mapped; raises UserError if it is damaged."""
-    counts = Counts(**described["counts"])
-    tokens_N = _map(folder / f"{split}.tokens", np.int32, counts.tokens)
-    starts_M = _map(folder / f"{split}.starts", np.int64, counts.documents)
+    counts = Counts(**{count.name: described["counts"][count.name] for count in fields(Counts)})
+    tokens_N = _map(inside(folder, f"{split}.tokens"), np.int32, counts.tokens)
+    starts_M = _map(inside(folder, f"{split}.starts"), np.int64, counts.documents)
+    if starts_M[0] != 0 or (np.diff(starts_M, append=counts.tokens) < 0).any():
+        raise _damaged(folder / f"{split}.starts")
     return TokenStream(tokens_N, starts_M, counts, described["fingerprint"], start_id)
 
 
@@ -111,8 +114,11 @@ def _encode(
 
 
 def _map(path: Path, dtype: type, length: int) -> np.ndarray:
-    if not path.is_file() or path.stat().st_size != length * np.dtype(dtype).itemsize:
-        raise UserError(
-            f"{path} is damaged; delete the folder {path.parent}, to have it made again"
-        )
+    size = length * np.dtype(dtype).itemsize
+    if not size or not path.is_file() or path.stat().st_size != size:
+        raise _damaged(path)
     return np.memmap(path, dtype, "r")
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged; delete the folder {path.parent}, to have it made again")

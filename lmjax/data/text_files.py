@@ -1,7 +1,6 @@
 """The corpus `text`: the user's own .txt, .md and .jsonl files, optionally gzipped."""
 
 import glob
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from lmjax.data.documents import Document, Splits, split_documents
-from lmjax.data.reading import decode, read_bytes, stored_bytes
+from lmjax.data.reading import decode, read_bytes
 from lmjax.errors import UserError
+from lmjax.runs.files import parse_json, read_whole
 
 SUFFIXES = (".txt", ".md", ".jsonl")
 
@@ -38,7 +38,7 @@ def files_digest(files: list[Path]) -> str:
     """A digest of the names and contents of the files, as they are stored."""
     digest = sha256()
     for name, path in _named(files):
-        digest.update(f"{name}\n{sha256(stored_bytes(path)).hexdigest()}\n".encode())
+        digest.update(f"{name}\n{sha256(read_whole(path)).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
@@ -57,7 +57,8 @@ def read_text_files(files: list[Path], invalid_utf8: str) -> tuple[Splits, Count
     report["empty_documents"] = sum(not document.text for document in documents)
     documents = [document for document in documents if document.text]
     if not documents:
-        raise UserError(f"the corpus is empty: no text in {', '.join(map(str, files[:3]))}")
+        names = ", ".join(map(str, files[:3]))
+        raise UserError(f"the corpus is empty: no text in {names}; add files")
     splits = split_documents(documents)
     for split, part in splits.items():
         if not part:
@@ -93,8 +94,8 @@ def _read_file(name: str, path: Path, invalid_utf8: str, report: Counter) -> Ite
 
 def _text_field(line: str, source: str) -> str:
     try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        fields = parse_json(line.encode(), allow_half_pairs=True)
+    except ValueError as error:
         raise UserError(f"{source}: not JSON ({error}); one object a line is needed") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("text"), str):
         raise UserError(f'{source}: no text; each line must look like {{"text": "..."}}')

@@ -12,6 +12,7 @@ import numpy as np
 from lmjax.data.byte_pairs import BytePairTokenizer
 from lmjax.data.tokenizer import Ids, Tokenizer, split_text, utf8
 from lmjax.errors import UserError, nearest
+from lmjax.runs.fields import check_fields, is_text, is_true_or_false
 from lmjax.runs.files import read_json
 
 UNKNOWN_WORD = "<unk>"
@@ -194,6 +195,16 @@ KINDS = {
     tokenizer.kind: tokenizer
     for tokenizer in (ByteTokenizer, CharacterTokenizer, WordTokenizer, BytePairTokenizer)
 }
+FIELDS = {
+    "byte": {"document_end": is_true_or_false},
+    "character": {
+        "characters": is_text,
+        "has_unknown": is_true_or_false,
+        "document_end": is_true_or_false,
+    },
+    "word": {"words": [is_text], "has_unknown": is_true_or_false},
+    "bpe": {"model": is_text, "document_end": is_true_or_false},
+}
 
 
 def check_tokenizer(data) -> None:
@@ -229,27 +240,34 @@ def train_tokenizer(data, texts: list[str], other_texts: list[str]) -> Tokenizer
 def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:
     """The tokenizer whose `to_json` gave `fields`; raises UserError if they describe none."""
     kind = fields.get("kind") if isinstance(fields, dict) else None
-    if kind not in KINDS:
-        raise UserError(f"unknown tokenizer {kind!r}: {nearest(str(kind), KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UserError(f"unknown tokenizer {str(kind)[:80]!r}: {nearest(str(kind)[:80], KINDS)}")
+    check_fields(fields, {"kind": is_text, **FIELDS[kind]}, f"{kind} tokenizer")
+    if len(fields) > 1 + len(FIELDS[kind]):
+        known = ", ".join(FIELDS[kind])
+        raise UserError(f"a {kind} tokenizer has the fields {known} alone; restore the file")
+    for entries in ("characters", "words"):
+        if len(set(fields.get(entries, ()))) < len(fields.get(entries, ())):
+            raise UserError(f"the {entries} of a {kind} tokenizer repeat one; restore the file")
     arguments = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in fields.items()
         if name != "kind"
     }
-    try:
-        return KINDS[kind](**arguments)
-    except TypeError as error:
-        raise UserError(f"a {kind} tokenizer has other fields: {error}") from error
+    tokenizer = KINDS[kind](**arguments)
+    if isinstance(tokenizer, BytePairTokenizer):
+        tokenizer.check()
+    return tokenizer
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer that `save` wrote; raises UserError if the file is missing or damaged."""
+    path = Path(path)
+    fields = read_json(path)
     try:
-        return tokenizer_from_json(read_json(Path(path)))
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; it is the tokenizer's file"
-        ) from error
+        return tokenizer_from_json(fields)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _count_words(texts: list[str]) -> Counter:

@@ -1,18 +1,33 @@
-"""Files that are there whole or not at all, and JSON that any reader accepts."""
+"""Files that are there whole or not at all, and JSON that any reader accepts and none fears."""
 
 import json
 import math
 import os
+import re
+import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from lmjax.errors import UserError
 
+MOST_BYTES = 1 << 30  # of any file that is read whole
+MOST_JSON_BYTES = 16 << 20  # of a JSON text: as Python's objects it can take ten times that
+MOST_JSON_MARKS = 2_000_000  # commas and brackets, which say how many objects it becomes
+MOST_JSON_DEPTH = 100  # brackets within brackets
+LONGEST_NAME = 255  # bytes, of one part of a path
+
+JSON_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+NO_JSON_MARK = bytes(set(range(256)) - set(b",[]{}"))
+DEEPER = np.zeros(256, np.int8)
+DEEPER[list(b"[{")], DEEPER[list(b"]}")] = 1, -1
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces the file at `path` by `content`; a crash leaves the old file or the new one."""
+    """Replaces the file at `path` by `content`; a crash, also of the power, leaves old or new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -20,8 +35,51 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_whole(path: Path, limit: int = MOST_BYTES) -> bytes:
+    """The content of a regular file.
+
+    Raises UserError if it is something else, larger than `limit` bytes or not to be read.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path} is no regular file; copy what it gives into one")
+        if status.st_size > limit:
+            raise UserError(
+                f"{path} has {status.st_size:,} bytes, over the limit of {limit:,}; cut it"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; see that it is there") from error
+
+
+def inside(root: Path, name: str) -> Path:
+    """`root / name` for a name that comes out of a file.
+
+    Raises UserError for a name that may lead out of `root`, also by a symbolic link.
+    """
+    parts = name.split("/")
+    plain_name = (
+        name.isprintable()
+        and "\\" not in name
+        and unquote(name) == name
+        and not any(part in ("", ".", "..") or len(part.encode()) > LONGEST_NAME for part in parts)
+    )
+    try:
+        if plain_name and (root / name).resolve().is_relative_to(root.resolve()):
+            return root / name
+    except (OSError, RuntimeError):  # links in a circle
+        pass
+    raise UserError(f"{name[:80]!r} is no name of something in {root}; mend what names it")
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
@@ -46,8 +104,59 @@ def plain(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; raises UserError if it is not valid JSON."""
+    """The content of a JSON file; raises UserError if `parse_json` refuses it or it is no file."""
+    content = read_whole(path, MOST_JSON_BYTES)
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(content)
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it or delete it") from error
+
+
+def parse_json(content: bytes, *, allow_half_pairs: bool = False) -> Any:
+    """The value of a JSON text in UTF-8, in bounded time and memory.
+
+    Raises ValueError for a text that is too long, too deep or of too many values, that repeats a
+    key of an object or has a number beyond a float's range, and, unless `allow_half_pairs`, for
+    half of a surrogate pair, which no file can hold.
+    """
+    if len(content) > MOST_JSON_BYTES:
+        raise ValueError(f"{len(content):,} bytes, over the limit of {MOST_JSON_BYTES:,}")
+    marks = JSON_STRING.sub(b"", content).translate(None, NO_JSON_MARK)
+    if len(marks) > MOST_JSON_MARKS:
+        raise ValueError(f"{len(marks):,} commas and brackets, over the limit {MOST_JSON_MARKS:,}")
+    if len(marks) > MOST_JSON_DEPTH:
+        depth = np.cumsum(DEEPER[np.frombuffer(marks, np.uint8)], dtype=np.int32).max()
+        if depth > MOST_JSON_DEPTH:
+            raise ValueError(
+                f"{depth:,} brackets within brackets, over the limit {MOST_JSON_DEPTH}"
+            )
+    value = json.loads(
+        content.decode(),
+        object_pairs_hook=_object,
+        parse_float=_finite,
+        parse_int=_integer,
+        parse_constant=_finite,
+    )
+    if rb"\u" in content and not allow_half_pairs:
+        to_json(value).encode()
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {repeated[:80]!r} is there twice")
+    return value
+
+
+def _integer(digits: str) -> int:
+    _finite(digits)  # before the conversion, which takes the square of the digits in time
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is no finite number")
+    return number

@@ -1,14 +1,20 @@
 """The table of a run's metrics, one JSON object a line, none of them twice."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from lmjax.errors import UserError, writing
-from lmjax.runs.files import to_json, write_atomically
+from lmjax.runs.fields import check_fields, is_count, is_text, is_text_or_nothing
+from lmjax.runs.files import parse_json, read_whole, to_json, write_atomically
 
 Row = dict[str, Any]
+ROW = {
+    "kind": is_text,
+    "step": is_count,
+    "split": is_text_or_nothing,
+    "context": is_text_or_nothing,
+}
 
 
 class MetricsFile:
@@ -25,7 +31,7 @@ class MetricsFile:
         """All rows; raises UserError, with its number, for a line that is not a JSON object."""
         if not self.path.exists():
             return []
-        *lines, _torn = self.path.read_bytes().split(b"\n")
+        *lines, _torn = read_whole(self.path).split(b"\n")
         return [self._parse(number, line) for number, line in enumerate(lines, start=1)]
 
     def append(self, row: Row) -> None:
@@ -44,7 +50,8 @@ class MetricsFile:
             if file.write(line) < len(line):
                 raise OSError("the disk took a part of a row")
             os.fsync(file.fileno())
-        self._logged = logged | {_key(row)}
+        logged.add(_key(row))
+        self._logged = logged
 
     def truncate(self, last_steps: dict[str, int] | None = None) -> None:
         """Drops a torn last line, and the rows after the last step given for their kind."""
@@ -57,13 +64,14 @@ class MetricsFile:
         self._logged = {_key(row) for row in rows}
 
     def _parse(self, number: int, line: bytes) -> Row:
+        source = f"{self.path}, line {number}"
         try:
-            row = json.loads(line)
-            _key(row)
-        except (ValueError, TypeError, KeyError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise UserError(
-                f"{self.path}, line {number}: not a row of metrics; delete the line or the run"
+                f"{source}: not a row of metrics ({error}); delete the line or the run"
             ) from error
+        check_fields(row, ROW, source)
         return row
 
 

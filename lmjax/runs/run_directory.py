@@ -1,5 +1,6 @@
 """What a run writes, where, and how it is read back."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, writing
 from lmjax.runs.environment import environment
-from lmjax.runs.files import plain, read_json, to_json, write_atomically
+from lmjax.runs.fields import read_config
+from lmjax.runs.files import read_json, to_json, write_atomically
 from lmjax.runs.metrics import MetricsFile, Row
+from lmjax.runs.secrets import redact
 
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
 # kept and shown of a run, not what it computes.
@@ -28,7 +31,7 @@ class RunDirectory:
     def check(self, config: ConfigDict) -> None:
         """Raises UserError, with the differences, if this is the run of another configuration."""
         kept = self._kept_config()
-        if kept is not None and (changed := differences(kept, config.to_dict())):
+        if kept is not None and (changed := differences(kept, storable(config))):
             raise UserError(
                 f"{self.path} holds a run of another configuration ({', '.join(changed)}); "
                 "choose another --workdir"
@@ -41,7 +44,7 @@ class RunDirectory:
         can't be written to or holds a run of another configuration.
         """
         self.check(config)
-        given = plain(config.to_dict())
+        given = storable(config)
         with writing(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         if self._kept_config() != given:
@@ -51,12 +54,12 @@ class RunDirectory:
         """The locked configuration; raises UserError if the directory is not a run's."""
         if not self._config_path.exists():
             raise UserError(f"{self.path} holds no run: it has no config.json; check --workdir")
-        return ConfigDict(_with_tuples(read_json(self._config_path))).lock()
+        return read_config(self._config_path)
 
     def write_environment(self) -> None:
         """Keeps the environment of the first start, and under `resumed_in` each later other one."""
         path = self.path / "environment.json"
-        now = plain(environment())
+        now = json.loads(redact(to_json(environment())))
         first = read_json(path) if path.exists() else now
         resumed_in = first.pop("resumed_in", [])
         if now not in (first, *resumed_in):
@@ -98,10 +101,10 @@ class RunDirectory:
     def write_batch(self, step: int, arrays: dict[str, Any]) -> Path:
         """Keeps the batch of a step that went wrong, to be looked at again; returns where."""
         path = self._replay / f"step_{step}.json"
+        lists = {name: None if a is None else a.tolist() for name, a in arrays.items()}
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-        lists = {name: None if a is None else a.tolist() for name, a in arrays.items()}
-        _write(path, {"step": step, **lists})
+            write_atomically(path, to_json({"step": step, **lists}))
         return path
 
     def kept_batches(self) -> list[Path]:
@@ -116,7 +119,7 @@ class RunDirectory:
         """Adds a line to log.txt."""
         path = self.path / "log.txt"
         with writing(path), open(path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(redact(line) + "\n")
 
     @property
     def _replay(self) -> Path:
@@ -134,14 +137,19 @@ class RunDirectory:
         return self.path / "results.json"
 
 
+def storable(config: ConfigDict) -> dict[str, Any]:
+    """The fields of a configuration as files keep them: plain JSON, without secrets."""
+    return json.loads(redact(to_json(config.to_dict())))
+
+
 def _write(path: Path, content: Any) -> None:
     with writing(path):
         write_atomically(path, to_json(content, indent=2))
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """The fields in which two configurations differ, with both values, but for HARMLESS ones."""
-    old, new = dict(_leaves(plain(old))), dict(_leaves(plain(new)))
+    """The fields in which two storable configurations differ, with both values, but HARMLESS."""
+    old, new = dict(_fields(old)), dict(_fields(new))
     return [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in sorted({**old, **new})
@@ -149,15 +157,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     ]
 
 
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+def _fields(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _leaves(item, (*path, key))
+            yield from _fields(item, (*path, key))
     else:
         yield ".".join(path), value
-
-
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value

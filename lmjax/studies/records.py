@@ -9,12 +9,51 @@ from typing import Any
 import numpy as np
 
 from lmjax.errors import UserError
-from lmjax.runs.files import read_json
+from lmjax.runs.fields import (
+    check_fields,
+    is_count,
+    is_number,
+    is_positive_number,
+    is_text,
+    is_text_or_nothing,
+    read_config,
+)
+from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.studies.study import MATCHES
 
 SEED_FOLDER = re.compile(r"seed_\d+")
 ERROR_FILE = "error.txt"
 STUDY_FILE = "study.json"
+LONGEST_TEXT = 1 << 20  # bytes, of a sample or an error
+
+STUDY = {
+    "name": is_text,
+    "question": is_text,
+    "baseline": is_text,
+    "matched": [is_text],
+    "prompt": is_text,
+    "arms": [[is_text]],  # name and folder of each
+}
+SCORE = {"bits_per_byte": is_number, "context": is_text, "text_fingerprint": is_text}
+RESULTS = {
+    "splits": {...: SCORE},
+    "parameters": {"total": is_positive_number, "non_embedding": is_count},
+    "state_bytes": is_number,
+    "training": {"steps": is_count, "tokens": is_positive_number, "seconds": is_positive_number},
+}
+COST = {"tokens": is_number, "flops": is_number, "seconds": is_number}
+ROWS = {
+    "train": {**COST, "tokens_per_second": is_number},
+    "evaluation": {**COST, "split": is_text, "bits_per_byte": is_number},
+}
+ENVIRONMENT = {
+    "versions": {...: is_text_or_nothing},
+    "devices": [is_text],
+    "machine": {},
+    "resumed_in": [{}],
+}
+SOURCE = {"commit": is_text, "diff": is_text, "untracked": [is_text]}
 
 
 @dataclass(frozen=True)
@@ -82,11 +121,12 @@ def read_study(workdir: Path) -> StudyRecord:
     """
     workdir = workdir.resolve()
     if (workdir / STUDY_FILE).exists():
-        study = read_json(workdir / STUDY_FILE)
+        study = read_study_file(workdir)
+        arms = workdir / "arms"
         return StudyRecord(
             name=study["name"],
             question=study["question"],
-            arms=tuple(_read_arm(name, workdir / "arms" / path) for name, path in study["arms"]),
+            arms=tuple(_read_arm(name, inside(arms, folder)) for name, folder in study["arms"]),
             baseline=study["baseline"],
             matched=tuple(study["matched"]),
             prompt=study["prompt"],
@@ -102,6 +142,16 @@ def read_study(workdir: Path) -> StudyRecord:
         name = folder.relative_to(workdir).as_posix() if workdir in folder.parents else folder.name
         arms.append(ArmRecord(name, tuple(runs), _failures(folder)))
     return StudyRecord(workdir.name, "", tuple(arms))
+
+
+def read_study_file(workdir: Path) -> dict[str, Any]:
+    """What the study file in `workdir` says; raises UserError if it is damaged."""
+    file = workdir / STUDY_FILE
+    study = read_json(file)
+    check_fields(study, STUDY, file)
+    if any(len(arm) != 2 for arm in study["arms"]) or not set(study["matched"]) <= set(MATCHES):
+        raise UserError(f"{file} has arms or matched quantities that cannot be; restore it")
+    return study
 
 
 def choose(candidates: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
@@ -129,7 +179,7 @@ def _read_arm(name: str, folder: Path) -> ArmRecord:
 
 def _failures(folder: Path) -> tuple[str, ...]:
     return tuple(
-        f"{file.parent.relative_to(folder)}: {file.read_text(encoding='utf-8').splitlines()[0]}"
+        f"{file.parent.relative_to(folder)}: {_read_text(file).partition(chr(10))[0]}"
         for file in sorted(folder.rglob(ERROR_FILE))
     )
 
@@ -140,12 +190,32 @@ def _read_runs(folder: Path) -> list[RunRecord]:
 
 def _read_run(path: Path) -> RunRecord:
     directory = RunDirectory(path)
-    environment, samples = path / "environment.json", path / "samples.txt"
+    config = read_config(path / "config.json").to_dict()
+    metrics = directory.metrics()
+    for row in metrics:
+        check_fields(row, ROWS.get(row["kind"], {}), path / "metrics.jsonl")
+    results = directory.results() if directory.is_finished else None
+    if results is not None:
+        check_fields(results, RESULTS, path / "results.json")
     return RunRecord(
         path=path,
-        config=directory.config().to_dict(),
-        metrics=directory.metrics(),
-        results=directory.results() if directory.is_finished else None,
-        environment=read_json(environment) if environment.exists() else {},
-        sample=samples.read_text(encoding="utf-8") if samples.exists() else "",
+        config=config,
+        metrics=metrics,
+        results=results,
+        environment=_read_environment(path / "environment.json"),
+        sample=_read_text(path / "samples.txt"),
     )
+
+
+def _read_environment(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    environment = read_json(path)
+    check_fields(environment, ENVIRONMENT, path)
+    if environment.get("source") is not None:
+        check_fields(environment["source"], SOURCE, path, "source")
+    return environment
+
+
+def _read_text(path: Path) -> str:
+    return read_whole(path, LONGEST_TEXT).decode(errors="replace") if path.exists() else ""

@@ -11,12 +11,15 @@ from rich.text import Text
 
 from lmjax.api import load
 from lmjax.errors import UserError
-from lmjax.runs.files import read_json, to_json, write_atomically
+from lmjax.runs.files import inside, to_json, write_atomically
+from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.secrets import redact
 from lmjax.studies.matching import is_counted
-from lmjax.studies.records import ERROR_FILE, STUDY_FILE, read_study
+from lmjax.studies.records import ERROR_FILE, STUDY_FILE, read_study, read_study_file
 from lmjax.studies.study import Arm, Study
 from lmjax.training.loop import train
+from lmjax.training.signals import StopSignals
 
 Train = Callable[[ConfigDict, Path, Console], Any]
 Continue = Callable[[Path, str, int], str]  # run directory, prompt, tokens -> continuation
@@ -40,10 +43,18 @@ def run_study(
     Runs lie in `workdir/arms/<arm>/[<choice>/]seed_<n>`. A failure is written into its run
     directory and does not keep the others from running. A counted arm draws nothing at random, so
     the first seed is enough. Raises UserError, before anything is trained, if `workdir` holds
-    another study or a run of another configuration, or can't be written to.
+    another study or a run of another configuration, is being written by another process, or can't
+    be written to.
     """
+    with StopSignals(), only_writer(workdir):
+        return _run_study(study, workdir, console, train, continue_prompt)
+
+
+def _run_study(
+    study: Study, workdir: Path, console: Console, train: Train, continue_prompt: Continue
+) -> list[str]:
     file = workdir / STUDY_FILE
-    if file.exists() and (other := read_json(file)["name"]) != study.name:
+    if file.exists() and (other := read_study_file(workdir)["name"]) != study.name:
         raise UserError(
             f"{workdir} holds the study {other!r}, not {study.name!r}; choose another --workdir"
         )
@@ -81,11 +92,14 @@ def _write_sample(path: Path, study: Study, continue_prompt: Continue) -> None:
 
 
 def planned_runs(arm: Arm, workdir: Path, seeds: tuple[int, ...]) -> dict[Path, Arm]:
-    """The run directory of each choice and seed of an arm, with the configuration it is to run."""
+    """The run directory of each choice and seed of an arm, with the configuration it is to run.
+
+    Raises UserError for a choice of which no folder can be named.
+    """
     return {
-        workdir / "arms" / arm.folder / choice / f"seed_{seed}": candidate.with_fields(
-            {"seed": seed}
-        )
+        inside(
+            workdir / "arms", "/".join(filter(None, (arm.folder, choice, f"seed_{seed}")))
+        ): candidate.with_fields({"seed": seed})
         for choice, candidate in arm.candidates().items()
         for seed in seeds
     }
@@ -106,9 +120,10 @@ def _study_file(study: Study) -> dict[str, Any]:
 
 def _keep_failure(path: Path, error: Exception) -> str:
     """Writes a line that says what failed, for an error of the program with its traceback."""
-    lines = [str(error)]
+    lines = [redact(str(error))]
     if not isinstance(error, UserError):
-        first_line = (str(error).splitlines() or [""])[0]
-        lines = [f"{type(error).__name__}: {first_line}", "", *traceback.format_exception(error)]
+        first_line = (lines[0].splitlines() or [""])[0]
+        trace = redact("".join(traceback.format_exception(error)))
+        lines = [f"{type(error).__name__}: {first_line}", "", trace]
     write_atomically(path / ERROR_FILE, "\n".join(lines))
     return f"failed: {lines[0]} ({path / ERROR_FILE})"

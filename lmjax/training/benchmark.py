@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,12 +18,8 @@ from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.registry import build_model
-from lmjax.training.cost import model_cost
 from lmjax.training.durations import Clock
-from lmjax.training.execution import make_execution
-from lmjax.training.optimizers import make_optimizer, make_schedule
-from lmjax.training.state import initial_state
-from lmjax.training.step import TrainStep
+from lmjax.training.setup import make_program
 
 WARMUP_STEPS = 5
 
@@ -171,29 +166,14 @@ def compare(case: Case, peers: list[str], python: str, steps: int, rounds: int) 
 def _our_step(case: Case) -> tuple[Callable[[], float], float, float, int]:
     """A function that makes one step and returns its milliseconds; those of the first; FLOPs."""
     config = case.config()
-    data, training = config.data, config.training
+    data = config.data
     model = build_model(
         config.model, SimpleNamespace(vocabulary_size=case.vocabulary_size, end_id=None)
     )
-    optimizer = make_optimizer(training)
     clock = Clock(1000, data.batch_size * data.length, 1000)
-    step = TrainStep(
-        model, optimizer, make_schedule(training, clock), config.seed, training.loss_reduction
-    )
-    execution = make_execution(config.execution, step, data.batch_size)
-
-    def begin():
-        return initial_state(
-            model,
-            optimizer,
-            seed=config.seed,
-            batch_size=data.batch_size,
-            length=data.length,
-            carried=data.batching == "stream",
-        )
-
-    named = jax.eval_shape(begin)
-    state = execution.place_state(nn.meta.unbox(jax.jit(begin)()), named)
+    program = make_program(config, model, clock)
+    execution = program.execution
+    state = execution.place_state(program.fresh_state(), program.named)
     tokens_BT = np.random.default_rng(0).integers(
         0, case.vocabulary_size, (data.batch_size, data.length + 1), np.int32
     )
@@ -216,8 +196,7 @@ def _our_step(case: Case) -> tuple[Callable[[], float], float, float, int]:
     first = run()
     for _ in range(WARMUP_STEPS):
         run()
-    cost = model_cost(model, named.params, data.length)
-    flops = cost.training_flops_per_token * data.batch_size * data.length
+    flops = program.cost.training_flops_per_token * data.batch_size * data.length
     return run, first, flops, execution.device_count
 
 

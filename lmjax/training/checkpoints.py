@@ -164,6 +164,7 @@ class Checkpoints:
 
         Raises UserError if it is not kept or is damaged.
         """
+        self._verified.pop(step, None)  # hours may have passed since it was looked at
         self._require(step)
         return self._restored(step, params=ocp.args.StandardRestore())["params"]
 

@@ -15,11 +15,10 @@ from rich.console import Console
 
 from lmjax.data.batch import Batch
 from lmjax.data.streams import TokenStream
-from lmjax.errors import Stopped, UserError
+from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
-from lmjax.runs.run_directory import RunDirectory, differences
+from lmjax.runs.run_directory import RunDirectory, differences, storable
 from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.execution import device_errors
 from lmjax.training.health import Unhealthy, check_health, examine
 from lmjax.training.position import Position
 from lmjax.training.progress import cost_table, evaluation_line, progress_bar, train_line
@@ -33,13 +32,20 @@ Pending = tuple[dict[str, jax.Array], Batch]  # the metrics of a step, and what 
 class Descent:
     """One run of training by gradient, from wherever its checkpoints left it.
 
-    With `stop_at` it saves and stops before that step's evaluation, as if it were asked to.
+    It saves and stops when `signals` say so, and after step `stop_at` before anything else.
     """
 
     def __init__(
-        self, run: RunDirectory, setup: Setup, console: Console, stop_at: int | None = None
+        self,
+        run: RunDirectory,
+        setup: Setup,
+        console: Console,
+        *,
+        signals: StopSignals | None = None,
+        stop_at: int | None = None,
     ):
         self.run, self.setup, self.console, self.stop_at = run, setup, console, stop_at
+        self.signals = signals or StopSignals()
         config, steps = setup.config, setup.clock.steps
         check_health(config.health)
         self.total_steps = setup.clock.total_steps
@@ -54,7 +60,6 @@ class Descent:
             keep_every=steps(config.checkpoint.keep_every),
             say=self._say,
         )
-        self.signals = StopSignals()
         self.pending: Pending | None = None
         self.compiled = False
         if self._restore():
@@ -64,11 +69,12 @@ class Descent:
     def run_to_end(self) -> Any:
         """Trains what is left and returns the parameters to be scored, on the host.
 
-        Raises Stopped if a signal or `stop_at` ends it before; all is saved then.
+        Raises Stopped if a signal or `stop_at` ends it before, when all is saved.
         """
         position = self.position
         progress = progress_bar(self.console, "training", self.total_steps, position.step)
-        with self._saved_at_last(), self.signals, device_errors(), progress as advance:
+        deferred = self.signals.deferred()
+        with deferred, self._saved_at_last(), progress as advance:
             while True:
                 try:
                     if self._is_over():
@@ -102,13 +108,7 @@ class Descent:
     def _is_over(self) -> bool:
         """Does what is due between two steps; raises Stopped if the run was asked to stop."""
         position = self.position
-        if self.signals.received or position.step == self.stop_at:
-            self._save()
-            self.checkpoints.wait()
-            name = self.signals.received.name if self.signals.received else "request"
-            line = f"stopped by {name} at step {position.step:,}, saved"
-            self._say(line)
-            raise Stopped(f"{line}; the same command goes on from there", self.signals.exit_code)
+        self._stop_if_asked(position.step == self.stop_at)
         over = position.step >= self.total_steps or self._patience_is_out()
         if over or self._due(self.evaluate_every):
             self._evaluate()
@@ -116,6 +116,15 @@ class Descent:
         if over or position.best_step == position.step or self._due(self.save_every):
             self._save()
         return over
+
+    def _stop_if_asked(self, asked: bool) -> None:
+        if not (asked or self.signals.received):
+            return
+        self._save()
+        self.checkpoints.wait()
+        stopped = self.signals.stopped(f" at step {self.position.step:,}, saved")
+        self.run.log(str(stopped))
+        raise stopped
 
     def _due(self, every: int) -> bool:
         return bool(every and self.position.step and self.position.step % every == 0)
@@ -221,8 +230,14 @@ class Descent:
         if position.evaluated_step == position.step:
             return
         params = setup.execution.fetch(self.state.params)
-        rows = setup.config.data.batch_size
-        score = score_stream(setup.model, params, setup.validation, setup.policy, rows)
+        score = score_stream(
+            setup.model,
+            params,
+            setup.validation,
+            setup.policy,
+            setup.config.data.batch_size,
+            on_scored=lambda targets: self._stop_if_asked(False),
+        )
         row = evaluation_row(setup, position, score)
         self.run.append_metrics(row)
         self._say(evaluation_line(row))
@@ -243,14 +258,14 @@ class Descent:
         about = {
             "position": asdict(self.position),
             "stream": self.setup.train.fingerprint,
-            "config": self.setup.config.to_dict(),
+            "config": storable(self.setup.config),
         }
         state = self.setup.execution.fetch_state(self.state)
         self.checkpoints.save(state, about, keep=[self.position.best_step])
 
     def _check_about(self, about: dict[str, Any]) -> None:
         check_stream(about, self.setup.train)
-        if changed := differences(about["config"], self.setup.config.to_dict()):
+        if changed := differences(about["config"], storable(self.setup.config)):
             raise UserError(
                 f"the checkpoints in {self.run.checkpoints} are of another configuration "
                 f"({', '.join(changed)}); choose another --workdir"

@@ -14,14 +14,16 @@ from lmjax.errors import UserError, nearest, writing
 from lmjax.evaluation.scoring import context_policy, score_stream
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.runs.fields import check_values
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.cost import ModelCost, counted_model_cost
 from lmjax.training.descent import Descent, check_stream
-from lmjax.training.execution import prepare_devices
+from lmjax.training.execution import device_errors, prepare_devices
 from lmjax.training.progress import cost_table, evaluation_line
 from lmjax.training.setup import set_up
+from lmjax.training.signals import StopSignals
 from lmjax.training.state import TrainState
 
 
@@ -29,9 +31,10 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     """Trains, or goes on training, the run of `workdir`; returns its results.
 
     A finished run is left as it is. Raises UserError for a configuration that cannot be run, a
-    directory of another run, or a loss that is not finite.
+    directory of another run, or a loss that is not finite; Stopped if a signal ends it before.
     """
     console = console or Console()
+    check_values(config)
     run = RunDirectory(workdir)
     with writing(run.path):  # also where it is too long
         run.check(config)
@@ -39,14 +42,15 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
         console.print(f"{run.path} is finished: nothing to do", highlight=False)
         return run.results()
     _check(config)
-    with only_writer(run.path) as taken_over:
+    with StopSignals() as signals, device_errors(), only_writer(run.path) as taken_over:
+        run.create(config)
         if taken_over:
+            run.log(taken_over)
             console.print(taken_over, highlight=False, soft_wrap=True)
-        return _train(run, config, console)
+        return _train(run, config, console, signals)
 
 
-def _train(run: RunDirectory, config: ConfigDict, console: Console) -> dict:
-    run.create(config)
+def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: StopSignals) -> dict:
     prepare_devices(config.execution.cpu_devices)
     run.write_environment()
     dataset = open_dataset(config.data)
@@ -59,7 +63,7 @@ def _train(run: RunDirectory, config: ConfigDict, console: Console) -> dict:
         params, cost, training = _count(run, config, dataset, model, console)
     else:
         setup = set_up(config, dataset, model)
-        descent = Descent(run, setup, console)
+        descent = Descent(run, setup, console, signals=signals)
         params = descent.run_to_end()
         cost, training = setup.cost, descent.summary()
     results = {

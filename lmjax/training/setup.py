@@ -29,14 +29,11 @@ from lmjax.training.step import TrainStep, leaf_names
 
 
 @dataclass(frozen=True)
-class Setup:
-    """The parts of a training; nothing in it has run yet."""
+class Program:
+    """A step, what it runs on and what it begins with; nothing of it has run yet."""
 
     config: ConfigDict
     model: LanguageModel
-    train: TokenStream
-    validation: TokenStream
-    policy: ContextPolicy  # of the validation
     clock: Clock
     step: TrainStep
     execution: Execution
@@ -44,10 +41,6 @@ class Setup:
     named: TrainState  # the abstract tree of what `begin` returns
     cost: ModelCost
     leaf_names: list[str]  # of the parameters, in the order of the step's metrics
-
-    def batches(self) -> grain.DatasetIterator:
-        """The batches of the training, from the first."""
-        return training_batches(self.train, self.config.data, self.config.seed)
 
     def abstract_state(self) -> TrainState:
         """Shapes and dtypes of the state, unboxed."""
@@ -58,19 +51,22 @@ class Setup:
         return nn.meta.unbox(jax.jit(self.begin)())
 
 
-def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
-    """The setup of `config`; raises UserError for what could only fail later."""
-    train, validation = dataset.splits["train"], dataset.splits["validation"]
+@dataclass(frozen=True)
+class Setup(Program):
+    """A program with the text that it is trained on."""
+
+    train: TokenStream
+    validation: TokenStream
+    policy: ContextPolicy  # of the validation
+
+    def batches(self) -> grain.DatasetIterator:
+        """The batches of the training, from the first."""
+        return training_batches(self.train, self.config.data, self.config.seed)
+
+
+def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Program:
+    """The program of `config` for a model; raises UserError for a field that cannot be."""
     data, training = config.data, config.training
-    clock = Clock(steps_per_epoch(train, data), data.batch_size * data.length)
-    clock = clock.with_total(training.duration)
-    policy = context_policy(config, model)
-    next(evaluation_batches(validation, policy, 1))  # a split too short is refused now
-    if data.batching == "stream" and model.longest_context is not None:
-        raise UserError(
-            f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
-            "its state can't be carried from batch to batch; set data.batching to 'windows'"
-        )
     optimizer = make_optimizer(training)
     step = TrainStep(
         model=model,
@@ -91,12 +87,9 @@ def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
         carried=data.batching == "stream",
     )
     named = jax.eval_shape(begin)
-    return Setup(
+    return Program(
         config=config,
         model=model,
-        train=train,
-        validation=validation,
-        policy=policy,
         clock=clock,
         step=step,
         execution=make_execution(config.execution, step, data.batch_size),
@@ -105,3 +98,20 @@ def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
         cost=model_cost(model, named.params, data.length),
         leaf_names=leaf_names(nn.meta.unbox(named.params)),
     )
+
+
+def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
+    """The setup of `config`; raises UserError for what could only fail later."""
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    data = config.data
+    clock = Clock(steps_per_epoch(train, data), data.batch_size * data.length)
+    clock = clock.with_total(config.training.duration)
+    policy = context_policy(config, model)
+    next(evaluation_batches(validation, policy, 1))  # a split too short is refused now
+    if data.batching == "stream" and model.longest_context is not None:
+        raise UserError(
+            f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
+            "its state can't be carried from batch to batch; set data.batching to 'windows'"
+        )
+    program = make_program(config, model, clock)
+    return Setup(**vars(program), train=train, validation=validation, policy=policy)

@@ -3,7 +3,11 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+from lmjax.errors import Stopped
 
 PREEMPTED = 75  # exit code, EX_TEMPFAIL of sysexits.h: the same command goes on
 INTERRUPTED = 130  # exit code, as a shell gives it for Ctrl-C
@@ -11,13 +15,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopSignals:
-    """While entered, the first signal is remembered, and the second ends the process at once.
+    """While entered, a signal raises Stopped; while `deferred`, the first one is remembered.
 
-    Python takes signals in the main thread alone; entered in another, none are caught.
+    The second ends the process at once: nothing half written counts, so nothing has to be cleaned
+    up. Python takes signals in its main thread alone; entered in another, none are caught.
     """
 
     def __init__(self):
         self.received: signal.Signals | None = None
+        self._is_deferred = False
         self._before: dict[signal.Signals, signal.Handlers] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -29,11 +35,28 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    @property
-    def exit_code(self) -> int:
-        return INTERRUPTED if self.received == signal.SIGINT else PREEMPTED
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within, a signal waits until someone looks at `received`, at the latest until the end."""
+        self._is_deferred = True
+        try:
+            yield
+        finally:
+            self._is_deferred = False
+        if self.received:
+            raise self.stopped("")
+
+    def stopped(self, where: str) -> Stopped:
+        """What to raise for the signal received, or without one for whoever else asked."""
+        name = self.received.name if self.received else "request"
+        code = INTERRUPTED if self.received == signal.SIGINT else PREEMPTED
+        return Stopped(f"stopped by {name}{where}; the same command goes on", code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            os._exit(128 + number)  # nothing half written counts, so nothing has to be cleaned up
+            os._exit(128 + number)
         self.received = signal.Signals(number)
+        if not self._is_deferred:
+            raise self.stopped("")
+        line = f"\n{self.received.name}: saving after this step; a second one ends it at once\n"
+        os.write(2, line.encode())  # print may be in the middle of another line

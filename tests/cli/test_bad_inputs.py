@@ -1,6 +1,7 @@
 """A user's mistake ends in one or two lines that name it, a non-zero code, and no traceback."""
 
 import gzip
+import json
 import os
 import stat
 from pathlib import Path
@@ -52,6 +53,39 @@ def experiment(tmp_path):
 def test_unknown_configuration_key(fails, experiment, tmp_path):
     error = fails("train", f"--config={experiment()}", "--config.trainin.duration=3")
     assert "'trainin.duration'" in error and "did you mean 'training'" in error
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("seed=__import__('os').system('touch pwned')", "config.seed"),
+        ("data.document_end=__import__('os').system('touch pwned')", "config.data.document_end"),
+        ("data.cleaning=__import__('os').system('touch pwned')", "cleaning step"),
+        ("data.cleaning=(1e400,)", "data.cleaning is inf"),
+        ("data[__import__('os').system('touch pwned')]=1", "unknown configuration key"),
+        ("model.name=rnn;touch pwned", "'rnn;touch pwned'"),
+        ("training.learning_rate=nan", "training.learning_rate is nan"),
+        ("training.learning_rate=-inf", "training.learning_rate is -inf"),
+        ("training.learning_rate=1e400", "training.learning_rate is inf"),
+        ("training.clip_norm=-1", "training.clip_norm is -1.0"),
+        ("data.batch_size=-2", "data.batch_size is -2"),
+        ("data.batch_size=" + "9" * 5000, "config.data.batch_size"),
+        ("data.files=\0", "data.files has a NUL"),
+        ("data={'corpus': 'text'}", "'data' is no field"),
+        ("model.__class__=1", "'model.__class__'"),
+    ],
+)
+def test_values_are_literals_and_possible(fails, experiment, tmp_path, monkeypatch, override, key):
+    path = experiment()
+    monkeypatch.chdir(tmp_path)
+    error = fails("train", f"--config={path}", "--workdir=run", f"--config.{override}")
+    assert key in error and len(error) < 600
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_seed_and_a_bias_may_be_negative(experiment, tmp_path):
+    signed = ("--config.seed=-1", "--config.model.forget_bias=-1")
+    assert main(["train", f"--config={experiment()}", f"--workdir={tmp_path}/run", *signed]) == 0
 
 
 def test_unknown_model(fails, experiment):
@@ -138,13 +172,25 @@ def test_a_loss_that_is_not_finite(fails, experiment, tmp_path):
         f"--config={path}",
         f"--workdir={workdir}",
         "--config.training.optimizer=sgd",
-        "--config.training.learning_rate=nan",
+        "--config.training.learning_rate=1e30",
+        "--config.training.weight_decay=1e30",
         "--config.training.schedule=constant",
         "--config.evaluation.every=100 steps",
         "--config.checkpoint.every=100 steps",
     )
-    assert "at step 2" in error and "params/" in error
+    assert "step 1: the parameter params/" in error and "doctor replay" in error
     assert not any((workdir / "checkpoints").glob("[0-9]*"))
+
+
+def test_results_that_somebody_changed(fails, experiment, tmp_path):
+    path, workdir = experiment(), tmp_path / "run"
+    assert main(["train", f"--config={path}", f"--workdir={workdir}"]) == 0
+    results = json.loads((workdir / "results.json").read_text())
+    results["training"]["scored_step"] = "4"
+    (workdir / "results.json").write_text(json.dumps(results))
+    for verb in ("evaluate", "sample"):
+        error = fails(verb, f"--workdir={workdir}")
+        assert "'training.scored_step' should be: count, not '4'" in error
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "sample"])

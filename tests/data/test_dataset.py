@@ -1,5 +1,6 @@
 """Datasets: prepared once, whole or not at all, and a new one for every choice that matters."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -125,6 +126,22 @@ def test_an_interrupted_preparation_leaves_nothing(data, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         open_dataset(data)
     assert not list((dataset.cache_directory() / "datasets").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"splits": []}, "dataset.json: 'splits' should be: object"),
+        ({"splits": {}}, "dataset.json: 'splits.train' should be: object, not None"),
+        ({"reading": {"files": -1}}, "dataset.json: 'reading.files' should be: count, not -1"),
+        ({"cleaning_reports": [{}]}, "'what is in cleaning_reports.*should be"),
+    ],
+)
+def test_a_damaged_description_is_named(data, change, message):
+    path = open_dataset(data).folder / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=message):
+        open_dataset(data)
 
 
 def test_the_first_of_two_builders_wins(tmp_path):

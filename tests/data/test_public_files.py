@@ -42,8 +42,8 @@ class Response:
     def __exit__(self, *error):
         return None
 
-    def read(self):
-        return self.content
+    def read(self, limit):
+        return self.content[:limit]
 
 
 def test_the_users_folder_comes_first_also_compressed(folders):
@@ -84,3 +84,14 @@ def test_without_network_the_message_says_what_to_put_where(folders):
         FILE.read()
     for part in ("set/some.txt", "https://example.org/some.txt", "offline", f"{folder}/data/set"):
         assert part in str(error.value)
+
+
+def test_offline_nothing_is_fetched_and_the_message_says_why(folders, monkeypatch):
+    folder, served = folders
+    served.append(Response(CONTENT))
+    monkeypatch.setenv("LMJAX_OFFLINE", "1")
+    with pytest.raises(UserError, match=f"LMJAX_OFFLINE is set.*put the file into {folder}/data"):
+        FILE.read()
+    assert served, "the network was asked"
+    monkeypatch.setenv("LMJAX_OFFLINE", "0")
+    assert FILE.read() == CONTENT

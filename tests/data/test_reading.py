@@ -1,12 +1,14 @@
 """Bytes to text: what is wrong with a file is said or counted, never passed over."""
 
 import gzip
+import random
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmjax.data import reading
 from lmjax.data.reading import decode, read_bytes
 from lmjax.errors import UserError
 
@@ -68,3 +70,27 @@ def test_gzip_is_read_and_a_damaged_one_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*missing\.txt"):
         read_bytes(tmp_path / "missing.txt")
+
+
+def test_members_of_a_gzip_follow_each_other(tmp_path):
+    path = tmp_path / "book.txt.gz"
+    path.write_bytes(gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two"))
+    assert read_bytes(path) == b"one two"
+
+
+def test_decompressed_bytes_are_limited_in_total_and_by_what_was_stored(tmp_path, monkeypatch):
+    path = tmp_path / "book.txt.gz"
+    monkeypatch.setattr(reading, "WINDOW", 1 << 20)
+    monkeypatch.setattr(reading, "LEAST_STORED", (1 << 20) // 200)
+    monkeypatch.setattr(reading, "MOST_BYTES", 5 << 20)
+    noise, zeros = random.Random(0).randbytes(2 << 20), bytes(1 << 20)
+    for content in (noise * 2 + zeros[:-1], zeros[:-1]):
+        path.write_bytes(gzip.compress(content))
+        assert read_bytes(path) == content
+    path.write_bytes(gzip.compress(noise * 3))
+    with pytest.raises(UserError, match=r"book\.txt\.gz decompresses to over 5,242,880 bytes"):
+        read_bytes(path)
+    for content in (zeros, noise + zeros * 2):
+        path.write_bytes(gzip.compress(content[: len(content) // 2]) + gzip.compress(content))
+        with pytest.raises(UserError, match=r"book\.txt\.gz decompresses to over 200 times"):
+            read_bytes(path)

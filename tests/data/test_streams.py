@@ -81,6 +81,21 @@ def test_a_truncated_stream_is_refused(tmp_path, file):
         read_stream(tmp_path, "train", described, 0)
 
 
+@pytest.mark.parametrize("starts", [[1, 2], [0, 5], [0, -1]])
+def test_starts_that_no_documents_have_are_refused(tmp_path, starts):
+    described = write_stream(tmp_path, "train", ["te", "xt"], ByteTokenizer(False), False)
+    np.array(starts, np.int64).tofile(tmp_path / "train.starts")
+    with pytest.raises(UserError, match="train.starts is damaged"):
+        read_stream(tmp_path, "train", described, 0)
+
+
+def test_a_split_lies_in_its_folder(tmp_path):
+    described = write_stream(tmp_path, "train", ["text"], ByteTokenizer(False), False)
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(UserError, match="is no name of something in"):
+        read_stream(tmp_path / "inner", "../train", described, 0)
+
+
 def test_fingerprints_tell_text_and_tokenizer_apart():
     by_bytes, by_words = ByteTokenizer(False), WordTokenizer.train(["a b", "b"], [], 0)
     one, same = stream_of(["a b", "b"], by_bytes), stream_of(["a b", "b"], by_bytes)

@@ -78,6 +78,8 @@ def test_one_long_line_is_split_inside(tmp_path):
         ("a.jsonl", b'{"text": "a"}\nno json\n', r"a\.jsonl, line 2: not JSON"),
         ("a.jsonl", b'{"body": "a"}\n', r"a\.jsonl, line 1: no text"),
         ("a.jsonl", b"[" * 100_000, r"a\.jsonl, line 1: not JSON"),
+        ("a.jsonl", b'{"text": "a", "text": "b"}', "line 1: not JSON .the key 'text' is there"),
+        ("a.jsonl", b'{"text": "a", "n": 1e400}', "line 1: not JSON .1e400 is no finite number"),
         ("a.txt.gz", b"text", "not a whole gzip"),
     ],
 )

@@ -1,5 +1,7 @@
 """Tokenizers: text comes back from its tokens and from the file, and nothing is mistaken."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -222,6 +224,53 @@ def test_impossible_tokenizers_are_refused(tokenizer, size, message):
     data.tokenizer, data.vocabulary_size = tokenizer, size
     with pytest.raises(UserError, match=message):
         train_tokenizer(data, [PROSE], [])
+
+
+@pytest.mark.parametrize(
+    ("made", "change", "message"),
+    [
+        (TOKENIZERS[0], {"document_end": 1}, "'document_end' should be: true or false, not 1"),
+        (TOKENIZERS[2], {"characters": "aba"}, "the characters of a character tokenizer repeat"),
+        (TOKENIZERS[4], {"words": ["a", 2]}, "what is in words' should be: text, not 2"),
+        (TOKENIZERS[4], {"words": ["a", "a"]}, "the words of a word tokenizer repeat"),
+        (TOKENIZERS[4], {"size": 3}, "a word tokenizer has the fields words, has_unknown alone"),
+        (TOKENIZERS[6], {"model": "{}"}, "'model' should be: object, not None"),
+    ],
+)
+def test_fields_that_a_tokenizer_has_not_are_named(made, change, message):
+    with pytest.raises(UserError, match=message):
+        tokenizer_from_json({**made.to_json(), **change})
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("", {"padding": {"strategy": "BatchLongest"}}, "have a 'padding' of their own"),
+        ("", {"normalizer": {"type": "Lowercase"}}, "have a 'normalizer' of their own"),
+        ("", {"later": 1}, "have a 'later' of their own"),
+        ("model", {"dropout": 0.5}, "have a 'dropout' of their own"),
+        ("model", {"merges": [["t", "zz"]]}, "a merge of the byte pairs"),
+        ("model", {"merges": [["t"]]}, "a merge of the byte pairs"),
+        ("model", {"merges": ["t h"]}, "should be: list"),
+        ("model", {"vocab": {"a": 0}}, "no entry for some byte"),
+        ("model", {"vocab": {"a": 1}}, "do not count from 0"),
+        ("model", {"vocab": {"a": -1}}, "should be: count, not -1"),
+    ],
+)
+def test_byte_pairs_are_such_as_lmjax_makes_them(section, change, message):
+    made = TOKENIZERS[6]
+    model = json.loads(made.model)
+    (model[section] if section else model).update(change)
+    with pytest.raises(UserError, match=message):
+        tokenizer_from_json({**made.to_json(), "model": json.dumps(model)})
+
+
+def test_byte_pairs_of_a_library_that_said_less_are_read():
+    made = TOKENIZERS[6]
+    model = json.loads(made.model)
+    del model["model"]["ignore_merges"]
+    read = tokenizer_from_json({**made.to_json(), "model": json.dumps(model)})
+    assert read.encode(PROSE).tolist() == made.encode(PROSE).tolist()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"kind": "wrd"}', '{"kind": "word", "size": 3}'])

@@ -10,7 +10,8 @@ from lmjax.errors import UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies.records import read_study
 from lmjax.studies.runner import run_study
-from tests.studies.fake_runs import make_study, write_run
+from lmjax.studies.study import Arm
+from tests.studies.fake_runs import make_config, make_study, write_run
 
 
 class FakeTraining:
@@ -160,3 +161,20 @@ def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path):
     (tmp_path / "study").write_text("a file")
     with pytest.raises(UserError, match="choose another --workdir"):
         FakeTraining(tmp_path).run(make_study())
+
+
+def test_a_failure_keeps_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", "very secret")
+    training = FakeTraining(tmp_path, fail={"gru/seed_0": ValueError("very secret\nvery secret")})
+    (failure,) = training.run(make_study())
+    error = (training.workdir / "arms" / "gru" / "seed_0" / "error.txt").read_text()
+    for text in (failure, error, training.output.getvalue()):
+        assert "***" in text and "very secret" not in text
+
+
+def test_a_choice_that_names_no_folder_of_its_arm_is_refused(tmp_path):
+    arms = (Arm("A", make_config(), choices={"data.files": ("x", "../../../../x")}),)
+    training = FakeTraining(tmp_path)
+    with pytest.raises(UserError, match="is no name of something in"):
+        training.run(make_study(arms=arms, baseline="A"))
+    assert not training.trained

@@ -1,0 +1,142 @@
+"""Values that fields may have: of a configuration, and of what a file says that it holds."""
+
+import reprlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lmjax.config import base_config
+from lmjax.errors import UserError
+from lmjax.runs.files import plain, read_json
+
+SIGNED = ("seed", "model.forget_bias")
+READ_BACK = ("seed", "model", "data", "evaluation", "execution")  # what a trained model needs
+SHOWN = 80  # characters of a name
+
+Expected = Callable[[Any], bool] | Mapping | list
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_text_or_nothing(value: Any) -> bool:
+    return value is None or is_text(value)
+
+
+def is_true_or_false(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return numeric and abs(value) <= sys.float_info.max
+
+
+def is_positive_number(value: Any) -> bool:
+    return is_number(value) and value > 0
+
+
+def is_integer(value: Any) -> bool:
+    return is_number(value) and isinstance(value, int)
+
+
+def is_count(value: Any) -> bool:
+    return is_integer(value) and value >= 0
+
+
+def check_fields(value: Any, expected: Expected, source: object, name: str = "") -> None:
+    """Raises UserError, naming `source` and the field, if `value` is not what is `expected`.
+
+    That is a predicate; for a list, one of what is expected of each item; for an object, a mapping
+    from the fields that it must have, `...` for each that there is, to what is expected of them.
+    What is missing counts as None.
+    """
+    if isinstance(expected, Mapping):
+        if not isinstance(value, dict):
+            raise _unexpected(value, "object", source, name)
+        for field, inner in expected.items():
+            for key in list(value) if field is ... else [field]:
+                check_fields(value.get(key), inner, source, f"{name}.{key}".removeprefix("."))
+    elif isinstance(expected, list):
+        if not isinstance(value, list | tuple):
+            raise _unexpected(value, "list", source, name)
+        for item in value:
+            check_fields(item, expected[0], source, f"what is in {name}")
+    elif not expected(value):
+        kind = expected.__name__.removeprefix("is_").replace("_", " ")
+        raise _unexpected(value, kind, source, name)
+
+
+def _unexpected(value: Any, kind: str, source: object, name: str) -> UserError:
+    return UserError(
+        f"{source}: {repr(name[:SHOWN]) if name else 'all of it'} should be: {kind}, not "
+        f"{reprlib.repr(value)}; restore the file or delete it"
+    )
+
+
+def read_config(path: Path) -> ConfigDict:
+    """The locked configuration in a run's config.json.
+
+    Raises UserError if a field that a trained model is used by is missing or not of its type.
+    """
+    fields = read_json(path)
+    check_fields(fields, {"model": {"name": is_text}}, path)
+    try:
+        known = plain(base_config(fields["model"]["name"]).to_dict())
+        config = ConfigDict(_with_tuples(fields)).lock()
+        check_values(config)
+    except (UserError, AttributeError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is no configuration ({error}); restore it or delete it") from error
+    check_fields(fields, {name: _expected(known[name]) for name in READ_BACK}, path)
+    return config
+
+
+def check_values(config: ConfigDict) -> None:
+    """Raises UserError, naming the field, for a value that no field of a configuration can have.
+
+    That is a number which is not finite, or below zero unless it is the seed or a bias, and text
+    with a NUL.
+    """
+    for name, value in leaves(config.to_dict()):
+        if is_text(value) and "\0" in value:
+            raise UserError(f"{name} has a NUL character in it; leave it out")
+        if isinstance(value, int | float):
+            if not (is_true_or_false(value) or is_number(value)):
+                raise UserError(f"{name} is {value}; give a finite number")
+            if value < 0 and name not in SIGNED:
+                raise UserError(f"{name} is {value}; give zero or more")
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Each value that is neither a mapping nor a sequence, by its name such as `model.width`."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from leaves(item, path)
+    else:
+        yield ".".join(path), value
+
+
+def _expected(default: Any) -> Expected:
+    if isinstance(default, dict):
+        return {name: _expected(value) for name, value in default.items()}
+    by_type = {
+        bool: is_true_or_false,
+        int: is_integer,
+        float: is_number,
+        str: is_text,
+        list: [is_text],
+    }
+    return by_type[type(default)]
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,23 @@
+"""What must not stand in a file or a message that others may read."""
+
+import os
+import re
+
+# Of variables: AUTH, but not AUTHOR; TOKEN, but not TOKENIZERS.
+SECRET_NAME = re.compile(
+    r"TOKEN(?!IZ)|SECRET|PASSWORD|API_?KEY|ACCESS_?KEY|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE
+)
+SHORTEST = 8  # characters: a shorter value is more often a word of the text than a secret
+USER_OF_URL = re.compile(r"(?<=://)[^/?#\s@]+@")
+
+
+def redact(text: str) -> str:
+    """`text` with `***` for secrets in the environment's variables and for the users in URLs."""
+    secrets = {
+        value
+        for name, value in os.environ.items()
+        if SECRET_NAME.search(name) and len(value) >= SHORTEST
+    }
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return USER_OF_URL.sub("***@", text)

@@ -1,0 +1,227 @@
+"""Whether this machine computes what the models say: every family against float64, leaf by leaf.
+
+The reference runs one operation after the other on the CPU in float64, and takes its
+log-probabilities from the logits, not by the model's own `log_probs`.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.config import model_config
+from lmjax.data.streams import Counts, TokenStream
+from lmjax.errors import UserError
+from lmjax.models.contract import LanguageModel
+from lmjax.models.registry import build_model
+from lmjax.runs.environment import core_count
+from lmjax.training.state import leaf_name
+
+# Few different shapes: without jit, each operation is compiled once for each of them.
+VOCABULARY, ROWS, LENGTH = 12, 4, 4
+SMALL = dict(layers=1, width=12, feed_forward_width=12, context_length=4, span=4, order=2)
+SPREAD = np.float32(0.3)  # of the parameters, so that each of them matters
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way of computing in float32, and the error that its rounding may cause."""
+
+    jit: bool
+    precision: str  # of matrix products
+    tolerance: float
+
+    def __str__(self) -> str:
+        jit = "jit" if self.jit else "no jit"
+        return jit if self.precision == "default" else f"{jit}, {self.precision} precision"
+
+
+# Float32 rounds at 6e-8; on CPUs, errors of up to 4e-7 were seen. Those of accelerators are
+# estimates: they sum in another order and have coarser elementary functions, and their default
+# products read 10 bits of mantissa (TF32) or 7 (bfloat16), which round at 5e-4 and 4e-3.
+CPU_MODES = (Mode(True, "default", 1e-5), Mode(False, "default", 1e-5))
+ACCELERATOR_MODES = (
+    Mode(True, "highest", 1e-4),
+    Mode(True, "default", 5e-2),
+    Mode(False, "highest", 1e-4),
+    Mode(False, "default", 5e-2),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One family on one device in one mode."""
+
+    family: str
+    device: str
+    mode: Mode
+    quantity: str  # the first one out of tolerance; if all are within, the one furthest off
+    error: float  # its largest difference, as a share of the reference's largest value
+
+    @property
+    def passed(self) -> bool:
+        """Whether all quantities are within the tolerance."""
+        return self.error <= self.mode.tolerance
+
+    def __str__(self) -> str:
+        return (
+            f"{self.family} on {self.device}, {self.mode}: {self.quantity} is off by "
+            f"{self.error:.1e} of its size; at most {self.mode.tolerance:.0e} is due to rounding"
+        )
+
+
+class Quantities(NamedTuple):
+    """What is compared, in this order."""
+
+    log_probs_BT: jax.Array
+    carry: Any
+    gradient: Any  # of the mean nats; None for a counted model
+
+
+def plan(devices: list[jax.Device]) -> list[tuple[jax.Device, Mode]]:
+    """Every device in every mode; virtual CPU devices are one CPU, and the first stands for all."""
+    chosen = [device for device in devices if device.platform != "cpu"]
+    chosen += [device for device in devices if device.platform == "cpu"][:1]
+    return [
+        (device, mode)
+        for device in chosen
+        for mode in (CPU_MODES if device.platform == "cpu" else ACCELERATOR_MODES)
+    ]
+
+
+def self_test(
+    planned: list[tuple[jax.Device, Mode]],
+    families: Iterable[str],
+    advance: Callable[[], None] = lambda: None,
+) -> list[Check]:
+    """The checks of each family, after each of which `advance` is called, perhaps in a thread.
+
+    Raises UserError if jax may not use the CPU.
+    """
+    try:
+        cpu = jax.devices("cpu")[0]
+    except RuntimeError as error:
+        raise UserError(
+            "the reference is computed on the CPU, which JAX_PLATFORMS leaves out; add ',cpu' to it"
+        ) from error
+
+    def check_family(family: str) -> list[Check]:
+        model, params = small_model(family)
+        expected, checks = reference(model, params, cpu), []
+        for device, mode in planned:
+            try:
+                found = compute(model, params, device, mode)
+                quantity, error = compare(found, expected, mode.tolerance)
+            except jax.errors.JaxRuntimeError as failure:
+                quantity, error = f"what failed ({str(failure).splitlines()[0]})", np.inf
+            checks.append(Check(family, str(device), mode, quantity, error))
+            advance()
+        return checks
+
+    with ThreadPoolExecutor(core_count()) as pool:  # nearly all of the time goes into compiling
+        return [check for checks in pool.map(check_family, families) for check in checks]
+
+
+def small_model(family: str) -> tuple[LanguageModel, Any]:
+    """A model and its parameters in NumPy, counted or drawn."""
+    config = model_config(family)
+    config.update({field: size for field, size in SMALL.items() if field in config})
+    model = build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None))
+    generator = np.random.default_rng(0)
+    if hasattr(model, "fit"):
+        tokens_N = generator.integers(0, VOCABULARY, 300).astype(np.int32)
+        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0)
+        return model, jax.device_get(model.fit([stream]))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), draw()[0])
+    return model, jax.tree.map(
+        lambda leaf: SPREAD * generator.standard_normal(leaf.shape, np.float32),
+        nn.meta.unbox(shapes),
+    )
+
+
+def reference(model: LanguageModel, params: Any, cpu: jax.Device) -> Quantities:
+    """The quantities in float64, without jit."""
+    with jax.enable_x64(True), jax.default_device(cpu), jax.disable_jit():
+        return jax.device_get(quantities(log_probs_of_logits, model, in_float64(params), draw()))
+
+
+def compute(model: LanguageModel, params: Any, device: jax.Device, mode: Mode) -> Quantities:
+    """The quantities as training computes them, on a device in a mode."""
+    read = partial(quantities, log_probs_of_training, model)
+    with (
+        jax.default_device(device),
+        jax.default_matmul_precision(mode.precision),
+        nullcontext() if mode.jit else jax.disable_jit(),
+    ):
+        return jax.device_get(jax.jit(read)(*jax.device_put((params, draw()), device)))
+
+
+def compare(found: Quantities, expected: Quantities, tolerance: float) -> tuple[str, float]:
+    """`quantity, error` of a `Check`."""
+    worst = "", -1.0
+    pairs = zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True)
+    for (path, leaf), reference_leaf in pairs:
+        error = relative_error(leaf, reference_leaf)
+        if error > tolerance:
+            return leaf_name(path), error
+        worst = max(worst, (leaf_name(path), error), key=lambda pair: pair[1])
+    return worst
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference as a share of the largest expected value; infinite if not finite."""
+    difference, size = np.abs(np.float64(found) - expected).max(), np.abs(expected).max()
+    if difference == 0:
+        return 0.0
+    return float(difference / size) if np.isfinite(difference) and size else np.inf
+
+
+def quantities(log_probs: Callable, model: LanguageModel, params: Any, batch) -> Quantities:
+    """The quantities for a `batch` of tokens, targets and segment ids, read from a fresh carry."""
+    tokens_BT, targets_BT, segment_ids_BT = batch
+    carry = model.initial_carry(*tokens_BT.shape)
+
+    def mean_nats(params):
+        log_probs_BT, after = log_probs(
+            model, params, tokens_BT, targets_BT, carry, segment_ids_BT=segment_ids_BT
+        )
+        return -log_probs_BT.mean(), (log_probs_BT, after)
+
+    if hasattr(model, "fit"):
+        return Quantities(*mean_nats(params)[1], None)
+    gradient, outputs = jax.grad(mean_nats, has_aux=True)(params)
+    return Quantities(*outputs, gradient)
+
+
+def log_probs_of_training(model, params, *batch, **context):
+    """`log_probs_BT, carry` by the model's own method."""
+    return model.apply(params, *batch, **context, method="log_probs")
+
+
+def log_probs_of_logits(model, params, tokens_BT, targets_BT, carry, **context):
+    """`log_probs_BT, carry` by a softmax of the logits, in their own type."""
+    logits_BTV, carry = model.apply(params, tokens_BT, carry, **context)
+    all_BTV = jax.nn.log_softmax(logits_BTV)
+    return jnp.take_along_axis(all_BTV, targets_BT[..., None], axis=-1)[..., 0], carry
+
+
+def in_float64(params: Any) -> Any:
+    """The parameters with every float in float64."""
+    return jax.tree.map(
+        lambda leaf: np.float64(leaf) if np.issubdtype(leaf.dtype, np.floating) else leaf, params
+    )
+
+
+def draw() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`tokens_BT, targets_BT, segment_ids_BT`: rows of two segments."""
+    generator = np.random.default_rng(1)
+    tokens_BT, targets_BT = generator.integers(0, VOCABULARY, (2, ROWS, LENGTH)).astype(np.int32)
+    return tokens_BT, targets_BT, np.repeat([[0, 0, 1, 1]], ROWS, 0).astype(np.int32)

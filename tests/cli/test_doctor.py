@@ -1,0 +1,109 @@
+"""`lmjax doctor`: exit code 0 where all is well, and 1 with the cause where something is not."""
+
+import jax
+import pytest
+
+from lmjax.cli.main import main
+from lmjax.config import base_config
+from lmjax.data.corpora import PTB
+from lmjax.data.dataset import open_dataset
+from lmjax.models import registry
+from lmjax.runs import diagnosis
+from lmjax.training import self_test
+from lmjax.training.self_test import Check, Mode
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("LMJAX_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("LMJAX_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def doctor(folders, capsys):
+    """The exit code and what was printed, without the self-test."""
+
+    def run(*arguments):
+        code = main(["doctor", "--self_test=false", *arguments])
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_nothing_is_wrong_and_nothing_is_left_behind(folders, doctor):
+    code, printed = doctor("--workdir=runs/new")
+    assert code == 0 and "nothing is wrong" in printed
+    assert "absent" in printed and "verified" not in printed
+    assert list(folders.iterdir()) == []
+
+
+def test_published_files_are_verified(data_dir, doctor, monkeypatch):
+    monkeypatch.setenv("LMJAX_DATA_DIR", str(data_dir))
+    code, printed = doctor()
+    assert code == 0 and printed.count("verified") == 7
+
+
+def test_a_corrupted_public_file_is_wrong(folders, doctor):
+    file = folders / "data" / PTB["test"].path
+    file.parent.mkdir(parents=True)
+    file.write_text("not Penn Treebank")
+    code, printed = doctor()
+    assert code == 1 and "things that are wrong: 1" in printed
+    assert f"wrong: {file} is corrupted" in printed
+
+
+def test_a_damaged_dataset_is_wrong_and_a_sound_one_shows_its_fingerprints(folders, doctor):
+    (folders / "notes.txt").write_text("".join(f"line {i}\n" for i in range(100)))
+    config = base_config()
+    config.data.corpus, config.data.files = "text", str(folders / "notes.txt")
+    dataset = open_dataset(config.data)
+    code, printed = doctor()
+    assert code == 0 and dataset.splits["train"].fingerprint in printed
+    tokens = dataset.folder / "train.tokens"
+    tokens.write_bytes(tokens.read_bytes()[:-4])
+    code, printed = doctor()
+    assert code == 1 and f"{tokens} is damaged" in printed
+    (dataset.folder / "dataset.json").unlink()
+    code, printed = doctor()
+    assert code == 1 and f"cannot read {dataset.folder}/dataset.json" in printed
+
+
+def test_a_workdir_that_cannot_be_written_is_wrong(folders, doctor):
+    (folders / "file").write_text("")
+    code, printed = doctor("--workdir=file/run")
+    assert code == 1
+    assert f"wrong: workdir: {folders / 'file'} cannot be written to (Not a directory)" in printed
+
+
+def test_a_disk_that_forgets_is_wrong(folders, doctor, monkeypatch):
+    monkeypatch.setattr(diagnosis, "write_atomically", lambda path, content: path.write_bytes(b""))
+    code, printed = doctor()
+    assert code == 1 and "does not give back what was written" in printed
+
+
+def test_little_room_is_wrong(doctor, monkeypatch):
+    monkeypatch.setattr(diagnosis, "free_disk", lambda folder: 2**30)
+    code, printed = doctor()
+    assert code == 1 and "has less than 2.0 GiB free" in printed
+
+
+def test_the_self_test_is_shown(folders, capsys, monkeypatch):
+    monkeypatch.setattr(registry, "FAMILIES", {"ngram": registry.FAMILIES["ngram"]})
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "no jit" in printed and "log_probs_BT" in printed and "nothing is wrong" in printed
+
+
+def test_a_failed_self_test_is_wrong(folders, capsys, monkeypatch):
+    bad = Check("rnn", str(jax.devices()[0]), Mode(True, "default", 1e-5), "carry/states/0/0", 0.5)
+    monkeypatch.setattr(self_test, "self_test", lambda *_: [bad])
+    assert main(["doctor"]) == 1
+    assert f"wrong: {bad}" in capsys.readouterr().out
+
+
+def test_help_has_an_example(capsys):
+    assert main(["doctor", "--help"]) == 0
+    assert "example: lmjax doctor --workdir=runs/gpt" in capsys.readouterr().out

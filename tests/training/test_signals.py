@@ -1,0 +1,61 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from lmjax.errors import Stopped
+from lmjax.training.signals import SIGNALS, StopSignals
+
+
+@pytest.mark.parametrize("number, code", [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
+def test_a_signal_stops_at_once_or_where_it_is_looked_for(number, code, capfd):
+    before = [signal.getsignal(number) for number in SIGNALS]
+    number = signal.Signals[number]
+    with StopSignals(), pytest.raises(Stopped, match=number.name) as caught:
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == code
+    with StopSignals() as signals:
+        done = []
+        with pytest.raises(Stopped), signals.deferred():
+            os.kill(os.getpid(), number)
+            done.append(signals.received)
+        assert done == [number]
+        assert signals.stopped(" here").exit_code == code
+    assert "saving after this step" in capfd.readouterr().err
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_without_a_signal_nothing_is_raised():
+    with StopSignals() as signals, signals.deferred():
+        pass
+    assert signals.received is None
+
+
+def test_the_second_signal_ends_the_process():
+    code = (
+        "import os, signal\n"
+        "from lmjax.training.signals import StopSignals\n"
+        "with StopSignals() as signals, signals.deferred():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stdout == ""
+
+
+def test_in_another_thread_none_are_caught():
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def enter():
+        with StopSignals():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]
