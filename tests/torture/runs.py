@@ -220,6 +220,29 @@ def log(workdir: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
+def refused(process: Process, *said: str) -> list[str]:
+    """What is wrong with a run that should have ended with a message of one line."""
+    code, output = process.wait()
+    if code != 2 or "Traceback" in output or not all(part in output for part in said):
+        return [f"exit {code}, not 2 with {said}: {output[-2000:]}"]
+    return []
+
+
+def goes_on(experiment: Experiment, workdir: Path, **options) -> list[str]:
+    """What is wrong with the run after the same command was given again."""
+    code, output = experiment.start("rnn", workdir, **options).wait()
+    if code:
+        return [f"exit {code}: {output[-2000:]}"]
+    return [f"{what} differs" for what in Outcome.of(workdir).differences(experiment.golden("rnn"))]
+
+
+def stopped(experiment: Experiment, workdir: Path, **options) -> None:
+    """A run that was stopped in its middle."""
+    process = experiment.start("rnn", workdir, **options)
+    assert process.when(lambda: len(metrics(workdir)) >= 6, signal.SIGTERM)
+    assert process.wait()[0] == 75
+
+
 @contextmanager
 def shared(folder: Path) -> Iterator[None]:
     """Holds `folder`, made if need be, against the other test processes."""

@@ -12,8 +12,7 @@ import pytest
 
 from lmjax.training.checkpoints import Checkpoints
 from tests.torture.failing_calls import is_whole, state_at
-from tests.torture.runs import Outcome, metrics, unfinished_steps
-from tests.torture.test_places import goes_on, refused, stopped
+from tests.torture.runs import Outcome, goes_on, metrics, refused, stopped, unfinished_steps
 
 
 def test_two_writers(experiment, full, scorecard, tmp_path):

@@ -2,14 +2,21 @@
 
 import os
 import shutil
-import signal
 import subprocess
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.torture.runs import Outcome, Process, committed_steps, digest_of, metrics
+from tests.torture.runs import (
+    Outcome,
+    committed_steps,
+    digest_of,
+    goes_on,
+    metrics,
+    refused,
+    stopped,
+)
 
 YEAR = 366 * 24 * 3600  # seconds
 CLOCK = """
@@ -30,33 +37,8 @@ SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size
 
 @pytest.fixture(autouse=True)
 def only_in_full(request, full):
-    if not full and "experiment" in request.fixturenames:
-        short = request.node.get_closest_marker("parametrize") is None
-        if short or request.node.callspec.id != "all at once":
-            pytest.skip("with LMJAX_TORTURE=full")
-
-
-def refused(process: Process, *said: str) -> list[str]:
-    """What is wrong with a run that should have ended with a message of one line."""
-    code, output = process.wait()
-    if code != 2 or "Traceback" in output or not all(part in output for part in said):
-        return [f"exit {code}, not 2 with {said}: {output[-2000:]}"]
-    return []
-
-
-def goes_on(experiment, workdir: Path, **options) -> list[str]:
-    """What is wrong with the run after the same command was given again."""
-    code, output = experiment.start("rnn", workdir, **options).wait()
-    if code:
-        return [f"exit {code}: {output[-2000:]}"]
-    return [f"{what} differs" for what in Outcome.of(workdir).differences(experiment.golden("rnn"))]
-
-
-def stopped(experiment, workdir: Path, **options) -> None:
-    """A run that was stopped in its middle."""
-    process = experiment.start("rnn", workdir, **options)
-    assert process.when(lambda: len(metrics(workdir)) >= 6, signal.SIGTERM)
-    assert process.wait()[0] == 75
+    if not full and "all at once" not in request.node.name:
+        pytest.skip("with LMJAX_TORTURE=full")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from lmjax.training.signals import INTERRUPTED, PREEMPTED
-from tests.torture.runs import Outcome, committed_steps, metrics
+from tests.torture.runs import committed_steps, goes_on, metrics
 
 CODES = {signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGINT: INTERRUPTED}
 DURING_EVALUATION = """
@@ -20,12 +20,6 @@ def asked_meanwhile(*arguments):
 descent.score_stream = asked_meanwhile
 """
 GRACE = 30  # seconds
-
-
-def goes_on(experiment, workdir) -> list[str]:
-    """What is wrong with the run after the same command was given again."""
-    experiment.start("rnn", workdir).succeed()
-    return [f"{what} differs" for what in Outcome.of(workdir).differences(experiment.golden("rnn"))]
 
 
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
