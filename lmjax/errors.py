@@ -12,10 +12,18 @@ class UserError(Exception):
     exit_code = 2
 
 
+class InUseError(UserError):
+    """A folder that another process is writing to."""
+
+
 class DeviceError(UserError):
     """A device that failed or has too little memory; what was saved before is intact."""
 
     exit_code = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+PREEMPTED = 75  # exit code, EX_TEMPFAIL of sysexits.h: saved, the same command goes on
+INTERRUPTED = 130  # exit code, as a shell gives it for Ctrl-C: likewise
 
 
 class Stopped(BaseException):

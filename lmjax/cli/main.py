@@ -8,7 +8,8 @@ import os
 import sys
 
 import lmjax
-from lmjax.errors import Stopped, UserError, nearest
+from lmjax.cli.quiet import quieten
+from lmjax.errors import INTERRUPTED, Stopped, UserError, nearest
 
 VERBS = {
     "train": "train a model, or go on training it",
@@ -21,14 +22,12 @@ VERBS = {
     "doctor": "check versions, devices, folders, data and arithmetic; replay a bad step",
 }
 
-INTERRUPTED = 130  # Ctrl-C; exit codes of lmjax/errors.py and training/signals.py are the others
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code.
 
     0 well, 1 a check failed, 2 a user's mistake, 69 a device failed, 75 asked to stop and saved,
-    130 interrupted.
+    130 interrupted and, if it trained, saved.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("--help", "-h", "help"):
@@ -43,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         verb, rest = arguments[0], arguments[1:]
         if verb not in VERBS:
             raise UserError(f"unknown verb {verb!r}: {nearest(verb, VERBS)}")
+        quieten()
         return importlib.import_module(f"lmjax.cli.{verb}").main(rest)
     except UserError as error:
         from lmjax.runs.secrets import redact

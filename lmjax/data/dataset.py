@@ -8,7 +8,7 @@ from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
 from lmjax.data.reading import check_invalid_utf8
-from lmjax.data.streams import Counts, TokenStream, read_stream, write_stream
+from lmjax.data.streams import SUFFIXES, Counts, TokenStream, read_stream, write_stream
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizers import check_tokenizer, load_tokenizer, train_tokenizer
 from lmjax.runs.fields import check_fields, is_count, is_text
@@ -17,6 +17,7 @@ from lmjax.runs.files import read_json, to_json
 STREAM = {
     "counts": {count.name: is_count for count in fields(Counts)},
     "fingerprint": is_text,
+    "sha256": dict.fromkeys(SUFFIXES, is_text),
 }
 REPORT = {report.name: is_count for report in fields(StepReport)} | {"step": is_text}
 DESCRIBED = {

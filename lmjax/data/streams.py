@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from lmjax.data.cache import key_of
 from lmjax.data.tokenizer import Tokenizer, split_text, utf8
 from lmjax.errors import UserError
 from lmjax.runs.files import inside
+
+SUFFIXES = ("tokens", "starts")  # of the files of a split
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def write_stream(
             texts, tokenizer, document_end, lambda ids_N: file.write(ids_N.data)
         )
     starts_M.tofile(folder / f"{split}.starts")
-    return {"counts": asdict(counts), "fingerprint": fingerprint}
+    digests = {suffix: _digest(folder / f"{split}.{suffix}") for suffix in SUFFIXES}
+    return {"counts": asdict(counts), "fingerprint": fingerprint, "sha256": digests}
 
 
 def read_stream(folder: Path, split: str, described: dict[str, Any], start_id: int) -> TokenStream:
@@ -73,6 +76,9 @@ def read_stream(folder: Path, split: str, described: dict[str, Any], start_id: i
     counts = Counts(**{count.name: described["counts"][count.name] for count in fields(Counts)})
     tokens_N = _map(inside(folder, f"{split}.tokens"), np.int32, counts.tokens)
     starts_M = _map(inside(folder, f"{split}.starts"), np.int64, counts.documents)
+    for suffix in SUFFIXES:
+        if _digest(folder / f"{split}.{suffix}") != described["sha256"][suffix]:
+            raise _damaged(folder / f"{split}.{suffix}")
     if starts_M[0] != 0 or (np.diff(starts_M, append=counts.tokens) < 0).any():
         raise _damaged(folder / f"{split}.starts")
     return TokenStream(tokens_N, starts_M, counts, described["fingerprint"], start_id)
@@ -118,6 +124,11 @@ def _map(path: Path, dtype: type, length: int) -> np.ndarray:
     if not size or not path.is_file() or path.stat().st_size != size:
         raise _damaged(path)
     return np.memmap(path, dtype, "r")
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path) -> UserError:

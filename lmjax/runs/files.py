@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and JSON that any reader accepts and none fears."""
 
+import base64
 import json
 import math
 import os
@@ -101,6 +102,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def array_to_json(array: np.ndarray) -> dict[str, Any]:
+    """An array as JSON takes it without a loss: shape, dtype and the bytes in base 64."""
+    content = base64.b64encode(np.ascontiguousarray(array)).decode()
+    return {"shape": array.shape, "dtype": array.dtype.str, "base64": content}
+
+
+def array_from_json(value: Any, dtype: Any) -> np.ndarray:
+    """The array of `dtype` that `array_to_json` wrote; raises ValueError if it is none."""
+    try:
+        if np.dtype(value["dtype"]) != dtype:
+            raise ValueError(f"an array of {value['dtype']!r}, not of {np.dtype(dtype).str!r}")
+        content = base64.b64decode(value["base64"], validate=True)
+        return np.frombuffer(content, dtype).reshape(value["shape"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no array: {error}") from error
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmjax.errors import UserError, writing
+from lmjax.errors import InUseError, writing
 
 LOCK_FILE = "lock.json"
 
@@ -19,7 +19,7 @@ def only_writer(folder: Path) -> Iterator[str | None]:
     """Holds `folder`, made if need be, for this process; yields a line if a dead owner had it.
 
     The kernel's lock decides between processes of one machine, whatever clocks and process numbers
-    say. Raises UserError, naming the owner, if it lives or can't be known to be dead, and where
+    say. Raises InUseError, naming the owner, if it lives or can't be known to be dead, and where
     the folder can't be written to.
     """
     path = folder / LOCK_FILE
@@ -27,14 +27,14 @@ def only_writer(folder: Path) -> Iterator[str | None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = _opened(path)
     if file is None:
-        raise UserError(
+        raise InUseError(
             f"{folder} is being written by {_described(_owner(path))}; wait for it to end, stop "
             "it, or choose another --workdir"
         )
     with os.fdopen(file, "wb", buffering=0):
         before = _owner(path)
         if before and before.get("host") != socket.gethostname():
-            raise UserError(
+            raise InUseError(
                 f"{folder} is held by {_described(before)}, and this machine can't see whether "
                 f"that lives; if it is gone, delete {path}"
             )
@@ -46,7 +46,8 @@ def only_writer(folder: Path) -> Iterator[str | None]:
             yield f"taken over from {_described(before)}, which is gone" if before else None
         finally:
             with suppress(OSError):  # what is left of a lock is taken over
-                path.unlink()
+                if os.path.samestat(os.fstat(file), os.stat(path)):
+                    path.unlink()
 
 
 def _opened(path: Path) -> int | None:

@@ -1,6 +1,5 @@
 """What a run writes, where, and how it is read back."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from ml_collections import ConfigDict
 from lmjax.errors import UserError, writing
 from lmjax.runs.environment import environment
 from lmjax.runs.fields import read_config
-from lmjax.runs.files import read_json, to_json, write_atomically
+from lmjax.runs.files import array_to_json, plain, read_json, to_json, write_atomically
 from lmjax.runs.metrics import MetricsFile, Row
-from lmjax.runs.secrets import redact
+from lmjax.runs.secrets import redact, redacted
 
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
-# kept and shown of a run, not what it computes.
+# kept, shown and scored of a run and what is done in trouble, not what a healthy step computes.
 HARMLESS = ("checkpoint.", "data.read_threads", "evaluation.checkpoint", "health.", "logging.")
 
 
@@ -31,7 +30,10 @@ class RunDirectory:
     def check(self, config: ConfigDict) -> None:
         """Raises UserError, with the differences, if this is the run of another configuration."""
         kept = self._kept_config()
-        if kept is not None and (changed := differences(kept, storable(config))):
+        if kept is None:
+            return
+        scored = ("evaluation.checkpoint",) if self.is_finished else ()
+        if changed := differences(kept, storable(config), scored):
             raise UserError(
                 f"{self.path} holds a run of another configuration ({', '.join(changed)}); "
                 "choose another --workdir"
@@ -47,7 +49,7 @@ class RunDirectory:
         given = storable(config)
         with writing(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-        if self._kept_config() != given:
+        if not self.is_finished and self._kept_config() != given:
             _write(self._config_path, given)
 
     def config(self) -> ConfigDict:
@@ -59,7 +61,7 @@ class RunDirectory:
     def write_environment(self) -> None:
         """Keeps the environment of the first start, and under `resumed_in` each later other one."""
         path = self.path / "environment.json"
-        now = json.loads(redact(to_json(environment())))
+        now = redacted(plain(environment()))
         first = read_json(path) if path.exists() else now
         resumed_in = first.pop("resumed_in", [])
         if now not in (first, *resumed_in):
@@ -101,10 +103,10 @@ class RunDirectory:
     def write_batch(self, step: int, arrays: dict[str, Any]) -> Path:
         """Keeps the batch of a step that went wrong, to be looked at again; returns where."""
         path = self._replay / f"step_{step}.json"
-        lists = {name: None if a is None else a.tolist() for name, a in arrays.items()}
+        texts = {name: None if a is None else array_to_json(a) for name, a in arrays.items()}
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-            write_atomically(path, to_json({"step": step, **lists}))
+            write_atomically(path, to_json({"step": step, **texts}))
         return path
 
     def kept_batches(self) -> list[Path]:
@@ -139,7 +141,7 @@ class RunDirectory:
 
 def storable(config: ConfigDict) -> dict[str, Any]:
     """The fields of a configuration as files keep them: plain JSON, without secrets."""
-    return json.loads(redact(to_json(config.to_dict())))
+    return redacted(plain(config.to_dict()))
 
 
 def _write(path: Path, content: Any) -> None:
@@ -147,13 +149,19 @@ def _write(path: Path, content: Any) -> None:
         write_atomically(path, to_json(content, indent=2))
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """The fields in which two storable configurations differ, with both values, but HARMLESS."""
+def differences(
+    old: dict[str, Any], new: dict[str, Any], harmful: tuple[str, ...] = ()
+) -> list[str]:
+    """The fields in which two storable configurations differ, with both values.
+
+    Fields that are HARMLESS and not `harmful` may differ.
+    """
+    harmless = tuple(field for field in HARMLESS if field not in harmful)
     old, new = dict(_fields(old)), dict(_fields(new))
     return [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in sorted({**old, **new})
-        if (key in old, old.get(key)) != (key in new, new.get(key)) and not key.startswith(HARMLESS)
+        if (key in old, old.get(key)) != (key in new, new.get(key)) and not key.startswith(harmless)
     ]
 
 

@@ -2,10 +2,11 @@
 
 import os
 import re
+from typing import Any
 
-# Of variables: AUTH, but not AUTHOR; TOKEN, but not TOKENIZERS.
+# Of variables: AUTH, but not AUTHOR; TOKEN, but neither TOKENIZERS nor MAX_TOKENS.
 SECRET_NAME = re.compile(
-    r"TOKEN(?!IZ)|SECRET|PASSWORD|API_?KEY|ACCESS_?KEY|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE
+    r"TOKEN(?!IZ|S)|SECRET|PASSWORD|API_?KEY|ACCESS_?KEY|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE
 )
 SHORTEST = 8  # characters: a shorter value is more often a word of the text than a secret
 USER_OF_URL = re.compile(r"(?<=://)[^/?#\s@]+@")
@@ -21,3 +22,12 @@ def redact(text: str) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return USER_OF_URL.sub("***@", text)
+
+
+def redacted(value: Any) -> Any:
+    """`value`, which JSON can say, with its texts redacted; keys and numbers stay."""
+    if isinstance(value, dict):
+        return {key: redacted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redacted(item) for item in value]
+    return redact(value) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lmjax.api import load
-from lmjax.errors import UserError
+from lmjax.errors import InUseError, UserError
 from lmjax.runs.files import inside, to_json, write_atomically
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
@@ -71,6 +71,9 @@ def _run_study(
         try:
             do(*arguments)
             (path / ERROR_FILE).unlink(missing_ok=True)
+        except InUseError as error:  # what lies there is another process's
+            failures.append(f"failed: {error}")
+            console.print(failures[-1], markup=False, style="red")
         except Exception as error:
             failures.append(_keep_failure(path, error))
             console.print(failures[-1], markup=False, style="red")

@@ -4,14 +4,12 @@ A checkpoint is the parameters, the rest of the train state (optimizer, carried 
 is about (position, timers, configuration): all of it, committed and vouched for, or it is not seen.
 """
 
-import os
+import logging
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
 from lmjax.errors import UserError, writing
+from lmjax.training.health import LOWER
 from lmjax.training.manifest import (
     MANIFEST,
     Damaged,
@@ -28,12 +27,12 @@ from lmjax.training.manifest import (
     verified_leaves,
     write_manifest,
 )
-from lmjax.training.quiet import quieten
 from lmjax.training.state import TrainState, first_nonfinite
+from lmjax.training.step_folders import clear_unfinished, committed_steps, move_aside
 
-quieten()
+# Orbax warns of options that it was given, and logs the errors that it raises.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
-OURS = {"_CHECKPOINT_METADATA", "commit_success.txt", "params", "state", "about"}
 SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at most
 
 
@@ -65,12 +64,12 @@ class Checkpoints:
                     "choose another --workdir"
                 )
             with writing(self._folder):
-                self._clear_unfinished()
+                clear_unfinished(self._folder, self._say)
 
     @property
     def steps(self) -> list[int]:
         """The steps of the committed checkpoints, ascending."""
-        return sorted(int(path.name) for path in self._numbered() if _is_committed(path))
+        return committed_steps(self._folder)
 
     def save(self, state: TrainState, about: dict[str, Any], keep: Iterable[int] = ()) -> None:
         """Begins to save host arrays and what is JSON; a step that is saved already is left.
@@ -115,6 +114,7 @@ class Checkpoints:
         Damaged newer ones are moved aside, and said. Raises UserError if none is intact.
         """
         damaged = {}
+        self._verified.clear()  # hours may have passed
         for step in reversed(self.steps):
             try:
                 self._verify(step)
@@ -128,16 +128,18 @@ class Checkpoints:
                 f"no checkpoint in {self._folder} is intact ({'; '.join(damaged.values())}); "
                 "restore one from a copy, or delete the folder to begin anew"
             )
+        if damaged and not self._read_only:
+            self._forget_steps()
         for other, line in damaged.items():
             self._say(f"{line}; the newest intact one is of step {step}")
             if not self._read_only:
                 with writing(self._folder):
-                    self._move_aside(self._folder / str(other), "damaged")
+                    move_aside(self._folder / str(other), "damaged")
         return step
 
     def about(self, step: int) -> dict[str, Any]:
         """What `save` was told of the checkpoint at `step`."""
-        self._require(step)
+        self.require(step)
         return self._restored(step, about=ocp.args.JsonRestore())["about"]
 
     def restore(self, step: int, like: TrainState) -> TrainState:
@@ -145,7 +147,7 @@ class Checkpoints:
 
         Raises UserError, naming the leaf, if one has another name, dtype or shape than in `like`.
         """
-        leaves = self._require(step)
+        leaves = self.require(step)
         parts = {"params": like.params, "state": _without_params(like)}
         expected = described(parts)
         for name in sorted({**leaves, **expected}):
@@ -165,7 +167,7 @@ class Checkpoints:
         Raises UserError if it is not kept or is damaged.
         """
         self._verified.pop(step, None)  # hours may have passed since it was looked at
-        self._require(step)
+        self.require(step)
         return self._restored(step, params=ocp.args.StandardRestore())["params"]
 
     def close(self) -> None:
@@ -174,8 +176,7 @@ class Checkpoints:
             self.wait()
         finally:
             self._background.shutdown()
-            if "_manager" in self.__dict__:
-                self._manager.close()
+            self._forget_steps()
 
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
@@ -189,11 +190,16 @@ class Checkpoints:
             ),
         )
 
+    def _forget_steps(self) -> None:
+        """Orbax keeps a list of the steps that it has seen; what it lists can't be saved again."""
+        if "_manager" in self.__dict__:
+            self._manager.close()
+            del self._manager
+
     def _write(self, step: int, state: TrainState, about: dict[str, Any], keep: set[int]) -> None:
         if bad := first_nonfinite(state):
             raise UserError(
-                f"{bad} is not finite after step {step}, nothing of it was saved; "
-                "lower training.learning_rate or set training.clip_norm"
+                f"{bad} is not finite after step {step}, nothing of it was saved; {LOWER}"
             )
         parts = {"params": state.params, "state": _without_params(state)}
         arrays = {name: ocp.args.StandardSave(part) for name, part in parts.items()}
@@ -203,7 +209,7 @@ class Checkpoints:
             write_manifest(self._folder / str(step), described(parts))
         except BaseException:
             shutil.rmtree(self._folder / str(step), ignore_errors=True)
-            self._manager.reload()
+            self._forget_steps()
             raise
         self._rotate(keep)
 
@@ -224,7 +230,7 @@ class Checkpoints:
             self._verified[step] = verified_leaves(self._folder / str(step))
         return self._verified[step]
 
-    def _require(self, step: int) -> dict[str, str]:
+    def require(self, step: int) -> dict[str, str]:
         """The leaves of the checkpoint at `step`; raises UserError if it is not to be had."""
         self.wait()
         kept = ", ".join(map(str, self.steps)) or "none"
@@ -235,7 +241,8 @@ class Checkpoints:
         except Damaged as error:
             raise UserError(
                 f"the checkpoint of step {step} in {self._folder} is damaged ({error}); restore it "
-                f"from a copy or take another step (kept: {kept})"
+                f"from a copy or take another (kept: {kept}), in training by "
+                "--config.evaluation.checkpoint=last"
             ) from error
 
     def _check_room(self, array_bytes: int) -> None:
@@ -248,49 +255,6 @@ class Checkpoints:
                 "free some, then start again: the newest checkpoint is of step "
                 f"{max(self.steps, default='none')}"
             )
-
-    def _numbered(self) -> list[Path]:
-        return [path for path in self._folder.glob("[0-9]*") if path.name.isdecimal()]
-
-    def _clear_unfinished(self) -> None:
-        """What a kill left of a save or a deletion goes; what is not ours is moved aside."""
-        for path in self._numbered():
-            if _is_committed(path):
-                continue
-            if _is_step(path) and all(_is_ours(entry.name) for entry in path.iterdir()):
-                _remove(path)
-            else:
-                aside = self._move_aside(path, "foreign")
-                self._say(f"{path} is no checkpoint; moved to {aside.name}")
-
-    def _move_aside(self, path: Path, reason: str) -> Path:
-        names = (f"{path.name}.{reason}{number or ''}" for number in count())
-        asides = (path.with_name(name) for name in names)
-        aside = next(aside for aside in asides if not os.path.lexists(aside))
-        os.rename(path, aside)
-        return aside
-
-
-def _remove(folder: Path) -> None:
-    """Deletes a folder that a save which failed in this process may still be writing to."""
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)
-    shutil.rmtree(folder)
-
-
-def _is_step(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and path.name == str(int(path.name))
-
-
-def _is_committed(path: Path) -> bool:
-    return _is_step(path) and (path / MANIFEST).is_file()
-
-
-def _is_ours(name: str) -> bool:
-    return name in OURS or name.startswith(f".{MANIFEST}")
 
 
 def _without_params(state: TrainState) -> dict[str, Any]:

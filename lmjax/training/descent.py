@@ -8,9 +8,11 @@ looked at.
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 from rich.console import Console
 
 from lmjax.data.batch import Batch
@@ -21,7 +23,7 @@ from lmjax.runs.run_directory import RunDirectory, differences, storable
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.health import Unhealthy, check_health, examine
 from lmjax.training.position import Position
-from lmjax.training.progress import cost_table, evaluation_line, progress_bar, train_line
+from lmjax.training.progress import cost_table, evaluation_line, progress_bar, say, train_line
 from lmjax.training.rows import evaluation_row, train_row
 from lmjax.training.setup import Setup
 from lmjax.training.signals import StopSignals
@@ -83,20 +85,19 @@ class Descent:
                     advance()
                 except Unhealthy as finding:
                     self._roll_back(finding)
-            if self.setup.config.evaluation.checkpoint == "best":
+            if self._scores_best:
                 return self.checkpoints.restore_params(self.position.best_step)
             return self.setup.execution.fetch(self.state.params)
 
     def summary(self) -> dict[str, Any]:
         """The entry `training` of the results."""
         position = self.position
-        best = self.setup.config.evaluation.checkpoint == "best"
         return {
             "steps": position.step,
             "tokens": position.step * self.setup.clock.tokens_per_step,
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
-            "scored_step": position.best_step if best else position.step,
+            "scored_step": position.best_step if self._scores_best else position.step,
             "stopped_early": position.step < self.total_steps,
             "devices": self.setup.execution.device_count,
             "examples": position.examples,
@@ -125,6 +126,10 @@ class Descent:
         stopped = self.signals.stopped(f" at step {self.position.step:,}, saved")
         self.run.log(str(stopped))
         raise stopped
+
+    @property
+    def _scores_best(self) -> bool:
+        return self.setup.config.evaluation.checkpoint == "best"
 
     def _due(self, every: int) -> bool:
         return bool(every and self.position.step and self.position.step % every == 0)
@@ -188,9 +193,7 @@ class Descent:
             self.run.log(what)
             raise UserError(
                 f"{what}{tried}; nothing of it was saved. Its batch is in {kept}: look at it with "
-                f"`lmjax doctor replay --workdir={self.run.path}`, then lower "
-                "training.learning_rate, set training.clip_norm, or set health.on_nonfinite to "
-                "skip or rollback"
+                f"`lmjax doctor replay --workdir={self.run.path}`, then {finding.cure}"
             )
         self._say(f"{what}; {finding.remedy} {done + 1} (its batch is in {kept})")
         if finding.remedy == "rollback":
@@ -217,9 +220,13 @@ class Descent:
             state = self.setup.fresh_state()
         else:
             about = self.checkpoints.about(step)
-            self._check_about(about)
+            check_identity(about, self.setup.config, self.setup.train, self.run.checkpoints)
+            if (here := self.setup.execution.described()) != about["devices"]:
+                self._say(f"saved on {about['devices']}, now on {here}: equal to rounding only")
             self.position = Position(**about["position"])
             state = self.checkpoints.restore(step, self.setup.abstract_state())
+            if self._scores_best and self.position.best_step >= 0:
+                self.checkpoints.require(self.position.best_step)  # damage is told now, not at last
         self.run.truncate_metrics(self.position.step, self.position.evaluated_step)
         self.state = self.setup.execution.place_state(state, self.setup.named)
         return step is not None
@@ -257,19 +264,11 @@ class Descent:
         self.position.data = self.batches.get_state()
         about = {
             "position": asdict(self.position),
-            "stream": self.setup.train.fingerprint,
-            "config": storable(self.setup.config),
+            **identity(self.setup.config, self.setup.train),
+            "devices": self.setup.execution.described(),
         }
         state = self.setup.execution.fetch_state(self.state)
         self.checkpoints.save(state, about, keep=[self.position.best_step])
-
-    def _check_about(self, about: dict[str, Any]) -> None:
-        check_stream(about, self.setup.train)
-        if changed := differences(about["config"], storable(self.setup.config)):
-            raise UserError(
-                f"the checkpoints in {self.run.checkpoints} are of another configuration "
-                f"({', '.join(changed)}); choose another --workdir"
-            )
 
     @contextmanager
     def _saved_at_last(self):
@@ -286,13 +285,25 @@ class Descent:
 
     def _say(self, line: str) -> None:
         self.run.log(line)
-        self.console.print(line, highlight=False, soft_wrap=True)
+        say(self.console, line)
 
 
-def check_stream(about: dict[str, Any], stream: TokenStream) -> None:
-    """Raises UserError if a checkpoint is about other tokens than those of `stream`."""
+def identity(config: ConfigDict, stream: TokenStream) -> dict[str, Any]:
+    """What a checkpoint says of the run that it is of, and of the tokens that it counts in."""
+    return {"stream": stream.fingerprint, "config": storable(config)}
+
+
+def check_identity(
+    about: dict[str, Any], config: ConfigDict, stream: TokenStream, folder: Path
+) -> None:
+    """Raises UserError if a checkpoint in `folder` is of other tokens or another configuration."""
     if about["stream"] != stream.fingerprint:
         raise UserError(
             "the corpus no longer gives the tokens that this run was trained on; restore the "
             "corpus or choose another --workdir"
+        )
+    if changed := differences(about["config"], storable(config)):
+        raise UserError(
+            f"the checkpoints in {folder} are of another configuration ({', '.join(changed)}); "
+            "choose another --workdir"
         )

@@ -6,7 +6,8 @@ host arrays in the one layout that checkpoints have, whatever the mode.
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -102,6 +103,9 @@ class JitExecution:
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         return self._step(state, batch)
 
+    def described(self) -> str:
+        return _described(self.mesh.devices.flat)
+
     def fetch(self, tree: Any) -> Any:
         return jax.device_get(tree)
 
@@ -115,7 +119,7 @@ class PmapExecution:
     mesh = None
 
     def __init__(self, step: TrainStep, devices: list[jax.Device]):
-        self.device_count = len(devices)
+        self.device_count, self._devices = len(devices), devices
         step = replace(step, axis_name="data")
         self._step = jax.pmap(step, axis_name="data", devices=devices, donate_argnums=0)
 
@@ -129,6 +133,9 @@ class PmapExecution:
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         return self._step(state, batch)
+
+    def described(self) -> str:
+        return _described(self._devices)
 
     def fetch(self, tree: Any) -> Any:
         return jax.tree.map(lambda leaf: np.asarray(leaf[0]), tree)
@@ -146,6 +153,12 @@ class PmapExecution:
     def _share(self, leaf):
         leaf = np.asarray(leaf)
         return leaf.reshape(self.device_count, -1, *leaf.shape[1:])
+
+
+def _described(devices: Iterable[jax.Device]) -> str:
+    """Their number and kinds: with the same, a run is the same bit for bit."""
+    kinds = Counter(f"{device.platform} {device.device_kind}" for device in devices)
+    return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items()))
 
 
 @contextmanager

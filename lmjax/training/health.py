@@ -14,12 +14,23 @@ ON_SPIKE = ("log", "stop", "rollback")
 MEMORY = 100  # steps that the running mean of the loss looks back on, and that it needs first
 
 
+LOWER = "in another --workdir, lower training.learning_rate or set training.clip_norm"
+
+
 @dataclass
 class Unhealthy(Exception):
-    """A step that `remedy` (stop, skip, rollback or log) is to be applied to."""
+    """A step that `remedy` (stop, skip, rollback or log) is to be applied to, as `field` says."""
 
     what: str
     remedy: str
+    field: str
+
+    @property
+    def cure(self) -> str:
+        """What a user whose run it ended may do."""
+        if self.remedy != "stop":
+            return f"raise health.retries, or {LOWER}"
+        return f"set health.{self.field} to one of its other choices, or {LOWER}"
 
 
 def check_health(health: ConfigDict) -> None:
@@ -42,7 +53,10 @@ def diagnosis(metrics: dict[str, Any], leaf_names: list[str]) -> str | None:
     loss = f"the loss is {float(metrics['nats'] / metrics['weight'])}"
     if not gradient_L.all():
         bad = _first_bad(gradient_L, leaf_names)
-        return f"{loss}, the gradient of {bad} (the first of {(~gradient_L).sum()}) not finite"
+        return (
+            f"{loss}, the gradient of {bad} (the first of {(~gradient_L).sum()}) not finite or too "
+            "large to be squared"
+        )
     if not finite:
         return f"{loss}, with a gradient that is finite"
     return f"the parameter {_first_bad(after_L, leaf_names)} is not finite after the step"
@@ -68,7 +82,8 @@ def examine(
     """Takes a step's loss into the position's figures; raises Unhealthy if it was not healthy."""
     if what := diagnosis(metrics, leaf_names):
         mendable = health.on_nonfinite != "skip" or metrics["before_finite_L"].all()
-        raise Unhealthy(what, health.on_nonfinite if mendable else "stop")
+        remedy = health.on_nonfinite if mendable else "stop"
+        raise Unhealthy(what, remedy, "on_nonfinite")
     nats, weight = float(metrics["nats"]), float(metrics["weight"])
     position.nats += nats
     position.weight += weight
@@ -76,7 +91,8 @@ def examine(
     spiking = position.spiking
     position.spiking = is_spike(position, loss, health.spike_deviations)
     if position.spiking and not spiking:
-        raise Unhealthy(f"the loss rose to {loss:.4f} from about {before:.4f}", health.on_spike)
+        what = f"the loss rose to {loss:.4f} from about {before:.4f}"
+        raise Unhealthy(what, health.on_spike, "on_spike")
 
 
 def _first_bad(finite_L: np.ndarray, leaf_names: list[str]) -> str:

@@ -19,9 +19,9 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.cost import ModelCost, counted_model_cost
-from lmjax.training.descent import Descent, check_stream
+from lmjax.training.descent import Descent, check_identity, identity
 from lmjax.training.execution import device_errors, prepare_devices
-from lmjax.training.progress import cost_table, evaluation_line
+from lmjax.training.progress import cost_table, evaluation_line, say
 from lmjax.training.setup import set_up
 from lmjax.training.signals import StopSignals
 from lmjax.training.state import TrainState
@@ -39,15 +39,21 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     with writing(run.path):  # also where it is too long
         run.check(config)
     if run.is_finished:
-        console.print(f"{run.path} is finished: nothing to do", highlight=False)
-        return run.results()
+        return _finished(run, console)
     _check(config)
     with StopSignals() as signals, device_errors(), only_writer(run.path) as taken_over:
+        if run.is_finished:  # by now: by the writer before
+            return _finished(run, console)
         run.create(config)
         if taken_over:
             run.log(taken_over)
-            console.print(taken_over, highlight=False, soft_wrap=True)
+            say(console, taken_over)
         return _train(run, config, console, signals)
+
+
+def _finished(run: RunDirectory, console: Console) -> dict:
+    say(console, f"{run.path} is finished: nothing to do")
+    return run.results()
 
 
 def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: StopSignals) -> dict:
@@ -111,10 +117,11 @@ def _count(
         params = model.fit([train_stream])
         seconds = time.monotonic() - start
         state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
-        checkpoints.save(state, {"seconds": seconds, "stream": train_stream.fingerprint})
+        about = {"seconds": seconds, **identity(config, train_stream)}
+        checkpoints.save(state, about)
     else:
         about = checkpoints.about(step)
-        check_stream(about, train_stream)
+        check_identity(about, config, train_stream, run.checkpoints)
         seconds, params = about["seconds"], checkpoints.restore_params(step)
     checkpoints.close()
     cost = counted_model_cost(model, params, config.data.length)
@@ -143,5 +150,5 @@ def _scores(run, config, dataset, model, params, training, console) -> dict[str,
         row = {**scores[split], "step": training["scored_step"], "split": split}
         line = f"result | {evaluation_line(row)}"
         run.log(line)
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     return scores

@@ -13,10 +13,19 @@ from typing import Any
 import jax
 
 from lmjax.errors import UserError
+from lmjax.runs.fields import check_fields, is_text
 from lmjax.runs.files import read_json, to_json, write_atomically
 from lmjax.training.state import leaf_name
 
 MANIFEST = "manifest.json"
+
+
+def _is_file(value: Any) -> bool:
+    """Whether it is what the manifest says of a file: its size and its digest."""
+    return isinstance(value, list) and list(map(type, value)) == [int, str]
+
+
+EXPECTED = {"files": {...: _is_file}, "leaves": {...: is_text}, "sha256": is_text}
 
 
 class Damaged(Exception):
@@ -37,16 +46,20 @@ def verified_leaves(folder: Path) -> dict[str, str]:
     """
     try:
         manifest = read_json(folder / MANIFEST)
+        check_fields(manifest, EXPECTED, MANIFEST)
         content = {"files": manifest["files"], "leaves": manifest["leaves"]}
         if manifest["sha256"] != _digest(content):
             raise Damaged(f"{MANIFEST} has other content than was saved")
-    except (UserError, OSError, KeyError, TypeError) as error:
+    except (UserError, OSError) as error:
         raise Damaged(f"{MANIFEST} is not readable") from error
+    there = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    for name in sorted(there.keys() ^ content["files"].keys()):
+        raise Damaged(f"{name} is {'not one of its files' if name in there else 'missing'}")
     for name, (size, digest) in content["files"].items():
         try:
-            found = _measured(folder / name)
+            found = _measured(there[name])
         except OSError as error:
-            raise Damaged(f"{name} is missing or not readable") from error
+            raise Damaged(f"{name} is not readable") from error
         if found[0] != size:
             raise Damaged(f"{name} has {found[0]:,} bytes, not {size:,}")
         if found[1] != digest:
@@ -63,9 +76,13 @@ def described(tree: Any) -> dict[str, str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    """The regular files in a folder and those below it, but for the manifest and hidden ones."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(parent, name) for name in sorted(names) if name != MANIFEST)
+        for path in (Path(parent, name) for name in sorted(names)):
+            seen = path.name != MANIFEST and not path.name.startswith(".")
+            if seen and path.is_file() and not path.is_symlink():
+                yield path
 
 
 def _measured(path: Path) -> tuple[int, str]:

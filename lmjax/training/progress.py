@@ -28,6 +28,14 @@ def progress_bar(console: Console, description: str, total: int, done: int = 0):
         yield lambda count=1: progress.advance(task, count)
 
 
+def say(console: Console, line: str) -> None:
+    """Prints a line; that its reader has gone away (a closed pipe) ends nothing."""
+    try:
+        console.print(line, highlight=False, soft_wrap=True)
+    except (OSError, SystemExit):  # rich exits where a pipe is broken
+        console.quiet = True
+
+
 def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
     """The model's size and price, to be read before time is spent on it."""
     table = Table(title=f"{config.model.name} on {config.data.corpus}", title_justify="left")

@@ -15,7 +15,7 @@ from lmjax.data.dataset import open_dataset
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
-from lmjax.runs.files import read_json
+from lmjax.runs.files import array_from_json, read_json
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.execution import prepare_devices
@@ -77,7 +77,7 @@ def _kept_batch(run: RunDirectory, step: int | None) -> tuple[int, Batch]:
         arrays = {
             field.name: None
             if content[field.name] is None
-            else np.array(content[field.name], DTYPES[field.name])
+            else array_from_json(content[field.name], DTYPES[field.name])
             for field in fields(Batch)
         }
     except (KeyError, TypeError, ValueError) as error:

@@ -4,13 +4,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from lmjax.errors import Stopped
+from lmjax.errors import INTERRUPTED, PREEMPTED, Stopped
 
-PREEMPTED = 75  # exit code, EX_TEMPFAIL of sysexits.h: the same command goes on
-INTERRUPTED = 130  # exit code, as a shell gives it for Ctrl-C
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -28,7 +26,10 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            before = {number: signal.getsignal(number) for number in SIGNALS}
+            # A run in the background of a shell is not to be stopped by the foreground's Ctrl-C.
+            heard = [number for number in SIGNALS if before[number] != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,4 +60,5 @@ class StopSignals:
         if not self._is_deferred:
             raise self.stopped("")
         line = f"\n{self.received.name}: saving after this step; a second one ends it at once\n"
-        os.write(2, line.encode())  # print may be in the middle of another line
+        with suppress(OSError):  # nobody may be left to read it
+            os.write(2, line.encode())  # print may be in the middle of another line

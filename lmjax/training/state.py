@@ -60,7 +60,7 @@ def first_nonfinite(tree: Any) -> str | None:
     """The path of the first leaf with a NaN or an infinity; None if all are finite."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(nn.meta.unbox(tree)):
         array = np.asarray(leaf)
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        if jnp.issubdtype(array.dtype, jnp.floating) and not np.isfinite(array).all():
             return leaf_name(path)
     return None
 

@@ -20,6 +20,7 @@ from lmjax.training.descent import Descent
 from lmjax.training.execution import prepare_devices
 from lmjax.training.rows import CLOCKS
 from lmjax.training.setup import Setup, set_up
+from lmjax.training.signals import StopSignals
 from lmjax.training.state import leaf_name
 
 
@@ -43,7 +44,7 @@ def verify_resume(config: ConfigDict, console: Console, steps: int = 10) -> list
         raise UserError(f"{steps} and {steps} of {total} steps can't be trained; give more steps")
     middle = min(steps, total // 2)
     end = 2 * middle
-    with tempfile.TemporaryDirectory(prefix="lmjax-verify-") as folder:
+    with StopSignals(), tempfile.TemporaryDirectory(prefix="lmjax-verify-") as folder:
         console.print(f"training {end} steps without a stop")
         straight = outcome_at(Path(folder, "straight"), setup, end)
         console.print(f"training {middle} steps, then going on to {end}")

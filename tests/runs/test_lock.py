@@ -76,6 +76,16 @@ def test_twice_in_one_process_is_refused(tmp_path):
         assert line is None
 
 
+def test_a_lock_that_somebody_else_has_taken_is_left_to_them(tmp_path):
+    """As it is when the file was deleted by hand while its owner lived."""
+    with only_writer(tmp_path):
+        (tmp_path / LOCK_FILE).unlink()
+        with only_writer(tmp_path):
+            pass
+        (tmp_path / LOCK_FILE).write_text("theirs")
+    assert (tmp_path / LOCK_FILE).read_text() == "theirs"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 5000])
 def test_a_lock_that_nobody_can_read_but_nobody_holds(content, tmp_path):
     (tmp_path / LOCK_FILE).write_bytes(content)

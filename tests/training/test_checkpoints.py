@@ -1,5 +1,8 @@
+import json
 import shutil
+import sys
 from dataclasses import replace
+from hashlib import sha256
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -90,6 +93,7 @@ def test_rotation_keeps_the_newest_the_named_and_every_nth(folder):
 def test_what_has_no_manifest_is_not_seen(checkpoints, folder, lines):
     save(checkpoints, 1, 2)
     (folder / "2" / "manifest.json").unlink()
+    (folder / "5" / "params").mkdir(parents=True)
     (folder / "9").mkdir()
     (folder / "10").mkdir()
     (folder / "10" / "notes.txt").write_text("mine")
@@ -99,8 +103,60 @@ def test_what_has_no_manifest_is_not_seen(checkpoints, folder, lines):
     save(again, 2, 9, 10)
     assert again.steps == [9, 10]
     assert (folder / "10.foreign" / "notes.txt").read_text() == "mine"
-    assert len(lines) == 1 and "moved to 10.foreign" in lines[0]
+    assert (folder / "2.unvouched" / "params").is_dir() and not (folder / "5").exists()
+    assert len(lines) == 2
+    assert "moved to 10.foreign" in lines[0] + lines[1]
+    assert "no manifest.json, so it does not count; moved to 2.unvouched" in lines[0] + lines[1]
     again.close()
+
+
+def test_one_that_is_damaged_while_the_run_goes_on_is_found_and_saved_again(checkpoints, folder):
+    save(checkpoints, 1, 2)
+    assert checkpoints.newest_intact() == 2
+    file = next((folder / "2" / "params" / "d").iterdir())
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert checkpoints.newest_intact() == 1
+    save(checkpoints, 2)
+    assert checkpoints.newest_intact() == 2
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"/etc/hostname": [1, "a"]},
+        {"../../secret": [1, "a"]},
+        {},
+        {"params": 5},
+        {"params": ["a", 1]},
+        [],
+        None,
+    ],
+)
+def test_a_manifest_that_somebody_made_leads_nowhere(files, checkpoints, folder):
+    save(checkpoints, 1)
+    content = {"files": files, "leaves": {}}
+    digest = sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+    (folder / "1" / "manifest.json").write_text(json.dumps({**content, "sha256": digest}))
+    opened = []
+    watching = True
+
+    def watch(event, arguments):
+        if watching and event == "open":
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(watch)
+    with pytest.raises(UserError, match="no checkpoint in .* is intact"):
+        Checkpoints(folder, read_only=True).newest_intact()
+    watching = False
+    assert all(name.startswith(str(folder)) for name in opened if "/" in name)
+    assert any("manifest.json" in name for name in opened)
+
+
+def test_bfloat16_that_is_not_finite_is_not_saved(checkpoints):
+    bad = replace(state_at(2), optimizer_state=(np.full(3, np.nan, jnp.bfloat16),))
+    checkpoints.save(bad, {})
+    with pytest.raises(UserError, match="optimizer_state/0 is not finite"):
+        checkpoints.wait()
 
 
 @pytest.mark.parametrize("harm", ["flipped", "cut", "missing", "manifest"])

@@ -105,3 +105,34 @@ def test_a_counted_model_that_was_saved_is_not_counted_again(config, tmp_path):
     (tmp_path / "run" / "results.json").unlink()
     again, _, _ = run(counted, tmp_path / "run")
     assert again == first
+
+
+def test_a_reader_that_goes_away_ends_no_run(config, tmp_path):
+    class Closed(io.StringIO):
+        lines = 0
+
+        def write(self, text):
+            self.lines += 1
+            if self.lines > 3:
+                raise BrokenPipeError(32, "Broken pipe")
+            return len(text)
+
+    results = train(config, tmp_path / "run", Console(file=Closed()))
+    assert results["training"]["steps"] == 40
+    assert "step 40/40" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_damaged_best_checkpoint_is_told_on_resume_with_a_cure_that_works(config, tmp_path):
+    results, scores, _ = run(config, tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    best = min(scores, key=scores.get)
+    manifest = tmp_path / "run" / "checkpoints" / str(best) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("[", "[ "))
+    with pytest.raises(UserError, match=f"step {best} .*damaged.*evaluation.checkpoint=last"):
+        run(config, tmp_path / "run")
+    config.evaluation.checkpoint = "last"
+    results, _, _ = run(config, tmp_path / "run")
+    assert results["training"]["scored_step"] == 40
+    config.evaluation.checkpoint = "best"
+    with pytest.raises(UserError, match="evaluation.checkpoint: last there, best here"):
+        run(config, tmp_path / "run")

@@ -112,8 +112,8 @@ def run(config, workdir):
 
 NAMED = {
     inject_into_loss: "the loss is nan, with a gradient that is finite",
-    inject_into_gradient: "the loss is 5.*, the gradient of params/.* .the first of 1. not finite",
-    inject_into_batch: "the loss is nan, the gradient of params/.* not finite",
+    inject_into_gradient: "the loss is 5.*, the gradient of params/.* .the first of 1. not fin.*",
+    inject_into_batch: "the loss is nan, the gradient of params/.* not finite .*",
     inject_into_params: "the parameter params/.* was not finite before the step",
 }
 HEALED = [
@@ -127,6 +127,20 @@ NOT_HEALED = [
     ("skip", inject_into_params),
     ("rollback", inject_into_gradient),  # the step is bad each time that it is made
 ]
+
+
+def inject_into_every_loss(monkeypatch):
+    def change(nats, gradient, bad):
+        return nats + jnp.nan, gradient
+
+    _change_gradient(monkeypatch, change)
+
+
+def test_skips_run_out(config, tmp_path, monkeypatch):
+    inject_into_every_loss(monkeypatch)
+    config.health.update(on_nonfinite="skip", retries=2)
+    with pytest.raises(UserError, match="step 3: .* after 2 times skip.*raise health.retries"):
+        run(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize("policy, inject", HEALED)
@@ -221,8 +235,12 @@ def test_a_spike_is_said_once_and_goes_by_its_policy(config, tmp_path, monkeypat
     assert log.count("the loss rose to") == 1
     assert RunDirectory(tmp_path / "log").results()["training"]["spikes"] == 2
     config.health.on_spike = "stop"
-    with pytest.raises(UserError, match=f"step {BAD_STEP}: the loss rose to"):
+    with pytest.raises(UserError, match=f"step {BAD_STEP}: the loss rose to.*set health.on_spike"):
         run(config, tmp_path / "stop")
+    config.health.on_spike = "rollback"
+    with pytest.raises(UserError, match="the loss rose to.* after 3 times rollback"):
+        run(config, tmp_path / "rollback")
+    assert (tmp_path / "rollback" / "log.txt").read_text().count("rolled back to step 6") == 3
 
 
 def test_an_unknown_policy_is_refused(config, tmp_path):

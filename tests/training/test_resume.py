@@ -13,9 +13,9 @@ import pytest
 
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
+from lmjax.training.rows import CLOCKS
 
 ROOT = Path(__file__).parent.parent.parent
-TIMES = ("seconds", "tokens_per_second", "data_wait_seconds")
 CONFIG = """
 from lmjax.config import base_config
 
@@ -81,7 +81,7 @@ def outcome(workdir):
     params = checkpoints.restore_params(checkpoints.newest_intact())
     checkpoints.close()
     run = RunDirectory(workdir)
-    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in run.metrics()]
+    rows = [{k: v for k, v in row.items() if k not in CLOCKS} for row in run.metrics()]
     return params, rows, run.results()["splits"]
 
 

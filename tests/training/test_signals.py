@@ -28,6 +28,17 @@ def test_a_signal_stops_at_once_or_where_it_is_looked_for(number, code, capfd):
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received is None
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_without_a_signal_nothing_is_raised():
     with StopSignals() as signals, signals.deferred():
         pass
