@@ -20,15 +20,9 @@ from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
 from lmjax.errors import UserError, writing
 from lmjax.training.health import LOWER
-from lmjax.training.manifest import (
-    MANIFEST,
-    Damaged,
-    described,
-    verified_leaves,
-    write_manifest,
-)
+from lmjax.training.manifest import Damaged, described, verified_leaves, write_manifest
 from lmjax.training.state import TrainState, first_nonfinite
-from lmjax.training.step_folders import clear_unfinished, committed_steps, move_aside
+from lmjax.training.step_folders import clear_unfinished, committed_steps, delete, move_aside
 
 # Orbax warns of options that it was given, and logs the errors that it raises.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -219,8 +213,7 @@ class Checkpoints:
         if self._keep_every:
             keep.update(step for step in steps if step % self._keep_every == 0)
         for step in set(steps) - keep:
-            (self._folder / str(step) / MANIFEST).unlink()  # half deleted is no checkpoint
-            self._manager.delete(step)
+            delete(self._folder / str(step))
 
     def _restored(self, step: int, **parts: Any) -> Any:
         return self._manager.restore(step, args=ocp.args.Composite(**parts))

@@ -10,6 +10,7 @@ from pathlib import Path
 from lmjax.training.manifest import MANIFEST
 
 ORBAX_COMMIT = "commit_success.txt"
+DELETED = ".deleted"  # how the name of a checkpoint ends while it is deleted
 OURS = {"_CHECKPOINT_METADATA", ORBAX_COMMIT, "params", "state", "about"}
 
 
@@ -24,6 +25,8 @@ def clear_unfinished(folder: Path, say: Callable[[str], None]) -> None:
     A folder that is whole but for its manifest was killed just before that was written, or has
     lost it: nobody can tell.
     """
+    for path in folder.glob(f".*{DELETED}"):
+        _remove(path)
     for path in _numbered(folder):
         if _is_committed(path):
             continue
@@ -36,6 +39,13 @@ def clear_unfinished(folder: Path, say: Callable[[str], None]) -> None:
         else:
             aside = move_aside(path, "foreign")
             say(f"{path} is no checkpoint; moved to {aside.name}")
+
+
+def delete(path: Path) -> None:
+    """Deletes a checkpoint, which is none any more from the first moment on."""
+    doomed = path.with_name(f".{path.name}{DELETED}")
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
 
 
 def move_aside(path: Path, reason: str) -> Path:

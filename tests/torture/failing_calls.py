@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lmjax.cli.quiet import quieten
 from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.runs.files import write_atomically
@@ -269,6 +270,7 @@ LONG = ("a save with rotation", "a run begun")
 
 
 if __name__ == "__main__":
+    quieten()
     folder, stride = Path(sys.argv[1]) / "work", int(sys.argv[2])
     found = {
         name: {
