@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lmjax.data.tokenizers import Tokenizer, load_tokenizer
+from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import score_text
 from lmjax.generation.generate import generate
@@ -19,6 +22,7 @@ from lmjax.runs.fields import check_fields, is_count
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.execution import prepare_devices
+from lmjax.training.state import random_key
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     run = RunDirectory(workdir)
     config = run.config()
     prepare_devices(config.execution.cpu_devices)
+    tokenizer = load_tokenizer(run.tokenizer_path)
+    model = build_model(config.model, tokenizer)
     checkpoints = Checkpoints(run.checkpoints, read_only=True)
     try:
         if step is None and run.is_finished:
@@ -104,9 +110,17 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
             step = results["training"]["scored_step"]
         elif step is None:
             step = checkpoints.newest_intact()
-        params = checkpoints.restore_params(step)
+        if step is None:
+            raise UserError(f"{run.path} has no checkpoint yet; train it first")
+        params = checkpoints.restore_params(step, _parameters_of(model))
     finally:
         checkpoints.close()
-    tokenizer = load_tokenizer(run.tokenizer_path)
-    model = build_model(config.model, tokenizer)
     return Trained(model, jax.device_put(params), tokenizer, config, step)
+
+
+def _parameters_of(model: LanguageModel) -> Any:
+    """Shapes and dtypes of a model's parameters; None where they depend on what was counted."""
+    if hasattr(model, "fit"):
+        return None
+    tokens_BT = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+    return nn.meta.unbox(jax.eval_shape(model.init, random_key(0, "parameters"), tokens_BT))

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -100,3 +101,17 @@ def test_doctor_and_versions(capsys):
 def test_a_missing_checkpoint_is_named(workdir):
     with pytest.raises(UserError, match="no checkpoint at step 7"):
         lmjax.load(workdir, step=7)
+
+
+def test_a_checkpoint_of_another_model_is_named(workdir, tmp_path):
+    shutil.copytree(workdir, tmp_path / "other")
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    config["model"]["layers"] += 1
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="does not fit: params/params/.* is absent there"):
+        lmjax.load(tmp_path / "other")
+    (tmp_path / "new" / "checkpoints").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(workdir / name, tmp_path / "new" / name)
+    with pytest.raises(UserError, match="has no checkpoint yet"):
+        lmjax.load(tmp_path / "new")

@@ -141,27 +141,22 @@ class Checkpoints:
 
         Raises UserError, naming the leaf, if one has another name, dtype or shape than in `like`.
         """
-        leaves = self.require(step)
         parts = {"params": like.params, "state": _without_params(like)}
-        expected = described(parts)
-        for name in sorted({**leaves, **expected}):
-            if leaves.get(name) != expected.get(name):
-                raise UserError(
-                    f"the checkpoint of step {step} in {self._folder} does not fit: {name} is "
-                    f"{leaves.get(name, 'absent')} there, {expected.get(name, 'absent')} in this "
-                    "model; resume with the code and configuration that saved it"
-                )
+        self._check_fits(step, self.require(step), described(parts))
         arguments = {name: ocp.args.StandardRestore(_host(part)) for name, part in parts.items()}
         restored = self._restored(step, **arguments)
         return replace(like, params=restored["params"], **restored["state"])
 
-    def restore_params(self, step: int) -> Any:
-        """The parameters alone of the checkpoint at `step`.
+    def restore_params(self, step: int, like: Any = None) -> Any:
+        """The parameters alone of the checkpoint at `step`, in the shape of `like` if it is given.
 
-        Raises UserError if it is not kept or is damaged.
+        Raises UserError if it is not kept, is damaged or does not fit.
         """
         self._verified.pop(step, None)  # hours may have passed since it was looked at
-        self.require(step)
+        leaves = self.require(step)
+        if like is not None:
+            of_params = {name: leaf for name, leaf in leaves.items() if name.startswith("params/")}
+            self._check_fits(step, of_params, described({"params": like}))
         return self._restored(step, params=ocp.args.StandardRestore())["params"]
 
     def close(self) -> None:
@@ -237,6 +232,15 @@ class Checkpoints:
                 f"from a copy or take another (kept: {kept}), in training by "
                 "--config.evaluation.checkpoint=last"
             ) from error
+
+    def _check_fits(self, step: int, found: dict[str, str], expected: dict[str, str]) -> None:
+        for name in sorted({**found, **expected}):
+            if found.get(name) != expected.get(name):
+                raise UserError(
+                    f"the checkpoint of step {step} in {self._folder} does not fit: {name} is "
+                    f"{found.get(name, 'absent')} there, {expected.get(name, 'absent')} in this "
+                    "model; use the code and configuration that saved it"
+                )
 
     def _check_room(self, array_bytes: int) -> None:
         needed = array_bytes + SPARE_BYTES
