@@ -1,7 +1,5 @@
 """`python -m lmjax` is the command `lmjax`."""
 
-import sys
+from lmjax.cli.main import run
 
-from lmjax.cli.main import main
-
-sys.exit(main())
+run()

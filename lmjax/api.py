@@ -106,7 +106,9 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     try:
         if step is None and run.is_finished:
             results = run.results()
-            check_fields(results, {"training": {"scored_step": is_count}}, run.path)
+            check_fields(
+                results, {"training": {"scored_step": is_count}}, run.path / "results.json"
+            )
             step = results["training"]["scored_step"]
         elif step is None:
             step = checkpoints.newest_intact()

@@ -23,6 +23,7 @@ class DeviceError(UserError):
 
 
 PREEMPTED = 75  # exit code, EX_TEMPFAIL of sysexits.h: saved, the same command goes on
+KILLED = 137  # exit code, as of a process killed: not saved, goes on from the checkpoint before
 INTERRUPTED = 130  # exit code, as a shell gives it for Ctrl-C: likewise
 
 

@@ -6,10 +6,11 @@ Nothing heavy is imported before the verb is known.
 import importlib
 import os
 import sys
+from contextlib import suppress
 
 import lmjax
 from lmjax.cli.quiet import quieten
-from lmjax.errors import INTERRUPTED, Stopped, UserError, nearest
+from lmjax.errors import INTERRUPTED, PREEMPTED, Stopped, UserError, nearest
 
 VERBS = {
     "train": "train a model, or go on training it",
@@ -59,6 +60,17 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def run() -> None:
+    """Runs the command line as a program of its own."""
+    code = main()
+    if code in (PREEMPTED, INTERRUPTED):
+        # Compilers and readers that were stopped in the middle would crash an orderly exit.
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _help() -> str:

@@ -3,6 +3,8 @@
 import logging
 import sys
 
+from lmjax.errors import Stopped
+
 
 def quieten() -> None:
     """Drops what asyncio and TensorStore say, with tracebacks, of the failures after the first.
@@ -11,9 +13,13 @@ def quieten() -> None:
     """
     logging.getLogger("asyncio").addFilter(_is_news)
     shown = sys.unraisablehook
-    sys.unraisablehook = lambda unraisable: (
-        None if str(unraisable.exc_value) == "Event loop is closed" else shown(unraisable)
-    )
+    sys.unraisablehook = lambda unraisable: None if _is_told(unraisable) else shown(unraisable)
+
+
+def _is_told(unraisable) -> bool:
+    """Whether it is known: a loop that is gone, or a signal that came while memory was freed."""
+    error = unraisable.exc_value
+    return isinstance(error, Stopped) or str(error) == "Event loop is closed"
 
 
 def _is_news(record: logging.LogRecord) -> bool:

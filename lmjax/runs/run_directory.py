@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, writing
 from lmjax.runs.environment import environment
-from lmjax.runs.fields import read_config
+from lmjax.runs.fields import leaves, read_config
 from lmjax.runs.files import array_to_json, plain, read_json, to_json, write_atomically
 from lmjax.runs.metrics import MetricsFile, Row
 from lmjax.runs.secrets import redact, redacted
@@ -31,6 +31,12 @@ class RunDirectory:
         """Raises UserError, with the differences, if this is the run of another configuration."""
         kept = self._kept_config()
         if kept is None:
+            if self.is_finished:
+                raise UserError(
+                    f"{self.path} has results but no config.json; restore that, or choose another "
+                    "--workdir"
+                )
+            storable(config)
             return
         scored = ("evaluation.checkpoint",) if self.is_finished else ()
         if changed := differences(kept, storable(config), scored):
@@ -140,8 +146,18 @@ class RunDirectory:
 
 
 def storable(config: ConfigDict) -> dict[str, Any]:
-    """The fields of a configuration as files keep them: plain JSON, without secrets."""
-    return redacted(plain(config.to_dict()))
+    """The fields of a configuration as files keep them: plain JSON.
+
+    Raises UserError, naming the field, for one that holds a secret: it would be kept, too.
+    """
+    fields = plain(config.to_dict())
+    for name, value in leaves(fields):
+        if isinstance(value, str) and redact(value) != value:
+            raise UserError(
+                f"{name} holds a secret of the environment or a URL's password, and a run keeps "
+                "its configuration; give it without"
+            )
+    return fields
 
 
 def _write(path: Path, content: Any) -> None:

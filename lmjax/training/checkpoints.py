@@ -20,7 +20,13 @@ from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
 from lmjax.errors import UserError, writing
 from lmjax.training.health import LOWER
-from lmjax.training.manifest import Damaged, described, verified_leaves, write_manifest
+from lmjax.training.manifest import (
+    Damaged,
+    described,
+    needed_steps,
+    verified_leaves,
+    write_manifest,
+)
 from lmjax.training.state import TrainState, first_nonfinite
 from lmjax.training.step_folders import clear_unfinished, committed_steps, delete, move_aside
 
@@ -33,8 +39,8 @@ SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at m
 class Checkpoints:
     """The checkpoints of one run directory, saved in the background, verified when read.
 
-    Kept are the `keep` newest, every `keep_every`-th step (0: none) and those that `save` is told
-    of. `say` is given a line for whatever was found wrong.
+    Kept are the `keep` newest with those that they need, and every `keep_every`-th step (0: none).
+    `say` is given a line for whatever was found wrong.
     """
 
     def __init__(
@@ -65,9 +71,10 @@ class Checkpoints:
         """The steps of the committed checkpoints, ascending."""
         return committed_steps(self._folder)
 
-    def save(self, state: TrainState, about: dict[str, Any], keep: Iterable[int] = ()) -> None:
+    def save(self, state: TrainState, about: dict[str, Any], needs: Iterable[int] = ()) -> None:
         """Begins to save host arrays and what is JSON; a step that is saved already is left.
 
+        The checkpoints of the steps that it `needs` are kept as long as it is one of the newest.
         Raises UserError if the save before failed, or if the disk has no room.
         """
         self.wait()
@@ -76,8 +83,7 @@ class Checkpoints:
             return
         state = jax.tree.map(np.array, state)  # a copy: the step reuses the memory of its donation
         self._check_room(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
-        keep = {*keep, step}
-        self._saving = step, self._background.submit(self._write, step, state, about, keep)
+        self._saving = step, self._background.submit(self._write, step, state, about, {*needs})
 
     def check(self) -> None:
         """Raises UserError if the save in the background has failed."""
@@ -185,7 +191,7 @@ class Checkpoints:
             self._manager.close()
             del self._manager
 
-    def _write(self, step: int, state: TrainState, about: dict[str, Any], keep: set[int]) -> None:
+    def _write(self, step: int, state: TrainState, about: dict[str, Any], needs: set[int]) -> None:
         if bad := first_nonfinite(state):
             raise UserError(
                 f"{bad} is not finite after step {step}, nothing of it was saved; {LOWER}"
@@ -195,16 +201,17 @@ class Checkpoints:
         about = ocp.args.JsonSave(about)
         try:
             self._manager.save(step, args=ocp.args.Composite(**arrays, about=about), force=True)
-            write_manifest(self._folder / str(step), described(parts))
+            write_manifest(self._folder / str(step), described(parts), needs)
         except BaseException:
             shutil.rmtree(self._folder / str(step), ignore_errors=True)
             self._forget_steps()
             raise
-        self._rotate(keep)
+        self._rotate()
 
-    def _rotate(self, keep: set[int]) -> None:
+    def _rotate(self) -> None:
         steps = self.steps
-        keep = keep.union(steps[-self._keep :])
+        newest = steps[-self._keep :]
+        keep = set(newest).union(*(needed_steps(self._folder / str(step)) for step in newest))
         if self._keep_every:
             keep.update(step for step in steps if step % self._keep_every == 0)
         for step in set(steps) - keep:
@@ -221,7 +228,7 @@ class Checkpoints:
     def require(self, step: int) -> dict[str, str]:
         """The leaves of the checkpoint at `step`; raises UserError if it is not to be had."""
         self.wait()
-        kept = ", ".join(map(str, self.steps)) or "none"
+        kept = ", ".join(str(other) for other in self.steps if other != step) or "none"
         if step not in self.steps:
             raise UserError(f"there is no checkpoint at step {step} (kept: {kept})")
         try:
@@ -229,8 +236,7 @@ class Checkpoints:
         except Damaged as error:
             raise UserError(
                 f"the checkpoint of step {step} in {self._folder} is damaged ({error}); restore it "
-                f"from a copy or take another (kept: {kept}), in training by "
-                "--config.evaluation.checkpoint=last"
+                f"from a copy or take the one of another step (kept: {kept})"
             ) from error
 
     def _check_fits(self, step: int, found: dict[str, str], expected: dict[str, str]) -> None:

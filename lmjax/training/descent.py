@@ -220,16 +220,27 @@ class Descent:
             state = self.setup.fresh_state()
         else:
             about = self.checkpoints.about(step)
-            check_identity(about, self.setup.config, self.setup.train, self.run.checkpoints)
+            folder = self.run.checkpoints / str(step)
+            check_identity(about, self.setup.config, self.setup.train, folder)
             if (here := self.setup.execution.described()) != about["devices"]:
                 self._say(f"saved on {about['devices']}, now on {here}: equal to rounding only")
             self.position = Position(**about["position"])
             state = self.checkpoints.restore(step, self.setup.abstract_state())
             if self._scores_best and self.position.best_step >= 0:
-                self.checkpoints.require(self.position.best_step)  # damage is told now, not at last
+                self._require_best()
         self.run.truncate_metrics(self.position.step, self.position.evaluated_step)
         self.state = self.setup.execution.place_state(state, self.setup.named)
         return step is not None
+
+    def _require_best(self) -> None:
+        """What would be missed when all is trained is told before."""
+        try:
+            self.checkpoints.require(self.position.best_step)
+        except UserError as error:
+            raise UserError(
+                f"{error}. It is the best one so far: to score the last instead, add "
+                "--config.evaluation.checkpoint=last"
+            ) from error
 
     def _evaluate(self) -> None:
         self._flush()
@@ -268,7 +279,9 @@ class Descent:
             "devices": self.setup.execution.described(),
         }
         state = self.setup.execution.fetch_state(self.state)
-        self.checkpoints.save(state, about, keep=[self.position.best_step])
+        self.checkpoints.save(
+            state, about, needs={self.position.best_step} - {-1, self.position.step}
+        )
 
     @contextmanager
     def _saved_at_last(self):
@@ -296,7 +309,7 @@ def identity(config: ConfigDict, stream: TokenStream) -> dict[str, Any]:
 def check_identity(
     about: dict[str, Any], config: ConfigDict, stream: TokenStream, folder: Path
 ) -> None:
-    """Raises UserError if a checkpoint in `folder` is of other tokens or another configuration."""
+    """Raises UserError if the checkpoint in `folder` is of other tokens or another config."""
     if about["stream"] != stream.fingerprint:
         raise UserError(
             "the corpus no longer gives the tokens that this run was trained on; restore the "
@@ -304,6 +317,6 @@ def check_identity(
         )
     if changed := differences(about["config"], storable(config)):
         raise UserError(
-            f"the checkpoints in {folder} are of another configuration ({', '.join(changed)}); "
-            "choose another --workdir"
+            f"{folder} is of another configuration ({', '.join(changed)}); move it away if it was "
+            "copied here, or choose another --workdir"
         )

@@ -121,7 +121,7 @@ def _count(
         checkpoints.save(state, about)
     else:
         about = checkpoints.about(step)
-        check_identity(about, config, train_stream, run.checkpoints)
+        check_identity(about, config, train_stream, run.checkpoints / str(step))
         seconds, params = about["seconds"], checkpoints.restore_params(step)
     checkpoints.close()
     cost = counted_model_cost(model, params, config.data.length)

@@ -5,7 +5,7 @@ those that were saved are never parsed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from lmjax.errors import UserError
-from lmjax.runs.fields import check_fields, is_text
+from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import read_json, to_json, write_atomically
 from lmjax.training.state import leaf_name
 
@@ -25,17 +25,25 @@ def _is_file(value: Any) -> bool:
     return isinstance(value, list) and list(map(type, value)) == [int, str]
 
 
-EXPECTED = {"files": {...: _is_file}, "leaves": {...: is_text}, "sha256": is_text}
+EXPECTED = {
+    "files": {...: _is_file},
+    "leaves": {...: is_text},
+    "needs": [is_count],
+    "sha256": is_text,
+}
 
 
 class Damaged(Exception):
     """A checkpoint's files are not those that were saved."""
 
 
-def write_manifest(folder: Path, leaves: dict[str, str]) -> None:
-    """Vouches for all files in `folder`, which hold the arrays described by `leaves`."""
+def write_manifest(folder: Path, leaves: dict[str, str], needs: Iterable[int] = ()) -> None:
+    """Vouches for all files in `folder`, which hold the arrays described by `leaves`.
+
+    `needs` are the steps of other checkpoints without which this one is not all of its run.
+    """
     files = {path.relative_to(folder).as_posix(): _measured(path) for path in _files(folder)}
-    content = {"files": files, "leaves": leaves}
+    content = {"files": files, "leaves": leaves, "needs": sorted(needs)}
     write_atomically(folder / MANIFEST, to_json({**content, "sha256": _digest(content)}, indent=1))
 
 
@@ -47,7 +55,7 @@ def verified_leaves(folder: Path) -> dict[str, str]:
     try:
         manifest = read_json(folder / MANIFEST)
         check_fields(manifest, EXPECTED, MANIFEST)
-        content = {"files": manifest["files"], "leaves": manifest["leaves"]}
+        content = {name: manifest[name] for name in ("files", "leaves", "needs")}
         if manifest["sha256"] != _digest(content):
             raise Damaged(f"{MANIFEST} has other content than was saved")
     except (UserError, OSError) as error:
@@ -65,6 +73,16 @@ def verified_leaves(folder: Path) -> dict[str, str]:
         if found[1] != digest:
             raise Damaged(f"{name} has other bytes than were saved")
     return content["leaves"]
+
+
+def needed_steps(folder: Path) -> set[int]:
+    """The steps that `write_manifest` was told of; none if the manifest is damaged."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+        check_fields(manifest, EXPECTED, MANIFEST)
+    except (UserError, OSError):
+        return set()
+    return set(manifest["needs"])
 
 
 def described(tree: Any) -> dict[str, str]:

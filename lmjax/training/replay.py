@@ -70,7 +70,8 @@ def _kept_batch(run: RunDirectory, step: int | None) -> tuple[int, Batch]:
     kept = {int(path.stem.removeprefix("step_")): path for path in run.kept_batches()}
     if not kept or (step is not None and step not in kept):
         steps = ", ".join(map(str, sorted(kept))) or "none"
-        raise UserError(f"{run.path} keeps no batch of step {step or 'any'} (kept: {steps})")
+        wanted = "a step" if step is None else f"step {step}"
+        raise UserError(f"{run.path} keeps no batch of {wanted} that went wrong (kept: {steps})")
     step = max(kept) if step is None else step
     content = read_json(kept[step])
     try:

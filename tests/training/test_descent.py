@@ -136,3 +136,24 @@ def test_a_damaged_best_checkpoint_is_told_on_resume_with_a_cure_that_works(conf
     config.evaluation.checkpoint = "best"
     with pytest.raises(UserError, match="evaluation.checkpoint: last there, best here"):
         run(config, tmp_path / "run")
+
+
+def test_a_damaged_newest_and_best_checkpoint_leaves_all_that_the_one_before_needs(
+    config, tmp_path
+):
+    """The best before it is kept as long as a checkpoint is kept that knows it as the best."""
+    config.data.files = str(tmp_path / "better.txt")
+    words = np.random.default_rng(0).choice(["the", "cat", "sat"], 3000)
+    lines = [" ".join(part) for part in words.reshape(-1, 10)]
+    (tmp_path / "better.txt").write_text("\n".join(lines) + "\n")
+    config.training.update(learning_rate=0.1, schedule="constant")
+    config.evaluation.every, config.checkpoint.every = "10 steps", "5 steps"
+    results, scores, _ = run(config, tmp_path / "straight")
+    assert min(scores, key=scores.get) == 40, "the text was to make validation ever better"
+    run(config, tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    manifest = tmp_path / "run" / "checkpoints" / "40" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("[", "[ "))
+    again, _, _ = run(config, tmp_path / "run")
+    assert "newest intact one is of step 35" in (tmp_path / "run" / "log.txt").read_text()
+    assert again["splits"] == results["splits"]

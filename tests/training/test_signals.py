@@ -55,7 +55,7 @@ def test_the_second_signal_ends_the_process():
         "    print('still here')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 130 and done.stdout == ""
+    assert done.returncode == 137 and done.stdout == ""
 
 
 def test_in_another_thread_none_are_caught():
