@@ -37,8 +37,8 @@ def _define(values: flags.FlagValues):
     flags.DEFINE_boolean(
         "verify_resume",
         False,
-        "train no run, but prove in a temporary folder that one stopped and resumed is, bit for bit, "
-        "one never stopped",
+        "train no run, but prove in a temporary folder that one stopped and resumed is one never "
+        "stopped, bit for bit",
         flag_values=values,
     )
     flags.DEFINE_integer(
