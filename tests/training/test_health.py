@@ -204,7 +204,7 @@ def test_replay_tells_what_happened_again_from_what_did_not(config, tmp_path, mo
     assert "it did not happen again" in out.getvalue()
     assert re.search(r"output not finite +│ none", out.getvalue())
     assert sorted((tmp_path / "params").rglob("*")) == before
-    with pytest.raises(UserError, match="no batch of step 3 .kept: 7"):
+    with pytest.raises(UserError, match="no batch of step 3 that went wrong .kept: 7"):
         replay(tmp_path / "params", Console(file=out), step=3)
 
 
