@@ -8,20 +8,18 @@ looked at.
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 from rich.console import Console
 
 from lmjax.data.batch import Batch
-from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
-from lmjax.runs.run_directory import RunDirectory, differences, storable
+from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.health import Unhealthy, check_health, examine
+from lmjax.training.identity import check_identity, identity
 from lmjax.training.position import Position
 from lmjax.training.progress import cost_table, evaluation_line, progress_bar, say, train_line
 from lmjax.training.rows import evaluation_row, train_row
@@ -299,24 +297,3 @@ class Descent:
     def _say(self, line: str) -> None:
         self.run.log(line)
         say(self.console, line)
-
-
-def identity(config: ConfigDict, stream: TokenStream) -> dict[str, Any]:
-    """What a checkpoint says of the run that it is of, and of the tokens that it counts in."""
-    return {"stream": stream.fingerprint, "config": storable(config)}
-
-
-def check_identity(
-    about: dict[str, Any], config: ConfigDict, stream: TokenStream, folder: Path
-) -> None:
-    """Raises UserError if the checkpoint in `folder` is of other tokens or another config."""
-    if about["stream"] != stream.fingerprint:
-        raise UserError(
-            "the corpus no longer gives the tokens that this run was trained on; restore the "
-            "corpus or choose another --workdir"
-        )
-    if changed := differences(about["config"], storable(config)):
-        raise UserError(
-            f"{folder} is of another configuration ({', '.join(changed)}); move it away if it was "
-            "copied here, or choose another --workdir"
-        )

@@ -19,8 +19,9 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.cost import ModelCost, counted_model_cost
-from lmjax.training.descent import Descent, check_identity, identity
+from lmjax.training.descent import Descent
 from lmjax.training.execution import device_errors, prepare_devices
+from lmjax.training.identity import check_identity, identity
 from lmjax.training.progress import cost_table, evaluation_line, say
 from lmjax.training.setup import set_up
 from lmjax.training.signals import StopSignals

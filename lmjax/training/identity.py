@@ -1,0 +1,31 @@
+"""Which run a checkpoint is of: its configuration, and the tokens that its position counts in."""
+
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lmjax.data.streams import TokenStream
+from lmjax.errors import UserError
+from lmjax.runs.run_directory import differences, storable
+
+
+def identity(config: ConfigDict, stream: TokenStream) -> dict[str, Any]:
+    """What a checkpoint says of the run that it is of, and of the tokens that it counts in."""
+    return {"stream": stream.fingerprint, "config": storable(config)}
+
+
+def check_identity(
+    about: dict[str, Any], config: ConfigDict, stream: TokenStream, folder: Path
+) -> None:
+    """Raises UserError if the checkpoint in `folder` is of other tokens or another config."""
+    if about["stream"] != stream.fingerprint:
+        raise UserError(
+            "the corpus no longer gives the tokens that this run was trained on; restore the "
+            "corpus or choose another --workdir"
+        )
+    if changed := differences(about["config"], storable(config)):
+        raise UserError(
+            f"{folder} is of another configuration ({', '.join(changed)}); move it away if it was "
+            "copied here, or choose another --workdir"
+        )
