@@ -89,8 +89,9 @@ def test_a_lock_that_somebody_else_has_taken_is_left_to_them(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 5000])
 def test_a_lock_that_nobody_can_read_but_nobody_holds(content, tmp_path):
     (tmp_path / LOCK_FILE).write_bytes(content)
-    with only_writer(tmp_path):
-        pass
+    with only_writer(tmp_path) as line:
+        assert line is None
+        assert json.loads((tmp_path / LOCK_FILE).read_text())["process"] == os.getpid()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
