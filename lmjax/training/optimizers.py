@@ -43,16 +43,17 @@ def make_optimizer(training: ConfigDict) -> optax.GradientTransformation:
 def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
     """The learning rate of step 0, 1, ...; raises UserError for an unknown schedule.
 
-    `epoch_decay` multiplies by `decay_factor` at the start of each epoch after `decay_after`
-    (Zaremba et al. 2014); `plateau` is constant here: the loop scales it by validation.
+    `epoch_decay` multiplies by `decay_factor` at the end of each epoch that ends later than
+    `decay_after` (Zaremba et al. 2014, as their published code has it); `plateau` is constant here:
+    the loop scales it by validation.
     """
     peak = training.learning_rate
     warmup = clock.steps(training.warmup)
-    decay_after = clock.steps(training.decay_after) / clock.steps_per_epoch
+    undecayed = clock.steps(training.decay_after) // clock.steps_per_epoch  # ends of epochs
 
     def epoch_decay(step):
-        epochs_begun = step // clock.steps_per_epoch + 1
-        return peak * training.decay_factor ** jnp.maximum(0.0, epochs_begun - decay_after)
+        decays = jnp.maximum(0, step // clock.steps_per_epoch - undecayed)
+        return peak * training.decay_factor**decays
 
     def cosine(step):
         progress = jnp.clip((step - warmup) / max(1, clock.total_steps - warmup), 0.0, 1.0)

