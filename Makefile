@@ -16,7 +16,7 @@ test: $(VENV)/.test
 # All of what `make test` samples; ends in a scorecard, kept in runs/torture/ or LMJAX_SCORECARD.
 torture: $(VENV)/.test
 	LMJAX_TORTURE=full $(BIN)/python -m pytest -n auto tests/torture \
-		tests/training/test_resume_points.py tests/training/test_health.py
+		tests/checks/test_resume_points.py tests/training/test_health.py
 
 # PyTorch's CPU build is smaller: name its index in PIP_EXTRA_INDEX_URL where pip would take another.
 parity: $(VENV)/.parity

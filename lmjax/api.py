@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from lmjax.data.tokenizers import Tokenizer, load_tokenizer
+from lmjax.checkpoints.store import Checkpoints
+from lmjax.data.tokenizer_registry import Tokenizer, load_tokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import score_text
@@ -18,10 +19,9 @@ from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.runs.devices import prepare_devices
 from lmjax.runs.fields import check_fields, is_count
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.execution import prepare_devices
 from lmjax.training.state import random_key
 
 

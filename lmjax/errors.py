@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What to do about numbers that went wrong.
+LOWER = "in another --workdir, lower training.learning_rate or set training.clip_norm"
+
 
 class UserError(Exception):
     """A mistake that its message says how to mend; printed without a traceback."""

@@ -13,7 +13,7 @@ import lmjax
 from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.errors import UserError
-from lmjax.training.loop import train
+from lmjax.training.run import train
 
 
 @pytest.fixture(scope="module")

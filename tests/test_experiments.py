@@ -10,7 +10,8 @@ import pytest
 
 from lmjax.models.registry import build_model
 from lmjax.training.durations import Clock
-from lmjax.training.optimizers import make_optimizer, make_schedule
+from lmjax.training.optimizers import make_optimizer
+from lmjax.training.schedules import make_schedule
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILES = sorted(path for path in EXPERIMENTS.rglob("*.py") if path.name != "quickstart.py")

@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).parent.parent / "lmjax"
 ROOMS = (
     "cli",
     "studies",
+    "checks",
     "api",
     "training",
+    "checkpoints",
     "evaluation",
     "generation",
     "objectives",

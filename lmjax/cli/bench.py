@@ -21,9 +21,9 @@ def main(arguments: list[str]) -> int:
         return 0
     from rich.console import Console
 
+    from lmjax.checks.benchmark import CASES, compare, find_case
+    from lmjax.runs.devices import prepare_devices
     from lmjax.runs.files import to_json, write_atomically
-    from lmjax.training.benchmark import CASES, compare, find_case
-    from lmjax.training.execution import prepare_devices
 
     prepare_devices(values.cpu_devices)
     console = Console()

@@ -116,7 +116,7 @@ def _batch(dataset, config):
     from rich.table import Table
     from rich.text import Text
 
-    from lmjax.data.batches import steps_per_epoch, training_batches
+    from lmjax.data.training_batches import steps_per_epoch, training_batches
 
     stream, data = dataset.splits["train"], config.data
     batch = next(training_batches(stream, data, config.seed))

@@ -119,9 +119,9 @@ def _arithmetic(console) -> list[str]:
     import jax
     from rich.table import Table
 
+    from lmjax.checks.self_test import plan, self_test
     from lmjax.models.registry import FAMILIES
-    from lmjax.training.progress import progress_bar
-    from lmjax.training.self_test import plan, self_test
+    from lmjax.runs.terminal import progress_bar
 
     planned = plan(jax.devices())
     with progress_bar(console, "self-test", len(FAMILIES) * len(planned)) as advance:
@@ -172,7 +172,7 @@ def _replay(arguments: list[str]) -> int:
         return 0
     from rich.console import Console
 
-    from lmjax.training.replay import replay
+    from lmjax.checks.replay import replay
 
     return 1 if replay(required_workdir(values), Console(), values.step) else 0
 

@@ -28,8 +28,8 @@ def main(arguments: list[str]) -> int:
     from lmjax.evaluation.estimate import estimate_on_random_windows
     from lmjax.evaluation.scoring import context_policy, score_stream
     from lmjax.runs.run_directory import RunDirectory
-    from lmjax.training.loop import check_tokenizer_of
-    from lmjax.training.progress import progress_bar
+    from lmjax.runs.terminal import progress_bar
+    from lmjax.training.run import check_tokenizer_of
 
     trained = load(workdir, values.step)
     config = trained.config

@@ -27,12 +27,12 @@ def main(arguments: list[str]) -> int:
 
     from rich.console import Console
 
+    from lmjax.runs.devices import prepare_devices
     from lmjax.studies.matching import match_study
     from lmjax.studies.report import write_report
     from lmjax.studies.runner import run_study
     from lmjax.studies.study import load_study
     from lmjax.studies.summary import terminal_summary
-    from lmjax.training.execution import prepare_devices
 
     console = Console()
     study = load_study(values.study)

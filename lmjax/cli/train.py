@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         return _verify(config, values.verify_steps)
     workdir = Path(values.workdir or f"runs/{_default_name(values, config)}")
 
-    from lmjax.training.loop import train
+    from lmjax.training.run import train
 
     train(config, workdir)
     print(f"\nrun directory: {workdir}")
@@ -49,7 +49,7 @@ def _define(values: flags.FlagValues):
 def _verify(config, steps: int) -> int:
     from rich.console import Console
 
-    from lmjax.training.verify import verify_resume
+    from lmjax.checks.resume_proof import verify_resume
 
     differences = verify_resume(config, Console(), steps)
     for line in differences:

@@ -1,8 +1,14 @@
-"""One step's worth of text, for every model and objective."""
+"""One step's worth of text, for every model and objective, and how it is read from a stream.
+
+The k-th target of a stream is `tokens_N[k]`; what is read before it is `tokens_N[k - 1]`, and
+`start_id` before the first target of the stream (in `packed`: of each document).
+"""
 
 import flax.struct
 import jax
 import numpy as np
+
+from lmjax.data.streams import TokenStream
 
 Array = np.ndarray | jax.Array
 
@@ -17,3 +23,36 @@ class Batch:
     segment_ids_BT: Array | None  # int32, changes where a document begins; None: one document
     positions_BT: Array | None  # int32, tokens since the segment began; None: derived
     continues_B: Array  # bool, whether a row goes on from the same row of the batch before
+
+
+def contiguous_batch(stream: TokenStream, rows: int, length: int, step: int) -> Batch:
+    """Columns `step * length` and on of the stream in `rows` rows, equally long but for one."""
+    borders = np.arange(rows + 1) * len(stream.tokens_N) // rows
+    targets_BT = borders[:-1, None] + step * length + np.arange(length)[None, :]
+    exists_BT = targets_BT < borders[1:, None]
+    return gather(stream, targets_BT, exists_BT, continues=step > 0)
+
+
+def gather(
+    stream: TokenStream,
+    targets_BT: np.ndarray,
+    exists_BT: np.ndarray,
+    begins_BT: np.ndarray | None = None,
+    continues: bool = False,
+) -> Batch:
+    """The batch of the targets at the given places; 0, with weight 0, where `exists_BT` is not."""
+    places_BT = np.where(exists_BT, targets_BT, 0)
+    begins_BT = places_BT == 0 if begins_BT is None else begins_BT
+    before_BT = stream.tokens_N[np.maximum(places_BT - 1, 0)]
+    return Batch(
+        tokens_BT=np.where(begins_BT, np.int32(stream.start_id), before_BT),
+        targets_BT=np.where(exists_BT, stream.tokens_N[places_BT], np.int32(0)),
+        weights_BT=exists_BT.astype(np.float32),
+        segment_ids_BT=None,
+        positions_BT=None,
+        continues_B=np.full(len(places_BT), continues),
+    )
+
+
+def ceil_divide(numerator: int, denominator: int) -> int:
+    return -(-numerator // denominator)

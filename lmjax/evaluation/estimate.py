@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from lmjax.data.batches import training_batches
 from lmjax.data.streams import TokenStream
+from lmjax.data.training_batches import training_batches
 from lmjax.evaluation.scoring import batch_log_probs
 from lmjax.models.contract import LanguageModel
 

@@ -11,7 +11,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
-from lmjax.data.batches import ContextPolicy, evaluation_batches
+from lmjax.data.context import ContextPolicy
+from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream, stream_of
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import UserError, nearest

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
-from lmjax.mixers.recurrent import RecurrentLayer, find_cell
+from lmjax.mixers.recurrent_layer import RecurrentLayer, find_cell
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform

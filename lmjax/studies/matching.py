@@ -8,13 +8,13 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 
-from lmjax.data.batches import steps_per_epoch
 from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizer import Tokenizer
+from lmjax.data.training_batches import steps_per_epoch
 from lmjax.errors import UserError
+from lmjax.models.cost import count_parameters
 from lmjax.models.registry import build_model, model_class
 from lmjax.studies.study import SIZES, TOLERANCE, Arm, Study, flatten
-from lmjax.training.cost import count_parameters
 from lmjax.training.durations import Clock
 
 LARGEST_SIZE = 1 << 20

@@ -15,11 +15,11 @@ from lmjax.runs.files import inside, to_json, write_atomically
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.secrets import redact
+from lmjax.runs.signals import StopSignals
 from lmjax.studies.matching import is_counted
 from lmjax.studies.records import ERROR_FILE, STUDY_FILE, read_study, read_study_file
 from lmjax.studies.study import Arm, Study
-from lmjax.training.loop import train
-from lmjax.training.signals import StopSignals
+from lmjax.training.run import train
 
 Train = Callable[[ConfigDict, Path, Console], Any]
 Continue = Callable[[Path, str, int], str]  # run directory, prompt, tokens -> continuation

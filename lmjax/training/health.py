@@ -6,15 +6,12 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from lmjax.errors import UserError, nearest
+from lmjax.errors import LOWER, UserError, nearest
 from lmjax.training.position import Position
 
 ON_NONFINITE = ("stop", "skip", "rollback")
 ON_SPIKE = ("log", "stop", "rollback")
 MEMORY = 100  # steps that the running mean of the loss looks back on, and that it needs first
-
-
-LOWER = "in another --workdir, lower training.learning_rate or set training.clip_norm"
 
 
 @dataclass

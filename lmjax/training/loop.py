@@ -1,155 +1,305 @@
-"""A run from its configuration to its results, resumed from wherever it stopped."""
+"""Training by gradient: the loop.
+
+Its order is law: stop if asked, evaluate if due, save if due, pull a batch, step, look at the step
+before and log it. So the device is never waited for, and a checkpoint holds nothing that was not
+looked at.
+"""
 
 import time
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import Any
 
-import jax.numpy as jnp
-from ml_collections import ConfigDict
+import jax
 from rich.console import Console
 
-from lmjax.data.dataset import Dataset, open_dataset
-from lmjax.data.tokenizers import load_tokenizer
-from lmjax.errors import UserError, nearest, writing
-from lmjax.evaluation.scoring import context_policy, score_stream
-from lmjax.models.contract import LanguageModel
-from lmjax.models.registry import build_model
-from lmjax.runs.fields import check_values
-from lmjax.runs.lock import only_writer
+from lmjax.checkpoints.identity import check_identity, identity
+from lmjax.checkpoints.store import Checkpoints
+from lmjax.data.batch import Batch
+from lmjax.errors import UserError
+from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.cost import ModelCost, counted_model_cost
-from lmjax.training.descent import Descent
-from lmjax.training.execution import device_errors, prepare_devices
-from lmjax.training.identity import check_identity, identity
-from lmjax.training.progress import cost_table, evaluation_line, say
-from lmjax.training.setup import set_up
-from lmjax.training.signals import StopSignals
-from lmjax.training.state import TrainState
+from lmjax.runs.signals import StopSignals
+from lmjax.runs.terminal import progress_bar, say
+from lmjax.training.health import Unhealthy, check_health, examine
+from lmjax.training.metrics import (
+    cost_table,
+    evaluation_line,
+    evaluation_row,
+    train_line,
+    train_row,
+)
+from lmjax.training.position import Position
+from lmjax.training.program import TrainingPlan
+
+Pending = tuple[dict[str, jax.Array], Batch]  # the metrics of a step, and what it was made with
 
 
-def train(config: ConfigDict, workdir: Path | str, console: Console | None = None) -> dict:
-    """Trains, or goes on training, the run of `workdir`; returns its results.
+class TrainingLoop:
+    """One run of training by gradient, from wherever its checkpoints left it.
 
-    A finished run is left as it is. Raises UserError for a configuration that cannot be run, a
-    directory of another run, or a loss that is not finite; Stopped if a signal ends it before.
+    It saves and stops when `signals` say so, and after step `stop_at` before anything else.
     """
-    console = console or Console()
-    check_values(config)
-    run = RunDirectory(workdir)
-    with writing(run.path):  # also where it is too long
-        run.check(config)
-    if run.is_finished:
-        return _finished(run, console)
-    _check(config)
-    with StopSignals() as signals, device_errors(), only_writer(run.path) as taken_over:
-        if run.is_finished:  # by now: by the writer before
-            return _finished(run, console)
-        run.create(config)
-        if taken_over:
-            run.log(taken_over)
-            say(console, taken_over)
-        return _train(run, config, console, signals)
 
+    def __init__(
+        self,
+        run: RunDirectory,
+        plan: TrainingPlan,
+        console: Console,
+        *,
+        signals: StopSignals | None = None,
+        stop_at: int | None = None,
+    ):
+        self.run, self.plan, self.console, self.stop_at = run, plan, console, stop_at
+        self.signals = signals or StopSignals()
+        config, steps = plan.config, plan.clock.steps
+        check_health(config.health)
+        self.total_steps = plan.clock.total_steps
+        self.evaluate_every = steps(config.evaluation.every)
+        self.save_every = steps(config.checkpoint.every)
+        self.log_every = steps(config.logging.every)
+        console.print(cost_table(config, plan.cost))
+        self.batches = plan.batches()
+        self.checkpoints = Checkpoints(
+            run.checkpoints,
+            keep=config.checkpoint.keep,
+            keep_every=steps(config.checkpoint.keep_every),
+            say=self._say,
+        )
+        self.pending: Pending | None = None
+        self.compiled = False
+        if self._restore():
+            self.batches.set_state(self.position.data)
+            self._say(f"resumed at step {self.position.step:,}")
 
-def _finished(run: RunDirectory, console: Console) -> dict:
-    say(console, f"{run.path} is finished: nothing to do")
-    return run.results()
+    def run_to_end(self) -> Any:
+        """Trains what is left and returns the parameters to be scored, on the host.
 
+        Raises Stopped if a signal or `stop_at` ends it before, when all is saved.
+        """
+        position = self.position
+        progress = progress_bar(self.console, "training", self.total_steps, position.step)
+        deferred = self.signals.deferred()
+        with deferred, self._saved_at_last(), progress as advance:
+            while True:
+                try:
+                    if self._is_over():
+                        break
+                    self._step()
+                    advance()
+                except Unhealthy as finding:
+                    self._roll_back(finding)
+            if self._scores_best:
+                return self.checkpoints.restore_params(self.position.best_step)
+            return self.plan.execution.fetch(self.state.params)
 
-def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: StopSignals) -> dict:
-    prepare_devices(config.execution.cpu_devices)
-    run.write_environment()
-    dataset = open_dataset(config.data)
-    if not run.tokenizer_path.exists():
-        with writing(run.tokenizer_path):
-            dataset.tokenizer.save(run.tokenizer_path)
-    check_tokenizer_of(run, dataset)
-    model = build_model(config.model, dataset.tokenizer)
-    if hasattr(model, "fit"):
-        params, cost, training = _count(run, config, dataset, model, console)
-    else:
-        setup = set_up(config, dataset, model)
-        descent = Descent(run, setup, console, signals=signals)
-        params = descent.run_to_end()
-        cost, training = setup.cost, descent.summary()
-    results = {
-        "model": config.model.name,
-        "corpus": config.data.corpus,
-        "seed": config.seed,
-        "splits": _scores(run, config, dataset, model, params, training, console),
-        **cost.to_json(),
-        "training": training,
-    }
-    run.write_results(results)
-    return results
+    def summary(self) -> dict[str, Any]:
+        """The entry `training` of the results."""
+        position = self.position
+        return {
+            "steps": position.step,
+            "tokens": position.step * self.plan.clock.tokens_per_step,
+            "seconds": position.seconds,
+            "compile_seconds": position.compile_seconds,
+            "scored_step": position.best_step if self._scores_best else position.step,
+            "stopped_early": position.step < self.total_steps,
+            "devices": self.plan.execution.device_count,
+            "examples": position.examples,
+            "skips": position.skips,
+            "rollbacks": position.rollbacks,
+            "spikes": position.spikes,
+        }
 
+    def _is_over(self) -> bool:
+        """Does what is due between two steps; raises Stopped if the run was asked to stop."""
+        position = self.position
+        self._stop_if_asked(position.step == self.stop_at)
+        over = position.step >= self.total_steps or self._patience_is_out()
+        if over or self._due(self.evaluate_every):
+            self._evaluate()
+        over = over or self._patience_is_out()
+        if over or position.best_step == position.step or self._due(self.save_every):
+            self._save()
+        return over
 
-def check_tokenizer_of(run: RunDirectory, dataset: Dataset) -> None:
-    """Raises UserError if the corpus has, since the run began, come to be read in other tokens."""
-    if load_tokenizer(run.tokenizer_path).to_json() != dataset.tokenizer.to_json():
-        raise UserError(
-            f"the corpus has changed since {run.path} was begun: it gives another vocabulary; "
-            "restore the corpus or choose another --workdir"
+    def _stop_if_asked(self, asked: bool) -> None:
+        if not (asked or self.signals.received):
+            return
+        self._save()
+        self.checkpoints.wait()
+        stopped = self.signals.stopped(f" at step {self.position.step:,}, saved")
+        self.run.log(str(stopped))
+        raise stopped
+
+    @property
+    def _scores_best(self) -> bool:
+        return self.plan.config.evaluation.checkpoint == "best"
+
+    def _due(self, every: int) -> bool:
+        return bool(every and self.position.step and self.position.step % every == 0)
+
+    def _patience_is_out(self) -> bool:
+        patience = self.plan.config.evaluation.patience
+        return bool(patience and self.position.evaluations_since_best >= patience)
+
+    def _step(self) -> None:
+        self.checkpoints.check()
+        with self._timed("data_wait_seconds"):
+            batch = next(self.batches)
+        with self._timed("seconds" if self.compiled else "compile_seconds"):
+            placed = self.plan.execution.place_batch(batch)
+            self.state, metrics = self.plan.execution(self.state, placed)
+        self.compiled = True
+        before, self.pending = self.pending, (metrics, batch)
+        self._look_at(before)
+        self.position.step += 1
+
+    @contextmanager
+    def _timed(self, timer: str):
+        start = time.monotonic()
+        yield
+        passed = time.monotonic() - start
+        setattr(self.position, timer, getattr(self.position, timer) + passed)
+
+    def _look_at(self, pending: Pending | None) -> None:
+        """Takes in step `position.step`, whose metrics are pending, and logs it if due."""
+        if pending is None:
+            return
+        metrics, batch = pending
+        with self._timed("seconds"):
+            metrics = self.plan.execution.fetch(metrics)
+        position = self.position
+        position.follow_examples(batch)
+        try:
+            examine(position, metrics, self.plan.leaf_names, self.plan.config.health)
+        except Unhealthy as finding:
+            self._treat(finding, batch)
+        if self._due(self.log_every):
+            row = train_row(self.plan, position, metrics)
+            self.run.append_metrics(row)
+            self._say(train_line(row, self.total_steps))
+
+    def _flush(self) -> None:
+        """Looks at the step just made; nothing is evaluated or saved before that."""
+        pending, self.pending = self.pending, None
+        self._look_at(pending)
+
+    def _treat(self, finding: Unhealthy, batch: Batch) -> None:
+        """Goes on after a spike or a skipped step; raises `finding` again to be rolled back."""
+        position, what = self.position, f"step {self.position.step:,}: {finding.what}"
+        if finding.remedy == "log":
+            self._say(what)
+            return
+        kept = self.run.write_batch(position.step, asdict(batch))
+        done = {"stop": 0, "skip": position.skips, "rollback": position.rollbacks}[finding.remedy]
+        if finding.remedy == "stop" or done >= self.plan.config.health.retries:
+            tried = f" after {done} times {finding.remedy}" if done else ""
+            self.run.log(what)
+            raise UserError(
+                f"{what}{tried}; nothing of it was saved. Its batch is in {kept}: look at it with "
+                f"`lmjax doctor replay --workdir={self.run.path}`, then {finding.cure}"
+            )
+        self._say(f"{what}; {finding.remedy} {done + 1} (its batch is in {kept})")
+        if finding.remedy == "rollback":
+            raise finding
+        position.skips += 1
+
+    def _roll_back(self, finding: Unhealthy) -> None:
+        """Back to the newest checkpoint, and on with the batches after those already seen.
+
+        Chowdhery et al. 2022 (PaLM), section 5.1.
+        """
+        self.checkpoints.wait()
+        counted = replace(self.position, rollbacks=self.position.rollbacks + 1)
+        self._restore()
+        self.position.rollbacks, self.position.spikes = counted.rollbacks, counted.spikes
+        self.pending = None
+        self._say(f"rolled back to step {self.position.step:,}: {finding.what}")
+
+    def _restore(self) -> bool:
+        """State and position of the newest intact checkpoint, or of the beginning without one."""
+        step = self.checkpoints.newest_intact()
+        if step is None:
+            self.position = Position(data=self.batches.get_state())
+            state = self.plan.fresh_state()
+        else:
+            about = self.checkpoints.about(step)
+            folder = self.run.checkpoints / str(step)
+            check_identity(about, self.plan.config, self.plan.train, folder)
+            if (here := self.plan.execution.described()) != about["devices"]:
+                self._say(f"saved on {about['devices']}, now on {here}: equal to rounding only")
+            self.position = Position(**about["position"])
+            state = self.checkpoints.restore(step, self.plan.abstract_state())
+            if self._scores_best and self.position.best_step >= 0:
+                self._require_best()
+        self.run.truncate_metrics(self.position.step, self.position.evaluated_step)
+        self.state = self.plan.execution.place_state(state, self.plan.named)
+        return step is not None
+
+    def _require_best(self) -> None:
+        """What would be missed when all is trained is told before."""
+        try:
+            self.checkpoints.require(self.position.best_step)
+        except UserError as error:
+            raise UserError(
+                f"{error}. It is the best one so far: to score the last instead, add "
+                "--config.evaluation.checkpoint=last"
+            ) from error
+
+    def _evaluate(self) -> None:
+        self._flush()
+        position, plan = self.position, self.plan
+        if position.evaluated_step == position.step:
+            return
+        params = plan.execution.fetch(self.state.params)
+        score = score_stream(
+            plan.model,
+            params,
+            plan.validation,
+            plan.policy,
+            plan.config.data.batch_size,
+            on_scored=lambda targets: self._stop_if_asked(False),
+        )
+        row = evaluation_row(plan, position, score)
+        self.run.append_metrics(row)
+        self._say(evaluation_line(row))
+        position.evaluated_step = position.step
+        if score.nats_per_token < position.best_nats_per_token:
+            position.best_step, position.best_nats_per_token = position.step, score.nats_per_token
+            position.evaluations_since_best = 0
+            return
+        position.evaluations_since_best += 1
+        training = plan.config.training
+        if training.schedule == "plateau":
+            scale = self.state.learning_rate_scale * training.decay_factor
+            self.state = replace(self.state, learning_rate_scale=scale)
+
+    def _save(self) -> None:
+        self._flush()
+        self.position.data = self.batches.get_state()
+        about = {
+            "position": asdict(self.position),
+            **identity(self.plan.config, self.plan.train),
+            "devices": self.plan.execution.described(),
+        }
+        state = self.plan.execution.fetch_state(self.state)
+        self.checkpoints.save(
+            state, about, needs={self.position.best_step} - {-1, self.position.step}
         )
 
+    @contextmanager
+    def _saved_at_last(self):
+        """Ends the saving in the background; its failure is said, also beside another one."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self.checkpoints.close()
+            except UserError as error:
+                self._say(str(error))
+            raise
+        self.checkpoints.close()
 
-def _check(config: ConfigDict):
-    """What would otherwise fail late; raises UserError."""
-    checkpoints = ("best", "last")
-    if config.evaluation.checkpoint not in checkpoints:
-        hint = nearest(config.evaluation.checkpoint, checkpoints)
-        raise UserError(f"unknown evaluation.checkpoint {config.evaluation.checkpoint!r}: {hint}")
-
-
-def _count(
-    run: RunDirectory,
-    config: ConfigDict,
-    dataset: Dataset,
-    model: LanguageModel,
-    console: Console,
-) -> tuple[Any, ModelCost, dict[str, Any]]:
-    """Fits a model that is counted rather than trained by gradient, and saves it."""
-    train_stream = dataset.splits["train"]
-    checkpoints = Checkpoints(run.checkpoints)
-    step = checkpoints.newest_intact()
-    if step is None:
-        start = time.monotonic()
-        params = model.fit([train_stream])
-        seconds = time.monotonic() - start
-        state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
-        about = {"seconds": seconds, **identity(config, train_stream)}
-        checkpoints.save(state, about)
-    else:
-        about = checkpoints.about(step)
-        check_identity(about, config, train_stream, run.checkpoints / str(step))
-        seconds, params = about["seconds"], checkpoints.restore_params(step)
-    checkpoints.close()
-    cost = counted_model_cost(model, params, config.data.length)
-    console.print(cost_table(config, cost))
-    training = {
-        "steps": 0,
-        "tokens": train_stream.counts.tokens,
-        "seconds": seconds,
-        "compile_seconds": 0.0,
-        "scored_step": 0,
-        "stopped_early": False,
-        "devices": 1,
-    }
-    return params, cost, training
-
-
-def _scores(run, config, dataset, model, params, training, console) -> dict[str, Any]:
-    """The scores of the held-out splits; that a test split was read stands in the log."""
-    scores = {}
-    for split, stream in dataset.splits.items():
-        if split == "train":
-            continue
-        policy = context_policy(config, model)
-        score = score_stream(model, params, stream, policy, config.data.batch_size)
-        scores[split] = score.to_json()
-        row = {**scores[split], "step": training["scored_step"], "split": split}
-        line = f"result | {evaluation_line(row)}"
-        run.log(line)
-        say(console, line)
-    return scores
+    def _say(self, line: str) -> None:
+        self.run.log(line)
+        say(self.console, line)

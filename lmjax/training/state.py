@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from lmjax.models.contract import Carry, LanguageModel
@@ -54,17 +52,3 @@ def random_key(seed: int, purpose: str, step: jax.Array | int = 0) -> jax.Array:
     """The random key of (seed, purpose, step): nothing is split along the way."""
     key = jax.random.fold_in(jax.random.key(seed), PURPOSES.index(purpose))
     return jax.random.fold_in(key, step)
-
-
-def first_nonfinite(tree: Any) -> str | None:
-    """The path of the first leaf with a NaN or an infinity; None if all are finite."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(nn.meta.unbox(tree)):
-        array = np.asarray(leaf)
-        if jnp.issubdtype(array.dtype, jnp.floating) and not np.isfinite(array).all():
-            return leaf_name(path)
-    return None
-
-
-def leaf_name(path: tuple) -> str:
-    """A leaf's path in a tree, as `params/layer_0/kernel`."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -11,9 +11,10 @@ from jax import lax
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel, restart_rows
+from lmjax.nn.leaves import leaf_name
 from lmjax.objectives.causal import causal_nats
-from lmjax.training.optimizers import Schedule
-from lmjax.training.state import TrainState, leaf_name, random_key
+from lmjax.training.schedules import Schedule
+from lmjax.training.state import TrainState, random_key
 
 REDUCTIONS = ("token_mean", "sequence_mean")
 

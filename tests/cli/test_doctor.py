@@ -3,14 +3,14 @@
 import jax
 import pytest
 
+from lmjax.checks import self_test
+from lmjax.checks.self_test import Check, Mode
 from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.data.corpora import PTB
 from lmjax.data.dataset import open_dataset
 from lmjax.models import registry
 from lmjax.runs import diagnosis
-from lmjax.training import self_test
-from lmjax.training.self_test import Check, Mode
 
 
 @pytest.fixture

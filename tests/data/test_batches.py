@@ -9,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmjax.config import base_config
-from lmjax.data.batches import (
-    ContextPolicy,
-    evaluation_batches,
-    steps_per_epoch,
-    training_batches,
-)
+from lmjax.data.context import ContextPolicy
+from lmjax.data.evaluation_batches import evaluation_batches
+from lmjax.data.training_batches import steps_per_epoch, training_batches
 from lmjax.errors import UserError
 from tests.streams import stream_of
 

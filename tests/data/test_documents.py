@@ -4,13 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmjax.data.documents import (
-    SPLITS,
-    Document,
-    split_by_name,
-    split_by_position,
-    split_documents,
-)
+from lmjax.data.documents import SPLITS, Document, split_by_name, split_by_position, split_documents
 
 documents = st.lists(
     st.text("ab\n", min_size=1, max_size=80).map(lambda text: Document("name", text)),

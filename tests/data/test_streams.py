@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmjax.data.byte_tokenizer import ByteTokenizer
+from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.streams import read_stream, stream_of, write_stream
-from lmjax.data.tokenizers import ByteTokenizer, CharacterTokenizer, WordTokenizer
+from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.errors import UserError
 
 corpora = st.lists(st.text("ab é\n\x00", max_size=30), max_size=5)

@@ -8,17 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmjax.config import base_config
-from lmjax.data import byte_pairs, tokenizer
-from lmjax.data.byte_pairs import BytePairTokenizer
+from lmjax.data import bpe_tokenizer as byte_pairs
+from lmjax.data import tokenizer
+from lmjax.data.bpe_tokenizer import BytePairTokenizer
+from lmjax.data.byte_tokenizer import ByteTokenizer
+from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.tokenizer import split_text
-from lmjax.data.tokenizers import (
-    ByteTokenizer,
-    CharacterTokenizer,
-    WordTokenizer,
-    load_tokenizer,
-    tokenizer_from_json,
-    train_tokenizer,
-)
+from lmjax.data.tokenizer_registry import load_tokenizer, tokenizer_from_json, train_tokenizer
+from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.errors import UserError
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)

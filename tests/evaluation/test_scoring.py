@@ -8,8 +8,8 @@ import pytest
 
 from lmjax.config import base_config
 from lmjax.data.batch import Batch
-from lmjax.data.batches import ContextPolicy
-from lmjax.data.tokenizers import ByteTokenizer
+from lmjax.data.byte_tokenizer import ByteTokenizer
+from lmjax.data.context import ContextPolicy
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import batch_log_probs, context_policy, score_stream, score_text
 from tests.streams import stream_of

@@ -5,7 +5,7 @@ import pytest
 from flax.linen import meta
 
 from lmjax.mixers import recurrence
-from lmjax.mixers.recurrent import CELLS, RecurrentLayer
+from lmjax.mixers.recurrent_layer import CELLS, RecurrentLayer
 from lmjax.nn.initializers import symmetric_uniform
 
 ROWS, LENGTH, WIDTH = 2, 6, 5

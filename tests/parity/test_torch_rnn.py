@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmjax.mixers.recurrent import CELLS, RecurrentLayer
+from lmjax.mixers.recurrent_layer import CELLS, RecurrentLayer
 from lmjax.nn.initializers import symmetric_uniform
 
 torch = pytest.importorskip("torch")

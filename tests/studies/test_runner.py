@@ -15,7 +15,7 @@ from tests.studies.fake_runs import make_config, make_study, write_run
 
 
 class FakeTraining:
-    """Trains like `lmjax.training.loop.train`, and remembers what it was asked for."""
+    """Trains like `lmjax.training.run.train`, and remembers what it was asked for."""
 
     def __init__(self, tmp_path, fail=None, validation=None):
         self.workdir = tmp_path / "study"

@@ -16,15 +16,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 from rich.console import Console
 
+from lmjax.checkpoints.manifest import verified_leaves
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.config import base_config
 from lmjax.data.dataset import open_dataset
 from lmjax.errors import Stopped
 from lmjax.models.registry import build_model
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.descent import Descent
-from lmjax.training.manifest import verified_leaves
-from lmjax.training.setup import Setup, set_up
+from lmjax.training.loop import TrainingLoop
+from lmjax.training.program import TrainingPlan, plan_training
 from lmjax.training.state import TrainState
 
 LEAVES = 50
@@ -76,11 +76,11 @@ def checkpoint_costs(folder: Path, parameters: int) -> dict[str, float]:
     return costs
 
 
-class Watched(Descent):
+class Watched(TrainingLoop):
     """A training that saves every so often and notes when each step was begun."""
 
-    def __init__(self, run: RunDirectory, setup: Setup, every: int, wait: bool, steps: int):
-        super().__init__(run, setup, Console(file=io.StringIO()), stop_at=steps)
+    def __init__(self, run: RunDirectory, plan: TrainingPlan, every: int, wait: bool, steps: int):
+        super().__init__(run, plan, Console(file=io.StringIO()), stop_at=steps)
         self.save_every, self.wait, self.begun = every, wait, []
 
     def _step(self) -> None:
@@ -92,7 +92,7 @@ class Watched(Descent):
 
 def step_costs(folder: Path, rounds: int, steps: int) -> dict[str, list[float]]:
     """Milliseconds a step of one training in each round: without saves, with them, waited for."""
-    setup = _gpt(folder)
+    plan = _gpt(folder)
     kinds = {
         "no save": (0, False),
         f"a save every {EVERY} steps": (EVERY, False),
@@ -102,8 +102,8 @@ def step_costs(folder: Path, rounds: int, steps: int) -> dict[str, list[float]]:
     for number in range(rounds + 1):
         for kind, (every, wait) in kinds.items():
             run = RunDirectory(folder / f"{kind} {number}")
-            run.create(setup.config)
-            training = Watched(run, setup, every, wait, steps)
+            run.create(plan.config)
+            training = Watched(run, plan, every, wait, steps)
             with suppress(Stopped):
                 training.run_to_end()
             if number:  # the first round compiles
@@ -112,7 +112,7 @@ def step_costs(folder: Path, rounds: int, steps: int) -> dict[str, list[float]]:
     return found
 
 
-def _gpt(folder: Path) -> Setup:
+def _gpt(folder: Path) -> TrainingPlan:
     """nanoGPT's CPU recipe on a made-up text."""
     words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 20_000)
     (folder / "text.txt").write_text("\n".join(" ".join(part) for part in words.reshape(-1, 8)))
@@ -122,7 +122,7 @@ def _gpt(folder: Path) -> Setup:
     config.training.update(duration="100000 steps", clip_norm=1.0)
     config.evaluation.every = config.logging.every = "100000 steps"
     dataset = open_dataset(config.data)
-    return set_up(config, dataset, build_model(config.model, dataset.tokenizer))
+    return plan_training(config, dataset, build_model(config.model, dataset.tokenizer))
 
 
 @contextmanager

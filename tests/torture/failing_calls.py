@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.cli.quiet import quieten
 from lmjax.config import base_config
 from lmjax.errors import UserError
@@ -28,7 +29,6 @@ from lmjax.runs.files import write_atomically
 from lmjax.runs.lock import only_writer
 from lmjax.runs.metrics import MetricsFile
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.state import TrainState
 
 

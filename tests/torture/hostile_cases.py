@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from lmjax.config import base_config
-from lmjax.data.byte_pairs import BytePairTokenizer
+from lmjax.data.bpe_tokenizer import BytePairTokenizer
+from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.dataset import read_dataset
 from lmjax.data.streams import write_stream
 from lmjax.data.text_files import files_digest, matching_files, read_text_files
-from lmjax.data.tokenizers import ByteTokenizer, load_tokenizer
+from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.runs.files import read_json, to_json
 from lmjax.studies.report import write_report
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from lmjax.config import base_config
 from lmjax.errors import Stopped
-from lmjax.training.loop import train
+from lmjax.training.run import train
 
 WARM_UP = 0.25  # of the time, after which nothing may grow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lmjax.training.checkpoints import Checkpoints
+from lmjax.checkpoints.store import Checkpoints
 from tests.torture.failing_calls import is_whole, state_at
 from tests.torture.runs import Outcome, goes_on, metrics, refused, stopped, unfinished_steps
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.errors import UserError
-from lmjax.training.checkpoints import Checkpoints
 from tests.torture.failing_calls import is_whole, state_at
 
 LENGTHS = {

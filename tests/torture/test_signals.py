@@ -11,13 +11,13 @@ INTERRUPTED, PREEMPTED, KILLED = 130, 75, 137  # as README.md promises
 CODES = {signal.SIGTERM: PREEMPTED, signal.SIGUSR1: PREEMPTED, signal.SIGINT: INTERRUPTED}
 DURING_EVALUATION = """
 import os, signal
-import lmjax.training.descent as descent
-score_stream = descent.score_stream
+import lmjax.training.loop as loop
+score_stream = loop.score_stream
 def asked_meanwhile(*arguments, **named):
     for _ in range({times}):
         os.kill(os.getpid(), signal.{name})
     return score_stream(*arguments, **named)
-descent.score_stream = asked_meanwhile
+loop.score_stream = asked_meanwhile
 """
 GRACE = 30  # seconds
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lmjax.checkpoints.store import Checkpoints
+from lmjax.checks.replay import replay
 from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.nn.leaves import first_nonfinite
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training import setup as training_setup
-from lmjax.training.checkpoints import Checkpoints
+from lmjax.training import program
 from lmjax.training.execution import JitExecution
 from lmjax.training.health import is_spike
-from lmjax.training.loop import train
 from lmjax.training.position import Position
-from lmjax.training.replay import replay
-from lmjax.training.state import first_nonfinite
+from lmjax.training.run import train
 from lmjax.training.step import TrainStep
 
 BAD_STEP = 7
@@ -65,12 +65,12 @@ def _change_gradient(monkeypatch, change):
 
 
 def inject_into_batch(monkeypatch):
-    original = training_setup.training_batches
+    original = program.training_batches
 
     def batches(stream, data, seed):
         return _Poisoned(original(stream, data, seed))
 
-    monkeypatch.setattr(training_setup, "training_batches", batches)
+    monkeypatch.setattr(program, "training_batches", batches)
 
 
 class _Poisoned:

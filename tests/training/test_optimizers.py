@@ -7,7 +7,8 @@ import pytest
 from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.training.durations import Clock
-from lmjax.training.optimizers import make_optimizer, make_schedule
+from lmjax.training.optimizers import make_optimizer
+from lmjax.training.schedules import make_schedule
 
 CLOCK = Clock(steps_per_epoch=10, tokens_per_step=1, total_steps=100)
 PARAMS = {"matrix": jnp.arange(6.0).reshape(2, 3), "bias": jnp.arange(3.0)}

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import pytest
 
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.rows import CLOCKS
+from lmjax.training.metrics import CLOCKS
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = """

@@ -13,9 +13,9 @@ from typing import Any
 import jax
 
 from lmjax.errors import UserError
+from lmjax.nn.leaves import leaf_name
 from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import read_json, to_json, write_atomically
-from lmjax.training.state import leaf_name
 
 MANIFEST = "manifest.json"
 

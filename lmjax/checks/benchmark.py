@@ -19,7 +19,7 @@ from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.registry import build_model
 from lmjax.training.durations import Clock
-from lmjax.training.setup import make_program
+from lmjax.training.program import make_program
 
 WARMUP_STEPS = 5
 

@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
+from lmjax.checks import benchmark
 from lmjax.cli.main import main
 from lmjax.errors import UserError
-from lmjax.training import benchmark
 
 PEER = """
 import json, sys

@@ -15,13 +15,13 @@ from rich.console import Console
 from lmjax.data.dataset import open_dataset
 from lmjax.errors import Stopped, UserError
 from lmjax.models.registry import build_model
+from lmjax.nn.leaves import leaf_name
+from lmjax.runs.devices import prepare_devices
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.descent import Descent
-from lmjax.training.execution import prepare_devices
-from lmjax.training.rows import CLOCKS
-from lmjax.training.setup import Setup, set_up
-from lmjax.training.signals import StopSignals
-from lmjax.training.state import leaf_name
+from lmjax.runs.signals import StopSignals
+from lmjax.training.loop import TrainingLoop
+from lmjax.training.metrics import CLOCKS
+from lmjax.training.program import TrainingPlan, plan_training
 
 
 def verify_resume(config: ConfigDict, console: Console, steps: int = 10) -> list[str]:
@@ -38,34 +38,34 @@ def verify_resume(config: ConfigDict, console: Console, steps: int = 10) -> list
         raise UserError(
             f"model {config.model.name!r} is counted in one go: it has no step to resume at"
         )
-    setup = set_up(config, dataset, model)
-    total = setup.clock.total_steps
+    plan = plan_training(config, dataset, model)
+    total = plan.clock.total_steps
     if total < 2 or steps < 1:
         raise UserError(f"{steps} and {steps} of {total} steps can't be trained; give more steps")
     middle = min(steps, total // 2)
     end = 2 * middle
     with StopSignals(), tempfile.TemporaryDirectory(prefix="lmjax-verify-") as folder:
         console.print(f"training {end} steps without a stop")
-        straight = outcome_at(Path(folder, "straight"), setup, end)
+        straight = outcome_at(Path(folder, "straight"), plan, end)
         console.print(f"training {middle} steps, then going on to {end}")
-        outcome_at(Path(folder, "stopped"), set_up(config, dataset, model), middle)
-        stopped = outcome_at(Path(folder, "stopped"), set_up(config, dataset, model), end)
+        outcome_at(Path(folder, "stopped"), plan_training(config, dataset, model), middle)
+        stopped = outcome_at(Path(folder, "stopped"), plan_training(config, dataset, model), end)
     return differing(straight, stopped)
 
 
-def outcome_at(path: Path, setup: Setup, stop_at: int) -> dict[str, Any]:
+def outcome_at(path: Path, plan: TrainingPlan, stop_at: int) -> dict[str, Any]:
     """Trains the run in `path` up to a step; returns all that must be equal there, by name."""
     run = RunDirectory(path)
-    run.create(setup.config)
-    descent = Descent(run, setup, Console(file=io.StringIO()), stop_at=stop_at)
+    run.create(plan.config)
+    loop = TrainingLoop(run, plan, Console(file=io.StringIO()), stop_at=stop_at)
     with suppress(Stopped):
-        descent.run_to_end()
-    state = setup.execution.fetch_state(descent.state)
+        loop.run_to_end()
+    state = plan.execution.fetch_state(loop.state)
     outcome = {
         leaf_name(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
-    for name, value in asdict(descent.position).items():
+    for name, value in asdict(loop.position).items():
         if not name.endswith("seconds"):
             outcome[f"position: {name}"] = value
     for row in run.metrics():

@@ -10,20 +10,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.batch import Batch
 from lmjax.data.dataset import open_dataset
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.nn.leaves import leaf_name
+from lmjax.runs.devices import prepare_devices
 from lmjax.runs.files import array_from_json, read_json
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.execution import prepare_devices
+from lmjax.runs.terminal import progress_bar
 from lmjax.training.health import diagnosis
-from lmjax.training.loop import check_tokenizer_of
-from lmjax.training.progress import progress_bar
-from lmjax.training.setup import Setup, set_up
-from lmjax.training.state import TrainState, leaf_name
+from lmjax.training.program import TrainingPlan, plan_training
+from lmjax.training.run import check_tokenizer_of
+from lmjax.training.state import TrainState
 
 DTYPES = {
     "tokens_BT": np.int32,
@@ -48,12 +49,12 @@ def replay(workdir: Path, console: Console, step: int | None = None) -> str | No
     dataset = open_dataset(config.data)
     check_tokenizer_of(run, dataset)
     model = build_model(config.model, dataset.tokenizer)
-    setup = set_up(config, dataset, model)
-    state, again = _state_before(run, setup, step, console)
-    before = setup.execution.fetch_state(state)
-    _, metrics = setup.execution(state, setup.execution.place_batch(batch))
-    metrics = setup.execution.fetch(metrics)
-    what = diagnosis(metrics, setup.leaf_names)
+    plan = plan_training(config, dataset, model)
+    state, again = _state_before(run, plan, step, console)
+    before = plan.execution.fetch_state(state)
+    _, metrics = plan.execution(state, plan.execution.place_batch(batch))
+    metrics = plan.execution.fetch(metrics)
+    what = diagnosis(metrics, plan.leaf_names)
     table = Table(title=f"step {step} of {workdir}", title_justify="left", show_header=False)
     table.add_row("the pipeline gives the kept batch", "yes" if _same(batch, again) else "no")
     table.add_row("loss", f"{metrics['nats'] / metrics['weight']:.6g} nats/token")
@@ -87,22 +88,22 @@ def _kept_batch(run: RunDirectory, step: int | None) -> tuple[int, Batch]:
 
 
 def _state_before(
-    run: RunDirectory, setup: Setup, step: int, console: Console
+    run: RunDirectory, plan: TrainingPlan, step: int, console: Console
 ) -> tuple[TrainState, Batch]:
     """The state on the devices before `step`, and the batch that the pipeline gives next."""
-    batches = setup.batches()
+    batches = plan.batches()
     checkpoints = Checkpoints(run.checkpoints, read_only=True, say=console.print)
     begin = max((kept for kept in checkpoints.steps if kept < step), default=0)
     if begin in checkpoints.steps:
         batches.set_state(checkpoints.about(begin)["position"]["data"])
-        state = checkpoints.restore(begin, setup.abstract_state())
+        state = checkpoints.restore(begin, plan.abstract_state())
     else:
-        state = setup.fresh_state()
+        state = plan.fresh_state()
     checkpoints.close()
-    state = setup.execution.place_state(state, setup.named)
+    state = plan.execution.place_state(state, plan.named)
     with progress_bar(console, f"from step {begin}", step - 1 - begin) as advance:
         for _ in range(begin, step - 1):
-            state, _ = setup.execution(state, setup.execution.place_batch(next(batches)))
+            state, _ = plan.execution(state, plan.execution.place_batch(next(batches)))
             advance()
     return state, next(batches)
 

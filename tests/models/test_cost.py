@@ -1,7 +1,7 @@
 import jax
 import jax.numpy as jnp
 
-from lmjax.training.cost import matmul_flops, model_cost
+from lmjax.models.cost import matmul_flops, model_cost
 from tests.properties.variants import VOCABULARY, build
 
 

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+from lmjax.checks import self_test
+from lmjax.checks.self_test import CPU_MODES, plan
 from lmjax.models import rnn
 from lmjax.models.registry import FAMILIES
-from lmjax.training import self_test
-from lmjax.training.self_test import CPU_MODES, plan
 
 target_log_probs = rnn.target_log_probs
 

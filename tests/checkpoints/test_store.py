@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.errors import UserError
-from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.state import TrainState
 
 
@@ -229,7 +229,7 @@ def test_a_save_that_fails_is_told_and_never_advertised(checkpoints, folder, mon
     def fail(folder, leaves, needs):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("lmjax.training.checkpoints.write_manifest", fail)
+    monkeypatch.setattr("lmjax.checkpoints.store.write_manifest", fail)
     checkpoints.save(state_at(2), {})
     with pytest.raises(UserError, match="step 2 could not be written .*newest checkpoint: 1"):
         checkpoints.wait()

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from lmjax.errors import Stopped
-from lmjax.training.signals import SIGNALS, StopSignals
+from lmjax.runs.signals import SIGNALS, StopSignals
 
 
 @pytest.mark.parametrize("number, code", [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
@@ -48,7 +48,7 @@ def test_without_a_signal_nothing_is_raised():
 def test_the_second_signal_ends_the_process():
     code = (
         "import os, signal\n"
-        "from lmjax.training.signals import StopSignals\n"
+        "from lmjax.runs.signals import StopSignals\n"
         "with StopSignals() as signals, signals.deferred():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"

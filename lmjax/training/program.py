@@ -9,21 +9,19 @@ import grain
 import jax
 from ml_collections import ConfigDict
 
-from lmjax.data.batches import (
-    ContextPolicy,
-    evaluation_batches,
-    steps_per_epoch,
-    training_batches,
-)
+from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
+from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
+from lmjax.data.training_batches import steps_per_epoch, training_batches
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
-from lmjax.training.cost import ModelCost, model_cost
+from lmjax.models.cost import ModelCost, model_cost
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
-from lmjax.training.optimizers import make_optimizer, make_schedule
+from lmjax.training.optimizers import make_optimizer
+from lmjax.training.schedules import make_schedule
 from lmjax.training.state import TrainState, initial_state
 from lmjax.training.step import TrainStep, leaf_names
 
@@ -52,7 +50,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Setup(Program):
+class TrainingPlan(Program):
     """A program with the text that it is trained on."""
 
     train: TokenStream
@@ -100,8 +98,8 @@ def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Prog
     )
 
 
-def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
-    """The setup of `config`; raises UserError for what could only fail later."""
+def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> TrainingPlan:
+    """The plan of `config`; raises UserError for what could only fail later."""
     train, validation = dataset.splits["train"], dataset.splits["validation"]
     data = config.data
     clock = Clock(steps_per_epoch(train, data), data.batch_size * data.length)
@@ -114,4 +112,4 @@ def set_up(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> Setup:
             "its state can't be carried from batch to batch; set data.batching to 'windows'"
         )
     program = make_program(config, model, clock)
-    return Setup(**vars(program), train=train, validation=validation, policy=policy)
+    return TrainingPlan(**vars(program), train=train, validation=validation, policy=policy)

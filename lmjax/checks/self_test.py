@@ -22,8 +22,8 @@ from lmjax.data.streams import Counts, TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.nn.leaves import leaf_name
 from lmjax.runs.environment import core_count
-from lmjax.training.state import leaf_name
 
 # Few different shapes: without jit, each operation is compiled once for each of them.
 VOCABULARY, ROWS, LENGTH = 12, 4, 4

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lmjax.checkpoints.store import Checkpoints
 from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
-from lmjax.training.loop import train
+from lmjax.training.run import train
 
 
 @pytest.fixture

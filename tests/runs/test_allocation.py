@@ -5,7 +5,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from lmjax.training.execution import prepare_devices
+from lmjax.runs.devices import prepare_devices
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lmjax.checkpoints.store import Checkpoints
+from lmjax.checks.resume_proof import differing, outcome_at, verify_resume
 from lmjax.config import base_config
 from lmjax.data.dataset import open_dataset
 from lmjax.errors import UserError
 from lmjax.models.registry import FAMILIES, build_model, model_class
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.training.checkpoints import Checkpoints
 from lmjax.training.position import Position
-from lmjax.training.setup import set_up
-from lmjax.training.verify import differing, outcome_at, verify_resume
+from lmjax.training.program import plan_training
 from tests.properties.variants import SMALL
 
 TRAINED = [family for family in FAMILIES if not hasattr(model_class(family), "fit")]
@@ -50,9 +50,9 @@ def config_of(tmp_path):
     return make
 
 
-def make_setup(config):
+def make_plan(config):
     dataset = open_dataset(config.data)
-    return set_up(config, dataset, build_model(config.model, dataset.tokenizer))
+    return plan_training(config, dataset, build_model(config.model, dataset.tokenizer))
 
 
 CASES = [
@@ -66,15 +66,15 @@ CASES = [
 
 @pytest.mark.parametrize("family, changes", CASES)
 def test_stopped_at_every_kind_of_step(family, changes, config_of, tmp_path):
-    setup = make_setup(config_of(family, **changes))
-    assert setup.clock.steps_per_epoch == EPOCH
-    straight = outcome_at(tmp_path / "straight", setup, END)
-    other_threads = make_setup(config_of(family, **changes, data__read_threads=3))
+    plan = make_plan(config_of(family, **changes))
+    assert plan.clock.steps_per_epoch == EPOCH
+    straight = outcome_at(tmp_path / "straight", plan, END)
+    other_threads = make_plan(config_of(family, **changes, data__read_threads=3))
     for number, stop in enumerate(STOPS):
-        outcome_at(tmp_path / "stopped", (setup, other_threads)[number % 2], stop)
-    stopped = outcome_at(tmp_path / "stopped", setup, END)
+        outcome_at(tmp_path / "stopped", (plan, other_threads)[number % 2], stop)
+    stopped = outcome_at(tmp_path / "stopped", plan, END)
     assert any(name.startswith("carry/") for name in straight) == (
-        setup.config.data.batching == "stream"
+        plan.config.data.batching == "stream"
     )
     assert len(straight) > 50 and straight["step"] == END
     assert differing(straight, stopped) == []
@@ -101,9 +101,9 @@ def test_a_counted_model_has_no_step_to_verify(config_of):
 
 
 def test_the_chain_of_examples_tells_their_order_and_content(config_of):
-    setup = make_setup(config_of("rnn"))
-    batches = [next(setup.batches())]
-    iterator = setup.batches()
+    plan = make_plan(config_of("rnn"))
+    batches = [next(plan.batches())]
+    iterator = plan.batches()
     batches = [next(iterator) for _ in range(3)]
 
     def chain(batches):
@@ -125,20 +125,20 @@ def test_the_chain_of_examples_tells_their_order_and_content(config_of):
 
 
 def test_checkpoints_of_another_configuration_are_refused(config_of, tmp_path):
-    outcome_at(tmp_path / "one", make_setup(config_of("rnn")), 2)
+    outcome_at(tmp_path / "one", make_plan(config_of("rnn")), 2)
     other = config_of("rnn", data__batch_size=8)
     RunDirectory(tmp_path / "other").create(other)
     (tmp_path / "other" / "checkpoints").rmdir()
     (tmp_path / "one" / "checkpoints").rename(tmp_path / "other" / "checkpoints")
     with pytest.raises(UserError, match="data.batch_size: 4 there, 8 here"):
-        outcome_at(tmp_path / "other", make_setup(other), 4)
+        outcome_at(tmp_path / "other", make_plan(other), 4)
 
 
 def test_another_number_of_devices_is_close(config_of, tmp_path):
     """One device and two give losses that differ by rounding only, from the same examples."""
-    two = outcome_at(tmp_path / "two", make_setup(config_of("rnn", model__dropout=0.0)), 8)
+    two = outcome_at(tmp_path / "two", make_plan(config_of("rnn", model__dropout=0.0)), 8)
     one = config_of("rnn", model__dropout=0.0, data__batch_size=4, training__accumulation_steps=4)
-    one = outcome_at(tmp_path / "one", make_setup(one), 8)
+    one = outcome_at(tmp_path / "one", make_plan(one), 8)
     assert one["position: examples"] == two["position: examples"]
     losses = [name for name in two if name.endswith("loss")]
     assert len(losses) == 4

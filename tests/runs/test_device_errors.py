@@ -12,7 +12,7 @@ from lmjax.config import base_config
 from lmjax.errors import DeviceError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.execution import JitExecution
-from lmjax.training.loop import train
+from lmjax.training.run import train
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from lmjax.training.manifest import MANIFEST
+from lmjax.checkpoints.manifest import MANIFEST
 
 ORBAX_COMMIT = "commit_success.txt"
 DELETED = ".deleted"  # how the name of a checkpoint ends while it is deleted

@@ -1,14 +1,15 @@
 """Checkpoints: the one module that knows Orbax.
 
-A checkpoint is the parameters, the rest of the train state (optimizer, carried state) and what it
-is about (position, timers, configuration): all of it, committed and vouched for, or it is not seen.
+A checkpoint is the parameters, the other fields of the state (optimizer, carried state, ...) and
+what it is about (position, timers, configuration): all of it, committed and vouched for, or it is
+not seen. A state is any dataclass with the fields `step` and `params`.
 """
 
 import logging
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,21 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.options import AtomicityMode, AtomicityOptions
 
-from lmjax.errors import UserError, writing
-from lmjax.training.health import LOWER
-from lmjax.training.manifest import (
+from lmjax.checkpoints.folders import clear_unfinished, committed_steps, delete, move_aside
+from lmjax.checkpoints.manifest import (
     Damaged,
     described,
     needed_steps,
     verified_leaves,
     write_manifest,
 )
-from lmjax.training.state import TrainState, first_nonfinite
-from lmjax.training.step_folders import clear_unfinished, committed_steps, delete, move_aside
+from lmjax.errors import LOWER, UserError, writing
+from lmjax.nn.leaves import first_nonfinite
 
 # Orbax warns of options that it was given, and logs the errors that it raises.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+State = Any  # a dataclass of trees of arrays
 
 SPARE_BYTES = 1 << 24  # what a checkpoint takes on disk beside its arrays, at most
 
@@ -71,7 +73,7 @@ class Checkpoints:
         """The steps of the committed checkpoints, ascending."""
         return committed_steps(self._folder)
 
-    def save(self, state: TrainState, about: dict[str, Any], needs: Iterable[int] = ()) -> None:
+    def save(self, state: State, about: dict[str, Any], needs: Iterable[int] = ()) -> None:
         """Begins to save host arrays and what is JSON; a step that is saved already is left.
 
         The checkpoints of the steps that it `needs` are kept as long as it is one of the newest.
@@ -142,7 +144,7 @@ class Checkpoints:
         self.require(step)
         return self._restored(step, about=ocp.args.JsonRestore())["about"]
 
-    def restore(self, step: int, like: TrainState) -> TrainState:
+    def restore(self, step: int, like: State) -> State:
         """The checkpoint at `step` as host arrays in the shape of `like`.
 
         Raises UserError, naming the leaf, if one has another name, dtype or shape than in `like`.
@@ -191,7 +193,7 @@ class Checkpoints:
             self._manager.close()
             del self._manager
 
-    def _write(self, step: int, state: TrainState, about: dict[str, Any], needs: set[int]) -> None:
+    def _write(self, step: int, state: State, about: dict[str, Any], needs: set[int]) -> None:
         if bad := first_nonfinite(state):
             raise UserError(
                 f"{bad} is not finite after step {step}, nothing of it was saved; {LOWER}"
@@ -260,13 +262,9 @@ class Checkpoints:
             )
 
 
-def _without_params(state: TrainState) -> dict[str, Any]:
-    return {
-        "step": state.step,
-        "optimizer_state": state.optimizer_state,
-        "carry": state.carry,
-        "learning_rate_scale": state.learning_rate_scale,
-    }
+def _without_params(state: State) -> dict[str, Any]:
+    others = (field.name for field in fields(state) if field.name != "params")
+    return {name: getattr(state, name) for name in others}
 
 
 def _host(tree: Any) -> Any:

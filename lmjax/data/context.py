@@ -1,0 +1,40 @@
+"""How much text a model has read when it is scored."""
+
+from dataclasses import dataclass
+
+from lmjax.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class ContextPolicy:
+    """How much text a model has read when it is scored on a target; every target is scored once.
+
+    `carried`: the stream in `rows` contiguous rows, each of which is read to its end with one
+    carry. `windowed`: windows of `window` tokens, each read anew; the first is scored on all its
+    targets, the next ones, `stride` further each, on their last `stride`.
+    """
+
+    kind: str = "carried"  # carried | windowed
+    rows: int = 1  # carried
+    window: int = 0  # windowed, in tokens
+    stride: int = 0  # windowed, in tokens; 0: the window
+    chunk: int = 128  # carried: tokens a batch, which the score does not depend on
+
+    def __post_init__(self):
+        if self.kind not in ("carried", "windowed"):
+            known = nearest(self.kind, ("carried", "windowed"))
+            raise UserError(f"unknown evaluation.context {self.kind!r}: {known}")
+        if self.kind == "carried" and (self.rows < 1 or self.chunk < 1):
+            raise UserError(f"evaluation.rows is {self.rows}; give at least 1")
+        if self.kind == "windowed" and not (self.window > 0 and 0 <= self.stride <= self.window):
+            raise UserError(
+                f"evaluation.window is {self.window} and stride {self.stride}; "
+                "give a window of at least 1 and a stride from 1 to the window"
+            )
+
+    @property
+    def name(self) -> str:
+        """What a metric's name says of the context."""
+        if self.kind == "windowed":
+            return f"windowed_{self.window}_stride_{self.stride or self.window}"
+        return "carried" if self.rows == 1 else f"carried_{self.rows}_rows"

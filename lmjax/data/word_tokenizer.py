@@ -1,0 +1,103 @@
+"""The tokenizer whose tokens are words between whitespace."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from lmjax.data.tokenizer import Ids, Tokenizer, split_text
+from lmjax.errors import UserError
+
+UNKNOWN_WORD = "<unk>"
+
+
+@dataclass(frozen=True)
+class WordTokenizer(Tokenizer):
+    """`<eos>` for each line end, `<unk>` if it has one, then the `words` between whitespace."""
+
+    words: tuple[str, ...]  # the most frequent first, without <unk>
+    has_unknown: bool
+    kind: ClassVar[str] = "word"
+    end_id: ClassVar[int] = 0
+    newline_id: ClassVar[int] = 0
+
+    @classmethod
+    def train(
+        cls, texts: list[str], other_texts: list[str], vocabulary_size: int
+    ) -> "WordTokenizer":
+        """The most frequent words of `texts` that have room in `vocabulary_size`; 0: all.
+
+        There is an `<unk>` only if a word of any of the texts is `<unk>` or finds no room.
+        """
+        counts = _count_words(texts)
+        unknown = counts.pop(UNKNOWN_WORD, 0) + len(_count_words(other_texts).keys() - counts)
+        words = sorted(counts, key=lambda word: (-counts[word], word))
+        room = vocabulary_size - 1 if vocabulary_size else len(words) + 1
+        has_unknown = bool(unknown) or len(words) > room
+        return cls(tuple(words[: room - has_unknown]), has_unknown)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return 1 + self.has_unknown + len(self.words)
+
+    @property
+    def unknown_id(self) -> int | None:
+        return 1 if self.has_unknown else None
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        known = {*self.words, UNKNOWN_WORD}
+        for word in text.split():
+            if word not in known:
+                raise UserError(
+                    f"{word!r} is not among the {len(self.words)} words of the training text; "
+                    f"leave it out or write {UNKNOWN_WORD}"
+                )
+        return self.encode(text)
+
+    def encode_piece(self, piece: str) -> np.ndarray:
+        ids: list[int] = []
+        for i, line in enumerate(piece.split("\n")):
+            if i > 0:
+                ids.append(self.end_id)
+            ids.extend(map(self._id_of_word.__getitem__, line.split()))
+        return np.array(ids, np.int32)
+
+    def text_pieces(self, text: str) -> Iterator[str]:
+        return split_text(text, keep_words=True)
+
+    def decode(self, ids: Ids) -> str:
+        text = " ".join([self._symbols[i] for i in ids])
+        return text.replace(" \n", "\n").replace("\n ", "\n")
+
+    @cached_property
+    def _symbols(self) -> list[str]:
+        return ["\n", *[UNKNOWN_WORD] * self.has_unknown, *self.words]
+
+    @cached_property
+    def _id_of_word(self) -> dict[str, int]:
+        first = 1 + self.has_unknown
+        ids = _WordIds(zip(self.words, range(first, first + len(self.words)), strict=True))
+        ids.unknown_id = self.unknown_id
+        return ids
+
+
+class _WordIds(dict):
+    """A word that is not in it has `unknown_id`, if that is not None."""
+
+    unknown_id: int | None
+
+    def __missing__(self, word: str) -> int:
+        if self.unknown_id is None:
+            raise UserError(f"the word {word!r} is not in the training text; leave it out")
+        return self.unknown_id
+
+
+def _count_words(texts: list[str]) -> Counter:
+    counts: Counter = Counter()
+    for text in texts:
+        for piece in split_text(text, keep_words=True):
+            counts.update(piece.split())
+    return counts

@@ -1,0 +1,40 @@
+"""What a person sees of long work: a bar while it lasts, and lines."""
+
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def progress_bar(console: Console, description: str, total: int, done: int = 0):
+    """Yields `advance(count=1)`; draws a bar on a terminal and nothing elsewhere."""
+    if not console.is_terminal:
+        yield lambda count=1: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(description, total=total, completed=done)
+        yield lambda count=1: progress.advance(task, count)
+
+
+def say(console: Console, line: str) -> None:
+    """Prints a line; that its reader has gone away (a closed pipe) ends nothing."""
+    try:
+        console.print(line, highlight=False, soft_wrap=True)
+    except (OSError, SystemExit):  # rich exits where a pipe is broken
+        console.quiet = True
+
+
+def clock_time(seconds: float) -> str:
+    """Seconds as `1 h 02 min`, `3 min 20 s` or `12 s`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -1,0 +1,104 @@
+"""What training tells of itself: rows of metrics, and the same in lines and a table for people."""
+
+import math
+from typing import Any
+
+from ml_collections import ConfigDict
+from rich.table import Table
+
+from lmjax.evaluation.score import Score
+from lmjax.models.cost import ModelCost
+from lmjax.runs.terminal import clock_time
+from lmjax.training.position import Position
+from lmjax.training.program import TrainingPlan
+
+CLOCKS = {"seconds", "data_wait_seconds", "tokens_per_second"}  # fields that differ run by run
+
+
+def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -> dict[str, Any]:
+    """What was trained since the last such row, which `position` then counts on from.
+
+    `metrics` are those of the step just made; `examples` ends the hash chain of all that was seen.
+    """
+    seconds = position.seconds + position.data_wait_seconds
+    loss = position.nats / position.weight if position.weight else math.nan
+    counts = plan.train.counts
+    row = {
+        **_common("train", plan, position),
+        "seconds": seconds,
+        "loss": loss,
+        "bits_per_byte": loss / math.log(2) * counts.tokens / counts.bytes,
+        "learning_rate": float(metrics["learning_rate"]),
+        "gradient_norm": float(metrics["gradient_norm"]),
+        "tokens_per_second": position.weight / max(1e-9, seconds - position.logged_seconds),
+        "data_wait_seconds": position.data_wait_seconds,
+        "examples": position.examples[:16],
+        "skips": position.skips,
+        "rollbacks": position.rollbacks,
+        "spikes": position.spikes,
+    }
+    position.seconds = position.logged_seconds = seconds
+    position.data_wait_seconds = position.nats = position.weight = 0.0
+    return row
+
+
+def evaluation_row(plan: TrainingPlan, position: Position, score: Score) -> dict[str, Any]:
+    """The score of the validation split at a position."""
+    return {
+        **_common("evaluation", plan, position),
+        "split": "validation",
+        "context": score.context,
+        "nats_per_token": score.nats_per_token,
+        "perplexity": score.perplexity,
+        "bits_per_byte": score.bits_per_byte,
+    }
+
+
+def _common(kind: str, plan: TrainingPlan, position: Position) -> dict[str, Any]:
+    tokens = position.step * plan.clock.tokens_per_step
+    return {
+        "kind": kind,
+        "step": position.step,
+        "tokens": tokens,
+        "flops": tokens * plan.cost.training_flops_per_token,
+        "seconds": position.seconds,
+    }
+
+
+def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
+    """The model's size and price, to be read before time is spent on it."""
+    table = Table(title=f"{config.model.name} on {config.data.corpus}", title_justify="left")
+    table.add_column("cost")
+    table.add_column("", justify="right")
+    table.add_row("parameters", f"{cost.parameters:,}")
+    table.add_row("  non-embedding", f"{cost.non_embedding:,}")
+    table.add_row("state of a row", f"{cost.state_bytes:,} bytes")
+    table.add_row("FLOPs a token, forward", f"{cost.flops_per_token:,.0f}")
+    table.add_row("FLOPs a token, training", f"{cost.training_flops_per_token:,.0f}")
+    return table
+
+
+def train_line(row: dict[str, Any], total_steps: int) -> str:
+    """One row of training metrics for people; each figure is the row's own."""
+    left = row["seconds"] / row["step"] * (total_steps - row["step"])
+    return " | ".join(
+        (
+            f"step {row['step']:,}/{total_steps:,}",
+            f"loss {row['loss']:.4f} nats/token",
+            f"{row['bits_per_byte']:.4f} bits/byte",
+            f"learning rate {row['learning_rate']:.3g}",
+            f"gradient norm {row['gradient_norm']:.3g}",
+            f"{row['tokens_per_second']:,.0f} tokens/s",
+            f"data wait {row['data_wait_seconds']:.2f} s",
+            f"{clock_time(left)} left",
+        )
+    )
+
+
+def evaluation_line(row: dict[str, Any]) -> str:
+    """One score for people, with its context policy."""
+    return (
+        f"step {row['step']:,} | {row['split']} ({row['context']}): "
+        f"{row['nats_per_token']:.4f} nats/token | perplexity {row['perplexity']:,.2f} | "
+        f"{row['bits_per_byte']:.4f} bits/byte"
+    )
