@@ -122,7 +122,7 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
 
 def _parameters_of(model: LanguageModel) -> Any:
     """Shapes and dtypes of a model's parameters; None where they depend on what was counted."""
-    if hasattr(model, "fit"):
+    if model.is_counted:
         return None
     tokens_BT = jax.ShapeDtypeStruct((1, 1), jnp.int32)
     return nn.meta.unbox(jax.eval_shape(model.init, random_key(0, "parameters"), tokens_BT))

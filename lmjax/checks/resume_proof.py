@@ -34,7 +34,7 @@ def verify_resume(config: ConfigDict, console: Console, steps: int = 10) -> list
     prepare_devices(config.execution.cpu_devices)
     dataset = open_dataset(config.data)
     model = build_model(config.model, dataset.tokenizer)
-    if hasattr(model, "fit"):
+    if model.is_counted:
         raise UserError(
             f"model {config.model.name!r} is counted in one go: it has no step to resume at"
         )

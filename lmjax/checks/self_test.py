@@ -136,7 +136,7 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
     config.update({field: size for field, size in SMALL.items() if field in config})
     model = build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None))
     generator = np.random.default_rng(0)
-    if hasattr(model, "fit"):
+    if model.is_counted:
         tokens_N = generator.integers(0, VOCABULARY, 300).astype(np.int32)
         stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0)
         return model, jax.device_get(model.fit([stream]))
@@ -195,7 +195,7 @@ def quantities(log_probs: Callable, model: LanguageModel, params: Any, batch) ->
         )
         return -log_probs_BT.mean(), (log_probs_BT, after)
 
-    if hasattr(model, "fit"):
+    if model.is_counted:
         return Quantities(*mean_nats(params)[1], None)
     gradient, outputs = jax.grad(mean_nats, has_aux=True)(params)
     return Quantities(*outputs, gradient)

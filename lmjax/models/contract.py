@@ -4,6 +4,7 @@ Dimensions: B batch, T time in tokens, S source time, V vocabulary, D model widt
 width, H heads, K head width, N state width, L layers, R replicas. An array's name ends in its own.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -16,12 +17,14 @@ Carry = Any  # a tree of arrays, each of which leads with B
 class LanguageModel(nn.Module):
     """A causal language model, used only through `init` and `apply`.
 
-    A subclass defines `initial_carry` and `__call__`. It may define
-    `fit(streams) -> params` if it is counted rather than trained by gradient, and override
-    `log_probs` if it need not form all logits.
+    A subclass defines `initial_carry` and `__call__`. One whose parameters are counted rather than
+    trained by gradient sets `is_counted` and defines `fit`. One that need not form all logits
+    overrides `log_probs`.
     """
 
     vocabulary_size: int
+
+    is_counted = False
 
     @staticmethod
     def derived_fields(tokenizer: Any) -> dict[str, Any]:
@@ -64,6 +67,10 @@ class LanguageModel(nn.Module):
         logits_BTV = logits_BTV.astype(jnp.float32)
         target_logits_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
         return target_logits_BT - jax.nn.logsumexp(logits_BTV, axis=-1), carry
+
+    def fit(self, streams: Iterable) -> Any:
+        """The parameters of a model that `is_counted`, from streams of tokens."""
+        raise NotImplementedError
 
 
 def restart_rows(carry: Carry, initial: Carry, continues_B: jax.Array) -> Carry:

@@ -20,6 +20,8 @@ class NGramModel(LanguageModel):
     tokenizer has no <eos>.
     """
 
+    is_counted = True
+
     order: int
     smoothing: str
     sentence_boundary: bool

@@ -22,7 +22,7 @@ LARGEST_SIZE = 1 << 20
 
 def is_counted(arm: Arm) -> bool:
     """Whether the arm's model is counted, not descended; it then states its own size."""
-    return hasattr(model_class(arm.config.model.name), "fit")
+    return model_class(arm.config.model.name).is_counted
 
 
 def model_size(arm: Arm, tokenizer: Tokenizer, quantity: str) -> int:

@@ -67,7 +67,7 @@ def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: Sto
             dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, dataset)
     model = build_model(config.model, dataset.tokenizer)
-    if hasattr(model, "fit"):
+    if model.is_counted:
         params, cost, training = _count(run, config, dataset, model, console)
     else:
         plan = plan_training(config, dataset, model)

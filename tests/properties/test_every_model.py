@@ -12,7 +12,7 @@ from tests.properties.variants import VOCABULARY, build, variants
 from tests.streams import stream_of
 
 VARIANTS = {label: (family, changes) for label, family, changes in variants()}
-COUNTED = {family for family in FAMILIES if hasattr(model_class(family), "fit")}
+COUNTED = {family for family in FAMILIES if model_class(family).is_counted}
 DESCENDED = [label for label, (family, _) in VARIANTS.items() if family not in COUNTED]
 
 
@@ -20,7 +20,7 @@ DESCENDED = [label for label, (family, _) in VARIANTS.items() if family not in C
 def trained(request):
     """A small model and parameters that are far enough from zero to show a difference."""
     model = build(*VARIANTS[request.param])
-    if hasattr(model, "fit"):
+    if model.is_counted:
         tokens_N = np.random.default_rng(1).integers(0, VOCABULARY, 300)
         return model, model.fit([stream_of(tokens_N)])
     tokens_BT = np.zeros((1, checks.LENGTH), np.int32)
