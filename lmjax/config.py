@@ -49,6 +49,7 @@ MODELS = {
         bias=False,  # biases in the dense layers and norms
         dropout=0.0,  # on embeddings, attention weights and residual branches
         tied=True,  # output weights are the embedding's
+        initialization=0.02,  # deviation of the normal draw; GPT-2's
     ),
 }
 

@@ -68,6 +68,7 @@ class Attention(nn.Module):
     heads: int
     bias: bool
     dropout: float  # on the attention weights
+    initializer: Initializer
     output_initializer: Initializer
 
     @nn.compact
@@ -83,7 +84,8 @@ class Attention(nn.Module):
         """`y_BTD, carry`; y is NaN for a token that finds no free slot in the carry."""
         rows, length, width = x_BTD.shape
         heads = rows, length, 3 * self.heads, width // self.heads
-        qkv_BTD = Dense(3 * width, ("embed", "heads"), self.bias, name="qkv")(x_BTD)
+        qkv = Dense(3 * width, ("embed", "heads"), self.bias, self.initializer, name="qkv")
+        qkv_BTD = qkv(x_BTD)
         q_BTHK, k_BSHK, v_BSHK = jnp.split(qkv_BTD.reshape(heads), 3, axis=2)
         if carry is None:
             index_BT, start_BT = jnp.arange(length)[None], jnp.zeros((1, 1), jnp.int32)

@@ -62,9 +62,10 @@ class Block(nn.Module):
 class Transformer(LanguageModel):
     """Pre-norm layers of attention and feed-forward over learned positions.
 
-    Weights are drawn as GPT-2's: normal with deviation 0.02, and 0.02 / sqrt(2 L) where a layer
-    adds to the residual stream. Logits are NaN for a token that stands beyond `context_length` or
-    finds no free slot in the carry: never a number that a shorter context would have given.
+    Weights are drawn as GPT-2's: normal with the deviation `initialization`, which is divided by
+    sqrt(2 L) where a layer adds to the residual stream. Logits are NaN for a token that stands
+    beyond `context_length` or finds no free slot in the carry: never a number that a shorter
+    context would have given.
 
     Raises UserError for an unknown part, a width that the heads don't divide, and rows that are
     longer than the context.
@@ -82,6 +83,7 @@ class Transformer(LanguageModel):
     bias: bool
     dropout: float
     tied: bool
+    initialization: float
 
     def __post_init__(self):
         super().__post_init__()
@@ -96,28 +98,31 @@ class Transformer(LanguageModel):
             )
 
     def setup(self):
-        residual = nn.initializers.normal(0.02 / (2 * self.layers) ** 0.5)
+        normal = nn.initializers.normal(self.initialization)
+        residual = nn.initializers.normal(self.initialization / (2 * self.layers) ** 0.5)
         norm = partial(NORMS[self.norm], bias=self.bias)
         mixer = partial(
             ATTENTIONS[self.attention],
             heads=self.heads,
             bias=self.bias,
             dropout=self.dropout,
+            initializer=normal,
             output_initializer=residual,
         )
         feed_forward = partial(
             FEED_FORWARDS[self.feed_forward],
             inner_width=self.feed_forward_width or 4 * self.width,
             bias=self.bias,
+            initializer=normal,
             output_initializer=residual,
         )
-        self.embedding = TokenEmbedding(self.vocabulary_size, self.width)
-        self.position_embedding = POSITIONS[self.position](self.context_length, self.width)
+        self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
+        self.position_embedding = POSITIONS[self.position](self.context_length, self.width, normal)
         self.drop = nn.Dropout(self.dropout)
         self.blocks = [Block(norm, mixer, feed_forward, self.dropout) for _ in range(self.layers)]
         self.final_norm = norm()
         if not self.tied:
-            self.head = Dense(self.vocabulary_size, ("embed", "vocab"))
+            self.head = Dense(self.vocabulary_size, ("embed", "vocab"), initializer=normal)
 
     @property
     def longest_context(self) -> int:

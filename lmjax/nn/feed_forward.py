@@ -16,16 +16,17 @@ class FeedForward(nn.Module):
     activation: Callable[[jax.Array], jax.Array]
     inner_width: int
     bias: bool
+    initializer: Initializer
     output_initializer: Initializer
 
     @nn.compact
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """`y_BTD`, through F = `inner_width`."""
-        x_BTF = Dense(self.inner_width, ("embed", "mlp"), self.bias, name="up")(x_BTD)
+        up = Dense(self.inner_width, ("embed", "mlp"), self.bias, self.initializer, name="up")
         down = Dense(
             x_BTD.shape[-1], ("mlp", "embed"), self.bias, self.output_initializer, name="down"
         )
-        return down(self.activation(x_BTF))
+        return down(self.activation(up(x_BTD)))
 
 
 # GELU: Hendrycks & Gimpel 2016; GPT-2 uses its approximation by tanh, nanoGPT the exact one.

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.nn.initializers import Initializer
 
 
 class LearnedPosition(nn.Module):
@@ -10,12 +11,13 @@ class LearnedPosition(nn.Module):
 
     context_length: int
     width: int
+    initializer: Initializer
 
     @nn.compact
     def __call__(self, positions_BT: jax.Array) -> jax.Array:
         """`x_BTD`; a position beyond the context is read as its last one."""
-        normal = nn.with_logical_partitioning(nn.initializers.normal(0.02), ("position", "embed"))
-        table_SD = self.param("embedding", normal, (self.context_length, self.width))
+        initializer = nn.with_logical_partitioning(self.initializer, ("position", "embed"))
+        table_SD = self.param("embedding", initializer, (self.context_length, self.width))
         return jnp.take(table_SD, positions_BT, axis=0, mode="clip")
 
 

@@ -63,7 +63,8 @@ def test_the_parallel_form_is_the_step_for_each_token(visible_BTS):
 
 def mixer(**changes):
     fields = dict(heads=HEADS, bias=True, dropout=0.0) | changes
-    return Attention(output_initializer=nn.initializers.normal(1.0), **fields)
+    normal = nn.initializers.normal
+    return Attention(initializer=normal(0.02), output_initializer=normal(1.0), **fields)
 
 
 @jax.jit

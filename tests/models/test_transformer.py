@@ -104,16 +104,17 @@ def test_given_positions_are_read_and_derived_ones_follow_them():
     np.testing.assert_allclose(found_BTV, other_BTV, rtol=1e-5, atol=1e-5)
 
 
-def test_initial_weights_have_gpt2s_deviations():
+@pytest.mark.parametrize(("fields", "deviation"), [({}, 0.02), ({"initialization": 0.3}, 0.3)])
+def test_initial_weights_have_the_deviation_asked_for_and_by_default_gpt2s(fields, deviation):
     layers = 3
-    model = build(width=64, layers=layers, tied=False, bias=True)
+    model = build(width=64, layers=layers, tied=False, bias=True, **fields)
     for path, leaf in jax.tree_util.tree_leaves_with_path(initialise(model)):
         name = jax.tree_util.keystr(path)
         if "norm" in name or "bias" in name:
             np.testing.assert_array_equal(leaf, 1.0 if "scale" in name else 0.0)
         else:
             residual = "['output']" in name or "['down']" in name
-            expected = 0.02 / (2 * layers) ** 0.5 if residual else 0.02
+            expected = deviation / (2 * layers) ** 0.5 if residual else deviation
             np.testing.assert_allclose(np.std(leaf), expected, rtol=0.15, err_msg=name)
 
 

@@ -22,8 +22,9 @@ def by_tanh(x):
 @pytest.mark.parametrize(("name", "gelu"), [("gelu", by_tanh), ("gelu_exact", exact)])
 @pytest.mark.parametrize("bias", [False, True])
 def test_each_choice_is_two_products_around_its_activation(name, gelu, bias):
+    normal = nn.initializers.normal(0.02)
     layer = FEED_FORWARDS[name](
-        inner_width=8, bias=bias, output_initializer=nn.initializers.normal(1.0)
+        inner_width=8, bias=bias, initializer=normal, output_initializer=normal
     )
     params = nn.meta.unbox(layer.init(jax.random.key(0), x_BTD))["params"]
     params = jax.tree.map(lambda leaf: 30 * np.asarray(leaf) + 0.5, params)

@@ -8,7 +8,7 @@ from lmjax.nn.positions import LearnedPosition
 
 
 def test_each_position_has_its_row_and_no_gradient_goes_to_others():
-    layer = LearnedPosition(context_length=6, width=3)
+    layer = LearnedPosition(context_length=6, width=3, initializer=nn.initializers.normal(1.0))
     positions_BT = np.array([[0, 1, 2], [4, 0, 1]])
     boxed = layer.init(jax.random.key(0), positions_BT)
     assert boxed["params"]["embedding"].names == ("position", "embed")
