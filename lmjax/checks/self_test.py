@@ -20,7 +20,7 @@ import numpy as np
 from lmjax.config import model_config
 from lmjax.data.streams import Counts, TokenStream
 from lmjax.errors import UserError
-from lmjax.models.contract import LanguageModel
+from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.registry import build_model
 from lmjax.nn.leaves import leaf_name
 from lmjax.runs.environment import core_count
@@ -187,7 +187,7 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 def quantities(log_probs: Callable, model: LanguageModel, params: Any, batch) -> Quantities:
     """The quantities for a `batch` of tokens, targets and segment ids, read from a fresh carry."""
     tokens_BT, targets_BT, segment_ids_BT = batch
-    carry = model.initial_carry(*tokens_BT.shape)
+    carry = initial_carry(model, params, *tokens_BT.shape)
 
     def mean_nats(params):
         log_probs_BT, after = log_probs(

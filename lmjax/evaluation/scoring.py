@@ -17,7 +17,7 @@ from lmjax.data.streams import TokenStream, stream_of
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.score import Score
-from lmjax.models.contract import Carry, LanguageModel, restart_rows
+from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
 
 AHEAD = 4  # batches under way before the first one's result is waited for
 CHUNK_TOKENS = 1024  # carried: tokens of a batch, over all its rows; changes no score
@@ -138,7 +138,7 @@ def _scored_batches(
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=devices[:count])
     spread = NamedSharding(mesh, PartitionSpec("data"))
     params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
-    fresh = model.initial_carry(rows, len(stream.tokens_N)) if carried else None
+    fresh = initial_carry(model, params, rows, len(stream.tokens_N)) if carried else None
     carry = fresh = jax.device_put(fresh, spread)
     for batch in evaluation_batches(stream, policy, batch_size):
         placed = jax.device_put(batch, spread)

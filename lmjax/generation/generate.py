@@ -10,7 +10,7 @@ import numpy as np
 
 from lmjax.errors import UserError
 from lmjax.generation.sampling import Sampler
-from lmjax.models.contract import Carry, LanguageModel
+from lmjax.models.contract import Carry, LanguageModel, initial_carry
 
 CHUNK = 32  # tokens between two looks of the host at what was drawn
 
@@ -89,7 +89,7 @@ def _fill(
     """
     rows, width = tokens_BT.shape
     capacity = min(width, model.longest_context or width)
-    fresh = model.initial_carry(rows, capacity)
+    fresh = initial_carry(model, params, rows, capacity)
     carry, time, used = fresh, 0, 0
     while True:
         if used == capacity:

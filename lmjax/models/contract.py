@@ -36,8 +36,12 @@ class LanguageModel(nn.Module):
         """The most tokens that a carry can take in; None if there is no limit."""
         return None
 
-    def initial_carry(self, batch_size: int, max_length: int) -> Carry:
-        """The memory of `batch_size` rows before their first of at most `max_length` tokens."""
+    def initial_carry(self, batch_size: int, max_length: int, **source: Any) -> Carry:
+        """The memory of `batch_size` rows before their first of at most `max_length` tokens.
+
+        It may depend on the parameters and, in a conditional model, on a source that is read once.
+        Outside of models, carries are made by the function of the same name below.
+        """
         raise NotImplementedError
 
     def __call__(
@@ -71,6 +75,13 @@ class LanguageModel(nn.Module):
     def fit(self, streams: Iterable) -> Any:
         """The parameters of a model that `is_counted`, from streams of tokens."""
         raise NotImplementedError
+
+
+def initial_carry(
+    model: LanguageModel, params: Any, batch_size: int, max_length: int, **source: Any
+) -> Carry:
+    """What `batch_size` rows remember before their first of at most `max_length` tokens."""
+    return model.apply(params, batch_size, max_length, method="initial_carry", **source)
 
 
 def restart_rows(carry: Carry, initial: Carry, continues_B: jax.Array) -> Carry:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from lmjax.models.contract import LanguageModel
+from lmjax.models.contract import LanguageModel, initial_carry
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
         parameters=total,
         non_embedding=non_embedding,
         active=total,
-        state_bytes=state_bytes(model, length),
+        state_bytes=state_bytes(model, plain, length),
         flops_per_token=forward / length,
         training_flops_per_token=training / length,
     )
@@ -75,12 +75,13 @@ def count_parameters(params: Any) -> tuple[int, int]:
 def counted_model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
     """The cost of a model that is counted: its tables' entries, and no matrix products."""
     entries = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return ModelCost(entries, entries, entries, state_bytes(model, length), 0.0, 0.0)
+    return ModelCost(entries, entries, entries, state_bytes(model, params, length), 0.0, 0.0)
 
 
-def state_bytes(model: LanguageModel, length: int) -> int:
+def state_bytes(model: LanguageModel, params: Any, length: int) -> int:
     """Bytes of one row's carry, for the longest context or, where there is no limit, `length`."""
-    carry = jax.eval_shape(lambda: model.initial_carry(1, model.longest_context or length))
+    longest = model.longest_context or length
+    carry = jax.eval_shape(lambda params: initial_carry(model, params, 1, longest), params)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lmjax.models.contract import Carry, LanguageModel
+from lmjax.models.contract import Carry, LanguageModel, initial_carry
 
 
 @flax.struct.dataclass
@@ -40,7 +40,7 @@ def initial_state(
         step=jnp.zeros((), jnp.int32),
         params=params,
         optimizer_state=optimizer.init(params),
-        carry=model.initial_carry(batch_size, length) if carried else None,
+        carry=initial_carry(model, params, batch_size, length) if carried else None,
         learning_rate_scale=jnp.ones((), jnp.float32),
     )
 

@@ -10,7 +10,7 @@ from jax import lax
 
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
-from lmjax.models.contract import LanguageModel, restart_rows
+from lmjax.models.contract import LanguageModel, initial_carry, restart_rows
 from lmjax.nn.leaves import leaf_name
 from lmjax.objectives.causal import causal_nats
 from lmjax.training.schedules import Schedule
@@ -85,7 +85,7 @@ class TrainStep:
         carry = state.carry
         if carry is not None:
             rows, length = batch.tokens_BT.shape
-            fresh = self.model.initial_carry(rows, length)
+            fresh = initial_carry(self.model, state.params, rows, length)
             carry = restart_rows(carry, fresh, batch.continues_B)
         step_key = random_key(self.seed, "dropout", state.step)
         if self.axis_name:

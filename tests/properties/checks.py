@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lmjax.models.contract import initial_carry
 from lmjax.nn.embeddings import TokenEmbedding
 
 CLOSE = dict(rtol=2e-5, atol=2e-5)
@@ -62,11 +63,11 @@ def same_without_carry(model, params, segments=None):
 def rows_lead_every_carry(model, params):
     """Every leaf of a carry leads with the batch, before and after reading."""
     tokens_BT = draw_tokens(model)
+    fresh = initial_carry(model, params, ROWS, LENGTH)
     _, carry = _read_in_chunks(model, params, tokens_BT, None, [LENGTH])
-    for tree in (model.initial_carry(ROWS, LENGTH), carry):
+    for tree in (fresh, carry):
         assert all(leaf.shape[:1] == (ROWS,) for leaf in jax.tree.leaves(tree))
-    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), carry)
-    fresh = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), model.initial_carry(ROWS, LENGTH))
+    shapes, fresh = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), t) for t in (carry, fresh))
     assert shapes == fresh
 
 
@@ -138,7 +139,7 @@ def probabilities_sum_to_one(model, params):
 
 
 def _read_in_chunks(model, params, tokens_BT, segments, sizes):
-    carry, logits, begin = model.initial_carry(len(tokens_BT), tokens_BT.shape[1]), [], 0
+    carry, logits, begin = initial_carry(model, params, *tokens_BT.shape), [], 0
     for size in sizes:
         part = slice(begin, begin + size)
         segment_ids_BT = None if segments is None else segments[:, part]

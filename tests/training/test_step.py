@@ -11,6 +11,7 @@ import pytest
 from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError
+from lmjax.models.contract import initial_carry
 from lmjax.training.execution import JitExecution, PmapExecution, make_execution
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.state import initial_state
@@ -107,7 +108,7 @@ def test_the_carry_goes_on_only_in_rows_that_continue():
     first, second = batches(2)
     after, _ = step(state, first)
     _, metrics = step(replace(after, step=jnp.int32(0)), second)
-    fresh = step.model.initial_carry(ROWS, LENGTH)
+    fresh = initial_carry(step.model, state.params, ROWS, LENGTH)
     keep = second.continues_B
     assert keep.any() and not keep.all()
     mixed = jax.tree.map(
