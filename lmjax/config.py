@@ -7,6 +7,7 @@ Durations are text: `2000 steps`, `3 epochs`, `1e6 tokens`, or `10 percent` of t
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
+from lmjax.own_models import is_own, own_config
 
 MODELS = {
     "ngram": dict(
@@ -55,14 +56,22 @@ MODELS = {
 
 
 def model_config(name: str) -> ConfigDict:
-    """The default fields of one model family; raises UserError for an unknown `name`."""
+    """The default fields of one model family, or of a class outside the package.
+
+    Such a class is named `FILE.py:Class` or `module:Class` and is executed. Raises UserError for an
+    unknown `name`, and for a class that cannot be a model.
+    """
+    if is_own(name):
+        return ConfigDict(own_config(name))
     if name not in MODELS:
-        raise UserError(f"unknown model {name!r}: {nearest(name, MODELS)}")
+        raise UserError(
+            f"unknown model {name!r}: {nearest(name, MODELS)}; FILE.py:Class names one of your own"
+        )
     return ConfigDict(dict(name=name, **MODELS[name]))
 
 
 def base_config(model: str = "transformer") -> ConfigDict:
-    """A complete, locked configuration for one model family; raises UserError if it is unknown."""
+    """A complete, locked configuration for one model, named as in `model_config`."""
     config = ConfigDict()
     config.seed = 0  # every random draw is a function of (seed, purpose, step)
     config.model = model_config(model)

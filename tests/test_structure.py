@@ -25,6 +25,7 @@ ROOMS = (
     "data",
     "runs",
     "config",
+    "own_models",
     "errors",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))

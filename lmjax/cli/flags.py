@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from lmjax.config import model_config
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_values
 
@@ -33,10 +34,14 @@ def parse(
         return None
     saved = sys.argv
     try:
+        model = _named_model(arguments) if "config" in values else None
         if "config" in values:
-            _check_overrides(arguments)
-        sys.argv = ["lmjax", *arguments]  # where config_flags looks for overrides
-        rest = values(sys.argv)[1:]
+            _check_overrides(arguments, model)
+        of_model = [argument for argument in arguments if model and _path(argument, "model")]
+        sys.argv = ["lmjax", *(given for given in arguments if given not in of_model)]
+        rest = values(sys.argv)[1:]  # config_flags looks for overrides in sys.argv
+        if model:
+            _replace_model(values.config, model, of_model)
     except UserError:
         raise
     except (flags.Error, ValueError, TypeError) as error:
@@ -83,7 +88,35 @@ def required_workdir(values: flags.FlagValues) -> Path:
     return Path(values.workdir)
 
 
-def _check_overrides(arguments: list[str]) -> None:
+def _path(argument: str, above: str = "") -> str:
+    """`model.width` for `--config.model.width=8`; empty for another flag or not below `above`."""
+    path = argument.partition("=")[0].partition("-config.")[2]
+    return path if path.startswith(f"{above}.".removeprefix(".")) else ""
+
+
+def _named_model(arguments: list[str]) -> ConfigDict | None:
+    """The default fields of the model that `--config.model.name=` names."""
+    names = [given.partition("=")[2] for given in arguments if _path(given) == "model.name"]
+    return model_config(names[-1]) if names and names[-1] else None
+
+
+def _replace_model(config: ConfigDict | None, model: ConfigDict, arguments: list[str]) -> None:
+    """Puts `model`, with the overrides in `arguments`, in place of that of the configuration.
+
+    Where the configuration has that model already, its fields stay what they are.
+    """
+    if config is None:
+        return
+    changed = ConfigDict({"model": config.model if config.model.name == model.name else model})
+    values = flags.FlagValues()
+    sys.argv = ["lmjax", *arguments]
+    config_flags.DEFINE_config_dict("config", changed, flag_values=values)
+    values(sys.argv)
+    with config.unlocked():
+        config.model = changed.model
+
+
+def _check_overrides(arguments: list[str], model: ConfigDict | None) -> None:
     """Loads the configuration file, and raises UserError for an override of what is no field."""
     files = [argument for argument in arguments if argument.startswith("--config=")]
     if not files:
@@ -93,8 +126,11 @@ def _check_overrides(arguments: list[str]) -> None:
     sys.argv = ["lmjax", files[-1]]
     alone(sys.argv)
     keys = alone.config.keys()  # a file that failed to load says so when it is used
+    if model:
+        with alone.config.unlocked():
+            alone.config.model = model
     for argument in arguments:
-        path = argument.partition("=")[0].partition("-config.")[2]
+        path = _path(argument)
         level = alone.config
         for key in path.split(".") if path else ():
             keys = level.keys() if isinstance(level, ConfigDict) else ()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from lmjax.models.contract import LanguageModel, initial_carry
+from lmjax.nn.leaves import leaf_name
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class ModelCost:
     """Counts for one model; operations are those of matrix products, a multiply and an add each."""
 
     parameters: int
-    non_embedding: int  # without those that have an axis `vocab` or `position`
+    non_embedding: int  # see `count_parameters`
     active: int  # those that one token's result depends on, beside the embedding rows not read
     state_bytes: int  # of the carry of one row
     flops_per_token: float  # forward
@@ -37,7 +38,7 @@ class ModelCost:
 def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
     """The cost of a gradient-trained model on rows of `length` tokens.
 
-    `params` may be abstract, and must be boxed with the logical names of its axes.
+    `params` may be abstract; the logical names of its axes tell which are embeddings.
     """
     total, non_embedding = count_parameters(params)
     plain = nn.meta.unbox(params)
@@ -60,16 +61,25 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
 
 
 def count_parameters(params: Any) -> tuple[int, int]:
-    """All parameters, and those without an axis `vocab` or `position`.
+    """All parameters, and those without an axis `vocab` or `position`; `params` may be abstract.
 
-    `params` may be abstract, and must be boxed with the logical names of its axes.
+    Of parameters without logical names of axes, only those of `nn.Embed` are left out.
     """
-    boxes = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))
-    sizes = [(math.prod(box.unbox().shape), box.names) for box in boxes]
-    non_embedding = sum(
-        size for size, names in sizes if "vocab" not in names and "position" not in names
-    )
-    return sum(size for size, _ in sizes), non_embedding
+    total = non_embedding = 0
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_boxed):
+        size = math.prod(nn.meta.unbox(leaf).shape)
+        embeds = (
+            not {"vocab", "position"}.isdisjoint(leaf.names)
+            if _is_boxed(leaf)
+            else (leaf_name(path).endswith("/embedding"))
+        )
+        total += size
+        non_embedding += 0 if embeds else size
+    return total, non_embedding
+
+
+def _is_boxed(leaf: Any) -> bool:
+    return isinstance(leaf, nn.Partitioned)
 
 
 def counted_model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:

@@ -5,8 +5,10 @@ from dataclasses import fields
 
 from ml_collections import ConfigDict
 
+from lmjax.data.cache import build_once, cache_directory
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel
+from lmjax.own_models import SOURCE, digest_of, is_own, own_class, was_given
 
 FAMILIES = {
     "ngram": "lmjax.models.ngram:NGramModel",
@@ -16,8 +18,18 @@ FAMILIES = {
 }
 
 
-def model_class(name: str) -> type[LanguageModel]:
-    """The class of a family; raises UserError, with the nearest name, if there is none."""
+def model_class(name: str, source: str | None = None) -> type[LanguageModel]:
+    """The class of a family, or that of `FILE.py:Class` or `module:Class`.
+
+    `source` is the SHA-256 of the file that is meant; None: as it is now. Raises UserError, with
+    the nearest name, if there is no such family; for a class outside the package also if its code
+    cannot be run, or is known from a run's configuration alone: whoever wrote that may have written
+    the code, so it is executed only if it was named as a model on this machine before.
+    """
+    if is_own(name):
+        digest = source or digest_of(name)
+        _check_given(name, digest)
+        return own_class(name, digest)
     if name not in FAMILIES:
         raise UserError(f"unknown model {name!r}: {nearest(name, FAMILIES)}")
     module, attribute = FAMILIES[name].split(":")
@@ -29,11 +41,22 @@ def build_model(model: ConfigDict, tokenizer) -> LanguageModel:
 
     Raises UserError for an unknown family, an unknown field or a value that the family refuses.
     """
-    given = {name: value for name, value in model.items() if name != "name"}
-    family = model_class(model.name)
+    given = {name: value for name, value in model.items() if name not in ("name", SOURCE)}
+    family = model_class(model.name, model.get(SOURCE))
     known = {field.name for field in fields(family)} - {"parent", "name", "vocabulary_size"}
     derived = family.derived_fields(tokenizer)
     for field in given:
         if field not in known - set(derived):
             raise UserError(f"model {model.name!r} has no field {field!r}: {nearest(field, known)}")
     return family(vocabulary_size=tokenizer.vocabulary_size, **given, **derived)
+
+
+def _check_given(name: str, digest: str) -> None:
+    note = cache_directory() / "own_models" / digest
+    if was_given(digest):
+        build_once(note, lambda folder: (folder / "name").write_text(name))
+    elif not note.exists():
+        raise UserError(
+            f"this needs the class {name}, code that was never given as a model on this machine; "
+            f"read it and, if you would run it, say so once: lmjax doctor model {name}"
+        )

@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from lmjax.config import base_config
 from lmjax.errors import UserError
-from lmjax.runs.files import plain, read_json
+from lmjax.own_models import file_of, is_own
+from lmjax.runs.files import inside, plain, read_json
 
 SIGNED = ("seed", "model.forget_bias")
 READ_BACK = ("seed", "model", "data", "evaluation", "execution")  # what a trained model needs
@@ -79,14 +80,22 @@ def _unexpected(value: Any, kind: str, source: object, name: str) -> UserError:
 
 
 def read_config(path: Path) -> ConfigDict:
-    """The locked configuration in a run's config.json.
+    """The locked configuration in a run's config.json; it names the run's copy of a model's file.
 
-    Raises UserError if a field that a trained model is used by is missing or not of its type.
+    Nothing that it names is executed. Raises UserError if a field that a trained model is used by
+    is missing or not of its type.
     """
     fields = read_json(path)
     check_fields(fields, {"model": {"name": is_text}}, path)
     try:
-        known = plain(base_config(fields["model"]["name"]).to_dict())
+        name = fields["model"]["name"]
+        if is_own(name):  # what its fields should be is known once it is executed
+            known = {**plain(base_config().to_dict()), "model": {}}
+            if file := file_of(name):
+                copy = inside(path.parent, str(file))
+                fields["model"]["name"] = f"{copy}:{name.rpartition(':')[2]}"
+        else:
+            known = plain(base_config(name).to_dict())
         config = ConfigDict(_with_tuples(fields)).lock()
         check_values(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:

@@ -7,9 +7,17 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, writing
+from lmjax.own_models import SOURCE, content_of, file_of, is_own, kept_name
 from lmjax.runs.environment import environment
 from lmjax.runs.fields import leaves, read_config
-from lmjax.runs.files import array_to_json, plain, read_json, to_json, write_atomically
+from lmjax.runs.files import (
+    array_to_json,
+    inside,
+    plain,
+    read_json,
+    to_json,
+    write_atomically,
+)
 from lmjax.runs.metrics import MetricsFile, Row
 from lmjax.runs.secrets import redact, redacted
 
@@ -56,7 +64,15 @@ class RunDirectory:
         with writing(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         if not self.is_finished and self._kept_config() != given:
+            self._keep_model(config.model)
             _write(self._config_path, given)
+
+    def _keep_model(self, model: ConfigDict) -> None:
+        """Copies the file of a model outside the package, as it was executed."""
+        if file := is_own(model.name) and file_of(model.name):
+            copy = inside(self.path, file.name)
+            with writing(copy):
+                write_atomically(copy, content_of(model.name, model[SOURCE]))
 
     def config(self) -> ConfigDict:
         """The locked configuration; raises UserError if the directory is not a run's."""
@@ -151,6 +167,12 @@ def storable(config: ConfigDict) -> dict[str, Any]:
     Raises UserError, naming the field, for one that holds a secret: it would be kept, too.
     """
     fields = plain(config.to_dict())
+    if is_own(config.model.name):
+        fields["model"]["name"] = kept_name(config.model.name)
+        if file_of(config.model.name) and SOURCE not in config.model:
+            raise UserError(
+                f"config.model lacks {SOURCE}; make it by model_config({config.model.name!r})"
+            )
     for name, value in leaves(fields):
         if isinstance(value, str) and redact(value) != value:
             raise UserError(
