@@ -12,6 +12,7 @@ from lmjax.errors import UserError
 from lmjax.runs.fields import (
     check_fields,
     is_count,
+    is_integer,
     is_number,
     is_positive_number,
     is_text,
@@ -33,9 +34,14 @@ STUDY = {
     "baseline": is_text,
     "matched": [is_text],
     "prompt": is_text,
+    "seeds": [is_integer],
     "arms": [[is_text]],  # name and folder of each
 }
 SCORE = {"bits_per_byte": is_number, "context": is_text, "text_fingerprint": is_text}
+SEGMENTS = {
+    "nats": [is_number],
+    "bytes": [is_count],
+}  # and, where there are unknowns, spelling_nats
 RESULTS = {
     "splits": {...: SCORE},
     "parameters": {"total": is_positive_number, "non_embedding": is_count},
@@ -79,6 +85,7 @@ class ArmRecord:
     name: str
     runs: tuple[RunRecord, ...]
     failures: tuple[str, ...] = ()  # why runs of the arm, of any choice, have no results
+    damaged: tuple[str, ...] = ()  # runs that can't be read, and why
     chosen: str = ""
     considered: Mapping[str, float] = field(
         default_factory=dict
@@ -91,7 +98,9 @@ class ArmRecord:
     @property
     def is_counted(self) -> bool:
         """Whether no gradient step was taken: one run then stands for every seed."""
-        return all(run.results["training"]["steps"] == 0 for run in self.finished)
+        return bool(self.finished) and all(
+            run.results["training"]["steps"] == 0 for run in self.finished
+        )
 
     def scores(self, split: str) -> dict[int, Mapping[str, Any]]:
         """The score of a split by seed, for the runs that have one."""
@@ -112,12 +121,14 @@ class StudyRecord:
     baseline: str = ""
     matched: tuple[str, ...] = ()
     prompt: str = ""
+    seeds: tuple[int, ...] = ()  # that were asked for
 
 
 def read_study(workdir: Path) -> StudyRecord:
     """The study in `workdir`; without its study file, every run at or below it, an arm a folder.
 
-    Raises UserError if there is neither.
+    A damaged run is listed as such, and the others are read all the same. Raises UserError if there
+    is neither a study nor a run that can be read.
     """
     workdir = workdir.resolve()
     if (workdir / STUDY_FILE).exists():
@@ -130,17 +141,21 @@ def read_study(workdir: Path) -> StudyRecord:
             baseline=study["baseline"],
             matched=tuple(study["matched"]),
             prompt=study["prompt"],
+            seeds=tuple(study["seeds"]),
         )
     folders = {}
-    for run in _read_runs(workdir):
-        folder = run.path.parent if SEED_FOLDER.fullmatch(run.path.name) else run.path
-        folders.setdefault(folder, []).append(run)
+    for path in _run_paths(workdir):
+        folder = path.parent if SEED_FOLDER.fullmatch(path.name) else path
+        folders.setdefault(folder, []).append(path)
     if not folders:
         raise UserError(f"{workdir} holds no run; give --workdir=DIR of a run or a study")
     arms = []
-    for folder, runs in folders.items():
+    for folder, paths in folders.items():
         name = folder.relative_to(workdir).as_posix() if workdir in folder.parents else folder.name
-        arms.append(ArmRecord(name, tuple(runs), _failures(folder)))
+        runs, damaged = _read_runs(paths)
+        arms.append(ArmRecord(name, tuple(runs), _failures(folder), damaged))
+    if not any(arm.runs for arm in arms):
+        raise UserError(arms[0].damaged[0])
     return StudyRecord(workdir.name, "", tuple(arms))
 
 
@@ -165,16 +180,17 @@ def choose(candidates: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
 
 
 def _read_arm(name: str, folder: Path) -> ArmRecord:
+    runs, damaged = _read_runs(_run_paths(folder))
     candidates = {}
-    for run in _read_runs(folder):
+    for run in runs:
         choice = run.path.parent.relative_to(folder).as_posix()
         candidates.setdefault(choice, []).append(run)
     failures = _failures(folder)
     if list(candidates) in ([], ["."]):
-        return ArmRecord(name, tuple(candidates.get(".", ())), failures)
+        return ArmRecord(name, tuple(candidates.get(".", ())), failures, damaged)
     considered = choose(candidates)
     chosen = next(iter(considered or candidates))
-    return ArmRecord(name, tuple(candidates[chosen]), failures, chosen, considered)
+    return ArmRecord(name, tuple(candidates[chosen]), failures, damaged, chosen, considered)
 
 
 def _failures(folder: Path) -> tuple[str, ...]:
@@ -184,8 +200,19 @@ def _failures(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _read_runs(folder: Path) -> list[RunRecord]:
-    return [_read_run(path.parent) for path in sorted(folder.rglob("config.json"))]
+def _run_paths(folder: Path) -> list[Path]:
+    return [path.parent for path in sorted(folder.rglob("config.json"))]
+
+
+def _read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], tuple[str, ...]]:
+    """The runs that can be read, and of each other one why it can't."""
+    runs, damaged = [], []
+    for path in paths:
+        try:
+            runs.append(_read_run(path))
+        except UserError as error:
+            damaged.append(str(error))
+    return runs, tuple(damaged)
 
 
 def _read_run(path: Path) -> RunRecord:
@@ -196,7 +223,7 @@ def _read_run(path: Path) -> RunRecord:
         check_fields(row, ROWS.get(row["kind"], {}), path / "metrics.jsonl")
     results = directory.results() if directory.is_finished else None
     if results is not None:
-        check_fields(results, RESULTS, path / "results.json")
+        _check_results(results, path / "results.json")
     return RunRecord(
         path=path,
         config=config,
@@ -205,6 +232,17 @@ def _read_run(path: Path) -> RunRecord:
         environment=_read_environment(path / "environment.json"),
         sample=_read_text(path / "samples.txt"),
     )
+
+
+def _check_results(results: Mapping[str, Any], file: Path) -> None:
+    check_fields(results, RESULTS, file)
+    for split, score in results["splits"].items():
+        segments = score.get("segments")
+        if segments is not None:
+            columns = SEGMENTS | {name: [is_number] for name in segments if name not in SEGMENTS}
+            check_fields(segments, columns, file, f"splits.{split}.segments")
+            if len({len(column) for column in segments.values()}) > 1:
+                raise UserError(f"{file}: columns of {split}'s segments differ; restore the file")
 
 
 def _read_environment(path: Path) -> dict[str, Any]:

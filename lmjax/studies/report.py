@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
 from lmjax.studies import plots
+from lmjax.studies.judging import study_verdict
 from lmjax.studies.records import StudyRecord, read_study
 from lmjax.studies.study import flatten
-from lmjax.studies.summary import COLUMNS, study_notes, study_samples, study_verdict, summary_rows
+from lmjax.studies.summary import COLUMNS, study_notes, study_samples, summary_rows
 
 # What of the plots' colours follows the page from light to dark.
 PAGE_COLORS = {

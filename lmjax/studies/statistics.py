@@ -1,14 +1,27 @@
-"""What several seeds allow one to say about arms: means, intervals, and whether one has won."""
+"""What a study allows one to say of its arms: means, intervals, and whether one has won.
+
+A difference between two arms is uncertain for two reasons: other seeds would have given other
+models, and another text other scores. Its variance is the sum of both: for each trained arm the
+variance over seeds divided by their number, and the bootstrap's over the segments of the text.
+Degrees of freedom are Welch's and Satterthwaite's, so arms may vary differently.
+
+Assumed: scores vary normally over seeds, seeds of two arms are independent or, where a seed acts
+alike on both, go up and down together (the test is then too careful), and segments are independent.
+`python -m lmjax.studies.simulation` measures how often what is said is false.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 LEAST_SEEDS = 3  # below this no verdict is drawn
+LEAST_SEGMENTS = 10  # of a text, to tell how much another text would change
 SIGNIFICANCE = 0.05
+RESOLUTION = 1e-4  # a smaller difference is one of rounding, and of no use to anyone
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -21,12 +34,68 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class SegmentBits:
+    """The bits of each segment of a text, and the bytes that they are divided by."""
+
+    bits_G: np.ndarray
+    bytes_G: np.ndarray
+
+
+@dataclass(frozen=True)
+class ArmScores:
+    """Bits per byte of an arm by seed, and its bits of each segment of the text, a mean over seeds.
+
+    A counted arm draws nothing at random: its one run has no variance over seeds.
+    """
+
+    by_seed: Mapping[int, float]
+    segments: SegmentBits | None = None
+    is_counted: bool = False
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.by_seed.values())))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much a score is higher than another, in the mean, and how sure that is."""
+
+    mean: float
+    standard_error: float  # 0: nothing varies, so nothing can be told
+    degrees_of_freedom: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval."""
+        return float(stats.t.ppf(0.975, self.degrees_of_freedom)) * self.standard_error
+
+    @property
+    def p_value(self) -> float:
+        """One-sided p of "not higher", doubled: either of two arms could have been the lower."""
+        if self.mean < RESOLUTION or not self.standard_error:
+            return 1.0
+        return 2 * float(stats.t.sf(self.mean / self.standard_error, self.degrees_of_freedom))
+
+    def p_value_among(self, arms: int) -> float:
+        """The p of Games and Howell (1976): of all pairs of so many arms at once."""
+        if self.mean < RESOLUTION or not self.standard_error:
+            return 1.0
+        range_ = math.sqrt(2) * self.mean / self.standard_error
+        return float(stats.studentized_range.sf(range_, arms, self.degrees_of_freedom))
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Which arm is lowest, whether it may be called the winner, and the sentence that says so."""
+    """Which arm is lowest, whether it may be called the winner, and the sentence that says so.
+
+    `worse` are the arms of which it may be said that the lowest is better.
+    """
 
     lowest: str | None
     winner: str | None
     text: str
+    worse: tuple[str, ...] = ()
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -39,45 +108,126 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(mean, float(stats.t.ppf(0.975, n - 1)) * deviation / math.sqrt(n), n)
 
 
-def paired_p_value(first: Mapping[int, float], second: Mapping[int, float]) -> float:
-    """Two-sided p of a paired t-test over the seeds that both arms have.
+def text_error(segments: SegmentBits) -> float | None:
+    """The standard error of bits per byte over texts: the bootstrap's, over segments.
 
-    Keys are seeds. Differences that do not vary at all give 0 if they are not zero, else 1.
+    None if there are fewer than LEAST_SEGMENTS. The same segments always give the same.
     """
-    seeds = sorted(first.keys() & second.keys())
-    differences = np.array([first[seed] - second[seed] for seed in seeds])
-    if np.ptp(differences) == 0:
-        return 0.0 if differences[0] else 1.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+    count = len(segments.bits_G)
+    if count < LEAST_SEGMENTS:
+        return None
+    resampled = stats.bootstrap(
+        (segments.bits_G, segments.bytes_G),
+        lambda bits, bytes_, axis: bits.sum(axis) / bytes_.sum(axis),
+        paired=True,
+        n_resamples=RESAMPLES,
+        batch=200,
+        method="percentile",
+        random_state=np.random.default_rng(0),
+    )
+    # Resampling has the variance of a sample's own mean, which is too small by a degree of freedom.
+    return float(resampled.standard_error) * math.sqrt(count / (count - 1))
 
 
-def verdict(scores: Mapping[str, Mapping[int, float]], metric: str) -> Verdict:
-    """Judges arms by `scores[arm][seed]`, of which lower is better.
+def text_half_width(segments: SegmentBits) -> float | None:
+    """Half of the 95 % interval of bits per byte over texts; None for too few segments."""
+    error = text_error(segments)
+    if error is None:
+        return None
+    return float(stats.t.ppf(0.975, len(segments.bits_G) - 1)) * error
 
-    The lowest mean wins only if a paired t-test against each other arm stays below SIGNIFICANCE
-    after Bonferroni's correction for the number of rivals, with at least LEAST_SEEDS common seeds.
+
+def paired_segments(higher: ArmScores, lower: ArmScores) -> SegmentBits | None:
+    """By how many bits the first arm is higher in each segment; None unless both have the same."""
+    first, second = higher.segments, lower.segments
+    if first is None or second is None or not np.array_equal(first.bytes_G, second.bytes_G):
+        return None
+    return SegmentBits(first.bits_G - second.bits_G, first.bytes_G)
+
+
+def difference(higher: ArmScores, lower: ArmScores) -> Difference:
+    """The difference of two arms' means, uncertain by the seeds of each and by the text."""
+    parts = []  # a variance and its degrees of freedom
+    for arm in (higher, lower):
+        if not arm.is_counted and len(arm.by_seed) > 1:
+            values = list(arm.by_seed.values())
+            parts.append((np.var(values, ddof=1) / len(values), len(values) - 1))
+    segments = paired_segments(higher, lower)
+    if segments is not None and (error := text_error(segments)) is not None:
+        parts.append((error**2, len(segments.bits_G) - 1))
+    variance = sum(part for part, _ in parts)
+    doubt = sum(part**2 / degrees for part, degrees in parts)
+    return Difference(
+        higher.mean - lower.mean,
+        math.sqrt(variance),
+        float(variance**2 / doubt) if doubt else 1.0,
+    )
+
+
+def verdict(arms: Mapping[str, ArmScores], metric: str, seeds: Collection[int] = ()) -> Verdict:
+    """Judges arms by their scores, of which lower is better; `seeds` are those that were asked for.
+
+    The lowest mean wins if it is better than each rival at SIGNIFICANCE. Since all must hold, no
+    correction is due: a false winner is likeliest where two arms share the best place (Gutmann and
+    Maymin 1987). Where it doesn't win, the arms are named that it is better than, by a test of all
+    pairs at once. No verdict is drawn while an arm lacks a seed, or with fewer than LEAST_SEEDS.
     """
-    means = {arm: np.mean(list(values.values())) for arm, values in scores.items()}
-    lowest = min(means, key=means.get)
-    rivals = [arm for arm in scores if arm != lowest]
+    seeds = sorted(set(seeds).union(*(arm.by_seed for arm in arms.values() if not arm.is_counted)))
+    if missing := _missing(arms, seeds):
+        return Verdict(None, None, f"No verdict is drawn while {' and '.join(missing)}.")
+    lowest = min(arms, key=lambda name: arms[name].mean)
+    rivals = [name for name in arms if name != lowest]
     if not rivals:
         return Verdict(lowest, None, f"{lowest} stands alone; there is nothing to compare it with.")
-    shared = min(len(scores[lowest].keys() & scores[rival].keys()) for rival in rivals)
-    figure = f"{lowest} has the lowest mean {metric} ({means[lowest]:.4f})"
-    if shared < LEAST_SEEDS:
+    figure = f"{lowest} has the lowest mean {metric} ({arms[lowest].mean:.4f})"
+    is_drawn = not all(arm.is_counted for arm in arms.values())
+    if is_drawn and len(seeds) < LEAST_SEEDS:
         return Verdict(
             lowest,
             None,
-            f"n = {shared}: no verdict is drawn. {figure}, but at least {LEAST_SEEDS} seeds are "
-            "needed to tell a difference between arms from one between seeds.",
+            f"n = {len(seeds)}: no verdict is drawn. {figure}, but at least {LEAST_SEEDS} seeds "
+            "are needed to tell a difference between arms from one between seeds.",
         )
-    p_values = {rival: paired_p_value(scores[lowest], scores[rival]) for rival in rivals}
-    closest = max(p_values, key=p_values.get)
-    corrected = min(1.0, p_values[closest] * len(rivals))
-    test = (
-        f"paired t-test over n = {shared} seeds, against {closest}: "
-        f"p = {corrected:.2g} after Bonferroni's correction for {len(rivals)} rivals"
+    differences = {name: difference(arms[name], arms[lowest]) for name in rivals}
+    closest = max(rivals, key=lambda name: (differences[name].p_value, -differences[name].mean))
+    test = _test(closest, lowest, arms, differences[closest], len(seeds))
+    if differences[closest].p_value < SIGNIFICANCE:
+        return Verdict(lowest, lowest, f"{figure} and wins: {test}.", tuple(rivals))
+    worse = tuple(
+        name for name in rivals if differences[name].p_value_among(len(arms)) < SIGNIFICANCE
     )
-    if corrected < SIGNIFICANCE:
-        return Verdict(lowest, lowest, f"{figure} and wins ({test}).")
-    return Verdict(lowest, None, f"{figure}, but no winner is marked ({test}).")
+    told = f" It is better than {', '.join(worse)} (Games and Howell's test)." if worse else ""
+    return Verdict(lowest, None, f"{figure}, but no winner is marked: {test}.{told}", worse)
+
+
+def _missing(arms: Mapping[str, ArmScores], seeds: Sequence[int]) -> list[str]:
+    missing = []
+    for name, arm in arms.items():
+        lacking = [seed for seed in seeds if seed not in arm.by_seed]
+        if not arm.by_seed:
+            missing.append(f"{name} has no result")
+        elif lacking and not arm.is_counted:
+            noun = "seed" if len(lacking) == 1 else "seeds"
+            missing.append(f"{name} has no result of {noun} {', '.join(map(str, lacking))}")
+    return missing
+
+
+def _test(
+    higher: str, lower: str, arms: Mapping[str, ArmScores], found: Difference, seeds: int
+) -> str:
+    """How the closest rival compares, and over what that is known."""
+    drawn = [name for name in (higher, lower) if not arms[name].is_counted]
+    segments = paired_segments(arms[higher], arms[lower])
+    over = []
+    if drawn:
+        over.append(f"n = {seeds} seeds" + (f" of {drawn[0]}" if len(drawn) == 1 else ""))
+    if segments is not None and len(segments.bits_G) >= LEAST_SEGMENTS:
+        over.append(f"{len(segments.bits_G)} segments of the text")
+    else:
+        over.append("no text but this one")
+    if not found.standard_error:
+        return f"{higher} is {found.mean:.4g} above it, and nothing tells how sure that is"
+    return (
+        f"{higher} is {found.mean:.4f} ± {found.half_width:.4f} above it "
+        f"(95 % interval of Welch's t over {' and '.join(over)}; p = {found.p_value:.2g})"
+    )

@@ -11,8 +11,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lmjax.studies.judging import study_verdict
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
-from lmjax.studies.statistics import Verdict, summarize, verdict
+from lmjax.studies.statistics import summarize
 from lmjax.studies.study import TOLERANCE
 
 COLUMNS = {
@@ -44,30 +45,10 @@ def summary_rows(study: StudyRecord) -> list[Row]:
     ]
 
 
-def study_verdict(study: StudyRecord) -> Verdict:
-    """Whether an arm has won on the test split; on validation if not all have a test score."""
-    arms = [arm for arm in study.arms if arm.finished]
-    split = "test" if all(arm.scores("test") for arm in arms) else "validation"
-    scores = {arm.name: arm.scores(split) for arm in arms if arm.scores(split)}
-    if not scores:
-        return Verdict(None, None, "No arm is finished.")
-    texts = {score["text_fingerprint"] for by_seed in scores.values() for score in by_seed.values()}
-    if len(texts) > 1:
-        return Verdict(None, None, "No verdict is drawn: the arms were scored on different texts.")
-    values = {
-        name: {seed: score["bits_per_byte"] for seed, score in by_seed.items()}
-        for name, by_seed in scores.items()
-    }
-    seeds = set().union(*values.values())
-    for arm in arms:
-        if arm.is_counted and arm.name in values:
-            values[arm.name] = dict.fromkeys(seeds, next(iter(values[arm.name].values())))
-    return verdict(values, f"{split} bits per byte")
-
-
 def study_notes(study: StudyRecord) -> list[str]:
     """What the figures rest on, in sentences; what failed comes first."""
     notes = [f"{arm.name} failed: {failure}." for arm in study.arms for failure in arm.failures]
+    notes += [f"{arm.name} has a damaged run: {why}." for arm in study.arms for why in arm.damaged]
     trained = [arm for arm in study.arms if arm.finished and not arm.is_counted]
     notes += [_matched(study, quantity, trained) for quantity in study.matched if trained]
     for arm in study.arms:
@@ -167,7 +148,7 @@ def _tokens_per_second(run: RunRecord) -> float:
 
 def _note(arm: ArmRecord, study: StudyRecord, winner: str | None) -> str:
     if not arm.finished:
-        return "failed" if arm.failures else "not finished"
+        return "failed" if arm.failures else "damaged" if arm.damaged else "not finished"
     parts = [arm.chosen] if arm.chosen else []
     parts += ["baseline"] if arm.name == study.baseline else []
     parts += ["winner"] if arm.name == winner else []

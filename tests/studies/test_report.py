@@ -1,6 +1,7 @@
 """The page says what the runs wrote, needs nothing else, and executes nothing that they wrote."""
 
 import json
+import math
 from html.parser import HTMLParser
 
 import pytest
@@ -33,6 +34,7 @@ class Page(HTMLParser):
 def write_study(workdir, scores, **fields):
     """A study directory with the arms and seeds of `scores[arm][seed]`, all of them finished."""
     study = {"name": "small", "question": "Which?", "baseline": "", "matched": [], "prompt": "Go "}
+    study["seeds"] = list(range(max(map(len, scores.values()), default=0)))
     study["arms"] = [(name, Arm(name, make_config()).folder) for name in scores]
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / "study.json").write_text(json.dumps(study | fields))
@@ -95,6 +97,62 @@ def test_a_counted_arm_stands_for_every_seed(tmp_path):
     write_run(make_config("ngram"), tmp_path / "arms" / "n_gram" / "seed_0", test=1.0)
     assert "n-gram has the lowest" in (text := " ".join(read_page(tmp_path).texts))
     assert "and wins" in text
+
+
+def test_no_verdict_while_a_seed_has_failed(tmp_path):
+    write_study(tmp_path, {"A": [2.00, 2.01, 2.02, 4.0], "B": [2.20, 2.215, 2.22]})
+    (tmp_path / "arms" / "b" / "seed_3").mkdir()
+    (tmp_path / "arms" / "b" / "seed_3" / "error.txt").write_text("out of memory")
+    texts = read_page(tmp_path).texts
+    assert "No verdict is drawn while B has no result of seed 3." in texts
+    assert "B failed: seed_3: out of memory." in texts
+    assert "wins" not in " ".join(texts)
+
+
+def test_no_verdict_while_a_seed_is_not_finished(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": [3.0, 3.1, 3.2]})
+    (tmp_path / "study.json").unlink()
+    config = make_config(cell="gru")
+    config.seed = 7
+    write_run(config, tmp_path / "arms" / "b" / "seed_7", finished=False)
+    text = " ".join(read_page(tmp_path).texts)
+    assert "No verdict is drawn while arms/a has no result of seed 7" in text
+
+
+def test_a_damaged_run_is_listed_and_the_others_are_reported(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": [3.0, 3.1, 3.2]})
+    file = tmp_path / "arms" / "b" / "seed_1" / "results.json"
+    file.write_text(file.read_text()[:-9])
+    for study_file in (True, False):
+        if not study_file:
+            (tmp_path / "study.json").unlink()
+        text = " ".join(read_page(tmp_path).texts)
+        assert "1.1000 ± 0.2484" in text
+        assert "3.1000" in text
+        assert "B has a damaged run" in text or "arms/b has a damaged run" in text
+        assert "seed_1/results.json is not valid JSON" in text
+        assert "B is damaged." in text or "arms/b is damaged." in text
+        assert "wins" not in text
+
+
+def test_a_damaged_run_alone_is_refused(tmp_path):
+    write_run(make_config(), tmp_path / "run")
+    (tmp_path / "run" / "results.json").write_text("{")
+    with pytest.raises(UserError, match="not valid JSON"):
+        write_report(tmp_path / "run")
+
+
+def test_a_verdict_names_seeds_and_text(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.01, 1.02], "B": [3.0, 3.01, 3.02]})
+    for path in sorted(tmp_path.rglob("results.json")):
+        results = json.loads(path.read_text())
+        score = results["splits"]["test"]
+        nats = [score["bits_per_byte"] * 100 * math.log(2)] * 12
+        score["segments"] = {"nats": nats, "tokens": [30] * 12, "bytes": [100] * 12}
+        path.write_text(json.dumps(results))
+    text = " ".join(read_page(tmp_path).texts)
+    assert "and wins: B is 2.0000 ± 0.0227 above it" in text
+    assert "Welch's t over n = 3 seeds and 12 segments of the text" in text
 
 
 def test_scores_of_different_texts_are_not_compared(tmp_path):

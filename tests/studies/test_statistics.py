@@ -1,14 +1,28 @@
-"""Verdicts are rare where there is nothing to find, and means have honest intervals."""
+"""Verdicts are as often false as they say, intervals cover as often as they say, seeds and text."""
+
+import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from lmjax.studies.statistics import paired_p_value, summarize, verdict
+from lmjax.studies.statistics import (
+    ArmScores,
+    SegmentBits,
+    difference,
+    summarize,
+    text_error,
+    verdict,
+)
 
 
-def by_seed(values):
-    return dict(enumerate(values))
+def arm(values, **fields):
+    return ArmScores(dict(enumerate(values)), **fields)
+
+
+def segments_of(bits, bytes_=None):
+    bits = np.asarray(bits, float)
+    return SegmentBits(bits, np.full(len(bits), 100.0) if bytes_ is None else np.asarray(bytes_))
 
 
 def test_interval_covers_the_mean_as_often_as_it_says():
@@ -23,64 +37,147 @@ def test_one_value_has_no_interval():
     assert (summary.mean, summary.half_width, summary.n) == (1.5, None, 1)
 
 
-def test_p_value_is_scipys_paired_test_over_common_seeds():
-    first, second = np.random.default_rng(1).normal(size=(2, 6))
+def test_a_difference_over_seeds_is_scipys_welch_test():
+    first, second = np.random.default_rng(1).normal(size=(2, 5)) * [[1.0], [3.0]] + [[2.0], [0.0]]
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    found = difference(arm(first), arm(second))
+    assert found.mean > 0
+    assert found.p_value == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval()
+    assert found.mean - found.half_width == pytest.approx(interval.low)
+    assert found.mean + found.half_width == pytest.approx(interval.high)
+
+
+def test_among_several_arms_it_is_scipys_games_howell_test():
+    values = np.random.default_rng(2).normal(size=(4, 5)) + np.arange(4)[:, None]
+    expected = stats.tukey_hsd(*values, equal_var=False).pvalue
+    for higher, lower in ((1, 0), (3, 0), (3, 2)):
+        found = difference(arm(values[higher]), arm(values[lower]))
+        assert found.p_value_among(4) == pytest.approx(expected[higher, lower], rel=1e-4)
+
+
+def test_a_counted_arm_is_a_constant_to_the_seeds_of_the_other():
+    seeds = [2.1, 2.3, 2.2, 2.25]
+    found = difference(arm(seeds), arm([2.0], is_counted=True))
+    assert found.p_value == pytest.approx(stats.ttest_1samp(seeds, 2.0).pvalue)
+
+
+def test_the_error_over_text_is_that_of_a_ratio_of_means():
+    random = np.random.default_rng(3)
+    bytes_G = random.integers(50, 200, size=300).astype(float)
+    bits_G = 2 * bytes_G + random.normal(0, 20, size=300)
+    rest_G = bits_G - bits_G.sum() / bytes_G.sum() * bytes_G  # the delta method
+    expected = math.sqrt(300 / 299 * (rest_G**2).sum()) / bytes_G.sum()
+    assert text_error(SegmentBits(bits_G, bytes_G)) == pytest.approx(expected, rel=0.05)
+
+
+def test_two_counted_arms_are_compared_over_the_text_alone():
+    random = np.random.default_rng(4)
+    common = random.normal(200, 50, size=80)  # easy and hard segments, equal for both
+    first = common + random.normal(0, 4, size=80)
+    second = common + 3 + random.normal(0, 4, size=80)
+    scores = {
+        "A": arm([first.sum() / 8000], segments=segments_of(first), is_counted=True),
+        "B": arm([second.sum() / 8000], segments=segments_of(second), is_counted=True),
+    }
     expected = stats.ttest_rel(first, second).pvalue
-    assert paired_p_value(by_seed(first), by_seed(second)) == pytest.approx(expected)
-    more = by_seed(second) | {99: 7.0}
-    assert paired_p_value(by_seed(first), more) == pytest.approx(expected)
-
-
-def test_differences_that_do_not_vary():
-    assert paired_p_value(by_seed([1, 2, 3]), by_seed([1, 2, 3])) == 1
-    assert paired_p_value(by_seed([1, 2, 3]), by_seed([2, 3, 4])) == 0
-
-
-def test_pairing_sees_a_difference_that_seeds_would_hide():
-    seeds = np.array([1.0, 2.0, 3.0, 4.0])
-    noise = np.array([0.001, -0.001, 0.0005, -0.0005])
-    result = verdict({"A": by_seed(seeds), "B": by_seed(seeds + 0.05 + noise)}, "loss")
+    assert difference(scores["B"], scores["A"]).p_value == pytest.approx(expected, rel=0.5)
+    result = verdict(scores, "bits")
     assert result.winner == "A"
+    assert "over 80 segments of the text; p =" in result.text
+    assert "seeds" not in result.text
+
+
+def test_two_counted_arms_that_differ_by_rounding_have_no_winner():
+    scores = {"A": arm([2.0], is_counted=True), "B": arm([2.0 + 1e-9], is_counted=True)}
+    assert verdict(scores, "bits").winner is None
+    bits = np.full(50, 200.0)
+    scores = {
+        "A": arm([2.0], segments=segments_of(bits), is_counted=True),
+        "B": arm([2.0 + 1e-9], segments=segments_of(bits + 1e-7), is_counted=True),
+    }
+    assert verdict(scores, "bits").winner is None
+
+
+def test_a_winner_over_seeds_must_hold_over_the_text_too():
+    seeds = {"A": [2.00, 2.01, 2.02], "B": [2.20, 2.21, 2.22]}
+    assert verdict({name: arm(values) for name, values in seeds.items()}, "bits").winner == "A"
+    random = np.random.default_rng(5)
+    for noise, winner in ((5.0, "A"), (500.0, None)):
+        # The same difference of 0.2 bits per byte, from text that is more or less even.
+        wobble = random.normal(0, noise, size=60)
+        lower, higher = np.full(60, 201.0), 221.0 + wobble - wobble.mean()
+        scores = {
+            "A": arm(seeds["A"], segments=segments_of(lower)),
+            "B": arm(seeds["B"], segments=segments_of(higher)),
+        }
+        result = verdict(scores, "bits")
+        assert result.winner == winner
+        assert "over n = 3 seeds and 60 segments of the text" in result.text
+
+
+def test_segments_that_are_not_the_same_text_are_not_paired():
+    first = arm([2.0, 2.1, 2.2], segments=segments_of(np.arange(40.0)))
+    second = arm([3.0, 3.1, 3.2], segments=segments_of(np.arange(20.0)))
+    alone = difference(arm([3.0, 3.1, 3.2]), arm([2.0, 2.1, 2.2]))
+    assert difference(second, first) == alone
+    assert "no text but this one" in verdict({"A": first, "B": second}, "bits").text
+
+
+def test_no_verdict_while_an_arm_lacks_a_seed():
+    scores = {
+        "A": arm([2.00, 2.01, 2.02, 4.0]),
+        "B": arm([2.20, 2.215, 2.22]),
+    }
+    result = verdict(scores, "bits")
+    assert (result.lowest, result.winner) == (None, None)
+    assert result.text == "No verdict is drawn while B has no result of seed 3."
+    del scores["A"]
+    scores["C"] = arm([9.0, 9.1, 9.2])
+    assert verdict(scores, "bits").winner == "B"
+    result = verdict(scores, "bits", seeds=(0, 1, 2, 3, 4))
+    assert "B has no result of seeds 3, 4 and C has no result of seeds 3, 4" in result.text
+    assert "D has no result." in verdict(scores | {"D": arm([])}, "bits").text
+
+
+def test_a_winner_is_lower_not_only_different():
+    assert difference(arm([1.0, 1.1, 1.2]), arm([9.0, 9.1, 9.2])).p_value == 1
+    assert difference(arm([1.0, 1.1, 1.2]), arm([9.0, 9.1, 9.2])).p_value_among(3) == 1
+
+
+def test_seeds_that_change_nothing_are_no_evidence():
+    assert verdict({"A": arm([1.0, 1.0, 1.0]), "B": arm([2.0, 2.0, 2.0])}, "bits").winner is None
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_no_winner_with_fewer_than_three_seeds(n):
-    result = verdict({"A": by_seed([1.0, 1.1][:n]), "B": by_seed([9.0, 9.2][:n])}, "loss")
+    result = verdict({"A": arm([1.0, 1.1][:n]), "B": arm([9.0, 9.2][:n])}, "loss")
     assert result.lowest == "A"
     assert result.winner is None
     assert f"n = {n}: no verdict is drawn" in result.text
 
 
-def test_equal_arms_seldom_have_a_winner():
-    random = np.random.default_rng(2)
-    winners = [
-        verdict({name: by_seed(random.normal(size=3)) for name in "ABCDEF"}, "loss").winner
-        for _ in range(500)
-    ]
-    assert np.mean([winner is not None for winner in winners]) < 0.05
-
-
-def test_one_close_rival_keeps_the_crown_away():
+def test_one_close_rival_keeps_the_crown_away_and_the_others_are_named():
     scores = {
-        "A": by_seed([1.00, 1.02, 1.01]),
-        "B": by_seed([1.01, 1.00, 1.03]),
-        "C": by_seed([5.0, 5.1, 5.2]),
+        "A": arm([1.00, 1.02, 1.01]),
+        "B": arm([1.01, 1.00, 1.03]),
+        "C": arm([5.0, 5.1, 5.2]),
     }
-    assert verdict(scores, "loss").winner is None
+    result = verdict(scores, "loss")
+    assert (result.winner, result.worse) == (None, ("C",))
+    assert "It is better than C (Games and Howell's test)." in result.text
     del scores["B"]
     assert verdict(scores, "loss").winner == "A"
 
 
-def test_more_rivals_need_stronger_evidence():
-    best, rival = by_seed([1.0, 1.0, 1.0]), by_seed([1.1, 1.2, 1.15])
-    p_value = paired_p_value(best, rival)
-    assert 0.01 < p_value < 0.05
-    assert verdict({"A": best, "B": rival}, "loss").winner == "A"
-    rivals = dict.fromkeys("BCDEFG", rival)
-    assert verdict({"A": best, **rivals}, "loss").winner is None
+def test_rivals_that_are_far_away_ask_for_no_correction():
+    best, rival = arm([1.0, 1.1, 1.05]), arm([1.15, 1.25, 1.2])
+    assert 0.01 < difference(rival, best).p_value < 0.05
+    others = {name: arm([8.0, 9.0, 8.5]) for name in "CDEF"}
+    assert verdict({"A": best, "B": rival, **others}, "loss").winner == "A"
 
 
 def test_an_arm_alone_is_compared_with_nothing():
-    result = verdict({"A": by_seed([1, 2, 3])}, "loss")
+    result = verdict({"A": arm([1, 2, 3])}, "loss")
     assert result.winner is None
     assert "nothing to compare" in result.text

@@ -1,0 +1,48 @@
+"""The verdict on a study, from what its runs have scored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lmjax.studies.records import ArmRecord, StudyRecord
+from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, verdict
+
+
+def study_verdict(study: StudyRecord) -> Verdict:
+    """Whether an arm has won on the test split; on validation if not all runs have a test score.
+
+    Nobody wins while a run that was asked for has failed, is damaged or is not finished.
+    """
+    finished = [run for arm in study.arms for run in arm.finished]
+    if not finished:
+        return Verdict(None, None, "No arm is finished.")
+    split = "test" if all("test" in run.results["splits"] for run in finished) else "validation"
+    if damaged := [arm.name for arm in study.arms if arm.damaged]:
+        names = ", ".join(damaged)
+        return Verdict(None, None, f"No verdict is drawn while a run of {names} is damaged.")
+    scores = [score for arm in study.arms for score in arm.scores(split).values()]
+    if len({score["text_fingerprint"] for score in scores}) > 1:
+        return Verdict(None, None, "No verdict is drawn: the arms were scored on different texts.")
+    arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
+    begun = {run.seed for arm in study.arms if not arm.is_counted for run in arm.runs}
+    return verdict(arms, f"{split} bits per byte", begun.union(study.seeds))
+
+
+def arm_scores(arm: ArmRecord, split: str) -> ArmScores:
+    """What an arm's runs have scored on a split, as statistics take it."""
+    scores = arm.scores(split)
+    return ArmScores(
+        {seed: score["bits_per_byte"] for seed, score in scores.items()},
+        _mean_segments(list(scores.values())),
+        arm.is_counted,
+    )
+
+
+def _mean_segments(scores: list[Mapping[str, Any]]) -> SegmentBits | None:
+    """The bits of each segment in the mean over scores, what spells unknowns included."""
+    tables = [score.get("segments") for score in scores]
+    if not tables or None in tables or any(t["bytes"] != tables[0]["bytes"] for t in tables):
+        return None
+    nats_G = np.mean([np.add(t["nats"], t.get("spelling_nats", 0.0)) for t in tables], axis=0)
+    return SegmentBits(nats_G / np.log(2), np.array(tables[0]["bytes"], float))
