@@ -15,6 +15,10 @@ class UserError(Exception):
     exit_code = 2
 
 
+class DivergedError(UserError):
+    """Numbers that are no longer finite: training went wrong, not the program."""
+
+
 class InUseError(UserError):
     """A folder that another process is writing to."""
 

@@ -15,7 +15,7 @@ from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream, stream_of
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.errors import UserError, nearest
+from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score
 from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
 
@@ -72,7 +72,7 @@ def score_stream(
         log_probs_N = np.asarray(log_probs_BT, np.float64)[is_target_BT]
         if not np.isfinite(log_probs_N).all():
             bad = int(np.argmin(np.isfinite(log_probs_N)))
-            raise UserError(
+            raise DivergedError(
                 f"target {scored + bad} (token {batch.targets_BT[is_target_BT][bad]}) has the "
                 f"log-probability {log_probs_N[bad]}: the model's parameters are broken; go back "
                 "to an earlier checkpoint"

@@ -16,7 +16,7 @@ from rich.console import Console
 from lmjax.checkpoints.identity import check_identity, identity
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.batch import Batch
-from lmjax.errors import UserError
+from lmjax.errors import DivergedError, UserError
 from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
@@ -195,7 +195,7 @@ class TrainingLoop:
         if finding.remedy == "stop" or done >= self.plan.config.health.retries:
             tried = f" after {done} times {finding.remedy}" if done else ""
             self.run.log(what)
-            raise UserError(
+            raise DivergedError(
                 f"{what}{tried}; nothing of it was saved. Its batch is in {kept}: look at it with "
                 f"`lmjax doctor replay --workdir={self.run.path}`, then {finding.cure}"
             )
