@@ -1,4 +1,4 @@
-"""`lmjax study`: train every arm of a study, then write its report."""
+"""`lmjax study`: tune and train every arm of a study, then write its report."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ def main(arguments: list[str]) -> int:
     """Runs the verb; returns the exit code, which is not zero if an arm failed."""
     values = parse(
         "study",
-        "train every arm of a study and write its report; given again, it skips what is finished "
-        "and resumes the rest",
+        "tune and train every arm of a study, show the plan before and write its report after; "
+        "given again, it skips what is finished and resumes the rest",
         "lmjax study --study=experiments/quickstart.py --workdir=runs/quickstart",
         _define,
         arguments,
@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
 
     from lmjax.runs.devices import prepare_devices
     from lmjax.studies.matching import match_study
+    from lmjax.studies.plan import plan_study, plan_text
     from lmjax.studies.report import write_report
     from lmjax.studies.runner import run_study
     from lmjax.studies.study import load_study
@@ -39,7 +40,9 @@ def main(arguments: list[str]) -> int:
     workdir = Path(values.workdir or f"runs/{study.name}")
     # Matching sizes would otherwise make jax settle for one CPU device.
     prepare_devices(study.arms[0].config.execution.cpu_devices)
-    failures = run_study(match_study(study), workdir, console=console)
+    study = match_study(study)
+    console.print(plan_text(study, plan_study(study)))
+    failures = run_study(study, workdir, console=console)
     record, page = write_report(workdir)
     console.print(terminal_summary(record))
     print(f"\nreport: {page}")

@@ -21,6 +21,7 @@ from lmjax.runs.files import (
 from lmjax.runs.metrics import MetricsFile, Row
 from lmjax.runs.secrets import redact, redacted
 
+STUDY_FILE = "study.json"  # says that a folder is a study's
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
 # kept, shown and scored of a run and what is done in trouble, not what a healthy step computes.
 HARMLESS = ("checkpoint.", "data.read_threads", "evaluation.checkpoint", "health.", "logging.")
@@ -36,7 +37,12 @@ class RunDirectory:
         self._metrics = MetricsFile(self.path / "metrics.jsonl")
 
     def check(self, config: ConfigDict) -> None:
-        """Raises UserError, with the differences, if this is the run of another configuration."""
+        """Raises UserError, with the differences, if this is the run of another configuration.
+
+        So does a folder that holds a study.
+        """
+        if (self.path / STUDY_FILE).exists():
+            raise UserError(f"{self.path} holds a study, not a run; choose another --workdir")
         kept = self._kept_config()
         if kept is None:
             if self.is_finished:

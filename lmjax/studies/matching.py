@@ -65,6 +65,8 @@ def match_study(study: Study) -> Study:
     tokens are to be equal and are not. Counted arms are left as they are.
     """
     trained = [arm for arm in study.arms if not is_counted(arm)]
+    if not trained or not study.matched:
+        return study
     baseline = next(arm for arm in study.arms if arm.name == study.baseline)
     if baseline not in trained:
         raise UserError(

@@ -20,12 +20,11 @@ from lmjax.runs.fields import (
     read_config,
 )
 from lmjax.runs.files import inside, read_json, read_whole
-from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
 from lmjax.studies.study import MATCHES
 
 SEED_FOLDER = re.compile(r"seed_\d+")
 ERROR_FILE = "error.txt"
-STUDY_FILE = "study.json"
 LONGEST_TEXT = 1 << 20  # bytes, of a sample or an error
 
 STUDY = {

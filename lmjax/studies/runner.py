@@ -1,7 +1,11 @@
-"""Runs every arm of a study with every seed: what is finished is skipped, the rest resumed."""
+"""Runs a study: tunes every arm alike, trains it with every seed, reads the test split at the end.
+
+What is finished is skipped, the rest resumed.
+"""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,89 +13,197 @@ from ml_collections import ConfigDict
 from rich.console import Console
 from rich.text import Text
 
-from lmjax.api import load
-from lmjax.errors import InUseError, UserError
+from lmjax import api
+from lmjax.data.dataset import open_dataset
+from lmjax.errors import DivergedError, InUseError, UserError
 from lmjax.runs.files import inside, to_json, write_atomically
 from lmjax.runs.lock import only_writer
-from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
 from lmjax.runs.secrets import redact
 from lmjax.runs.signals import StopSignals
 from lmjax.studies.matching import is_counted
-from lmjax.studies.records import ERROR_FILE, STUDY_FILE, read_study, read_study_file
+from lmjax.studies.records import ERROR_FILE, read_study, read_study_file
 from lmjax.studies.study import Arm, Study
+from lmjax.studies.tuning import (
+    TUNING_FILE,
+    check_same,
+    choose,
+    planned_trials,
+    read_trials,
+    read_tuning,
+    write_tuning,
+)
 from lmjax.training.run import train
 
-Train = Callable[[ConfigDict, Path, Console], Any]
-Continue = Callable[[Path, str, int], str]  # run directory, prompt, tokens -> continuation
+
+def score_test(path: Path) -> None:
+    """Adds the score of the test split to a run's results, if its corpus has one, once."""
+    run = RunDirectory(path)
+    if "test" not in run.results()["splits"] and "test" in open_dataset(run.config().data).splits:
+        api.evaluate(path, split="test")
 
 
 def continue_prompt(path: Path, prompt: str, length: int) -> str:
     """How the model of a run directory goes on after `prompt`, for `length` tokens."""
-    return load(path).generate(prompt, length=length)
+    return api.load(path).generate(prompt, length=length)
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What a study does to a run directory."""
+
+    train: Callable[[ConfigDict, Path, Console], Any] = train
+    score_test: Callable[[Path], None] = score_test
+    continue_prompt: Callable[[Path, str, int], str] = continue_prompt
 
 
 def run_study(
-    study: Study,
-    workdir: Path,
-    *,
-    console: Console,
-    train: Train = train,
-    continue_prompt: Continue = continue_prompt,
+    study: Study, workdir: Path, *, console: Console, actions: Actions | None = None
 ) -> list[str]:
-    """Trains what is not finished, lets each arm continue the prompt, returns what failed.
+    """Does what of the study is not done yet; returns what failed.
 
-    Runs lie in `workdir/arms/<arm>/[<choice>/]seed_<n>`. A failure is written into its run
-    directory and does not keep the others from running. A counted arm draws nothing at random, so
-    the first seed is enough. Raises UserError, before anything is trained, if `workdir` holds
-    another study or a run of another configuration, is being written by another process, or can't
-    be written to.
+    Trials lie in `workdir/tuning/<arm>/<values>`, runs in `workdir/arms/<arm>/[<choice>/]seed_<n>`.
+    A failure is written into its run directory and does not keep the others from running; a trial
+    that diverged has lost, and is no failure. A counted arm draws nothing at random, so it is not
+    tuned and the first seed is enough. Raises UserError, before anything is trained, if `workdir`
+    holds another study or a run, is being written by another process, or can't be written to.
     """
+    if (workdir / "config.json").exists():
+        raise UserError(f"{workdir} holds a run, not a study; choose another --workdir")
     with StopSignals(), only_writer(workdir):
-        return _run_study(study, workdir, console, train, continue_prompt)
+        return _StudyRun(study, workdir, console, actions or Actions()).run()
 
 
-def _run_study(
-    study: Study, workdir: Path, console: Console, train: Train, continue_prompt: Continue
-) -> list[str]:
-    file = workdir / STUDY_FILE
-    if file.exists() and (other := read_study_file(workdir)["name"]) != study.name:
-        raise UserError(
-            f"{workdir} holds the study {other!r}, not {study.name!r}; choose another --workdir"
-        )
-    runs = {}
-    for arm in study.arms:
-        seeds = study.seeds[:1] if is_counted(arm) else study.seeds
-        runs |= planned_runs(arm, workdir, seeds)
-    for path, arm in runs.items():
-        RunDirectory(path).create(arm.config)
-    write_atomically(file, to_json(_study_file(study), indent=2))
-    failures = []
+class _StudyRun:
+    def __init__(self, study: Study, workdir: Path, console: Console, actions: Actions):
+        self.study, self.workdir, self.console, self.actions = study, workdir, console, actions
+        self.failures: list[str] = []
 
-    def attempt(path: Path, do: Callable, *arguments) -> None:
+    def run(self) -> list[str]:
+        file = self.workdir / STUDY_FILE
+        if file.exists() and (name := read_study_file(self.workdir)["name"]) != self.study.name:
+            raise UserError(
+                f"{self.workdir} holds the study {name!r}, not {self.study.name!r}; "
+                "choose another --workdir"
+            )
+        tuned = self._tuned_arms()
+        trials = {arm.name: self._trials(arm) for arm in tuned}
+        runs = {arm.name: self._runs(arm) for arm in self.study.arms if arm not in tuned}
+        write_atomically(file, to_json(_study_file(self.study), indent=2))
+        for arm in tuned:
+            chosen = self._tune(arm, trials[arm.name])
+            if chosen:
+                runs[arm.name] = self._runs(arm.with_fields(chosen))
+                self._tell_runs(arm, runs[arm.name])
+        self._train(runs)
+        for arm, record in zip(self.study.arms, read_study(self.workdir).arms, strict=True):
+            planned = {path.resolve(): run for path, run in runs.get(arm.name, {}).items()}
+            finished = [run for run in record.finished if run.path in planned]
+            if self._is_decided(planned):
+                for run in finished:
+                    self._attempt(run.path, self.actions.score_test, run.path)
+            if finished and not finished[0].sample:
+                self._write_sample(finished[0].path)
+        return self.failures
+
+    def _tuned_arms(self) -> list[Arm]:
+        return [arm for arm in self.study.arms if self.study.tuning and not is_counted(arm)]
+
+    def _trials(self, arm: Arm) -> dict[Path, Arm]:
+        trials = planned_trials(arm, self.study.tuning, self.workdir)
+        if kept := read_tuning(self._tuning_folder(arm)):
+            check_same(kept, self.study.tuning, self._tuning_folder(arm))
+        for path, trial in trials.items():
+            RunDirectory(path).create(trial.config)
+        return trials
+
+    def _runs(self, arm: Arm) -> dict[Path, Arm]:
+        seeds = self.study.seeds[:1] if is_counted(arm) else self.study.seeds
+        runs = planned_runs(arm, self.workdir, seeds)
+        for path, run in runs.items():
+            RunDirectory(path).create(run.config)
+        return runs
+
+    def _tuning_folder(self, arm: Arm) -> Path:
+        return inside(self.workdir / "tuning", arm.folder)
+
+    def _tune(self, arm: Arm, trials: dict[Path, Arm]) -> dict[str, Any]:
+        """The fields that validation chose; none if a trial has yet to be given again."""
+        folder, tuning = self._tuning_folder(arm), self.study.tuning
+        if kept := read_tuning(folder):
+            return kept["chosen"]
+        over = []
+        for number, (path, trial) in enumerate(trials.items(), start=1):
+            self._title(f"tuning, {number} of {len(trials)}: {arm.name}, {path.name}")
+            arguments = trial.config, path, self.console
+            over.append(self._attempt(path, self.actions.train, *arguments, lost=DivergedError))
+        ended = read_trials(tuning, list(trials), ERROR_FILE)
+        chosen = choose(ended)
+        error = inside(self.workdir / "arms", arm.folder) / ERROR_FILE
+        if chosen and all(over):
+            error.unlink(missing_ok=True)
+            write_tuning(folder, tuning, ended)
+            values = ", ".join(f"{name}={value}" for name, value in chosen.items())
+            self._say(f"{arm.name}: validation chose {values}")
+            return chosen
+        cause = "every trial of it diverged" if all(over) else "a trial of it failed"
+        error.parent.mkdir(parents=True, exist_ok=True)
+        self._fail(_keep_failure(error.parent, UserError(f"not tuned: {cause}; see {folder}")))
+        return {}
+
+    def _tell_runs(self, arm: Arm, runs: dict[Path, Arm]) -> None:
+        """Each run says how its values were chosen."""
+        tuned = (self._tuning_folder(arm) / TUNING_FILE).read_bytes()
+        for path in runs:
+            write_atomically(path / TUNING_FILE, tuned)
+
+    def _train(self, runs: dict[str, dict[Path, Arm]]) -> None:
+        count, number = sum(map(len, runs.values())), 0
+        for arm in self.study.arms:
+            for path, run in runs.get(arm.name, {}).items():
+                number += 1
+                place = path.relative_to(self.workdir / "arms")
+                self._title(f"{number} of {count}: {arm.name}, {place}")
+                self._attempt(path, self.actions.train, run.config, path, self.console)
+
+    def _is_decided(self, runs: Iterable[Path]) -> bool:
+        """Whether nothing is left to choose for an arm: only then its test split may be read."""
+        choices = {path.parent for path in runs}
+        return len(choices) == 1 or all(RunDirectory(path).is_finished for path in runs)
+
+    def _write_sample(self, path: Path) -> None:
+        prompt = self.study.prompt
+        try:
+            text = self.actions.continue_prompt(path, prompt, self.study.continuation_length)
+            RunDirectory(path).write_samples(prompt + text)
+        except Exception as error:  # such as a prompt outside the vocabulary: the run is sound
+            failure = redact(f"no sample of {path}: {error}")
+            self._say(failure) if isinstance(error, UserError) else self._fail(failure)
+
+    def _attempt(self, path: Path, do: Callable, *arguments, lost: Any = ()) -> bool:
+        """Whether it is over; an error that is a `lost` one is said and kept, but no failure."""
         try:
             do(*arguments)
             (path / ERROR_FILE).unlink(missing_ok=True)
+        except lost as error:
+            self._say(_keep_failure(path, error))
         except InUseError as error:  # what lies there is another process's
-            failures.append(f"failed: {error}")
-            console.print(failures[-1], markup=False, style="red")
+            self._fail(f"failed: {error}")
+            return False
         except Exception as error:
-            failures.append(_keep_failure(path, error))
-            console.print(failures[-1], markup=False, style="red")
+            self._fail(_keep_failure(path, error))
+            return False
+        return True
 
-    for number, (path, arm) in enumerate(runs.items(), start=1):
-        name = f"{arm.name}, {path.relative_to(workdir / 'arms')}"
-        console.rule(Text(f"{number} of {len(runs)}: {name}"), align="left")
-        attempt(path, train, arm.config, path, console)
-    for arm in read_study(workdir).arms:
-        for run in arm.finished[:1]:
-            if not run.sample:
-                attempt(run.path, _write_sample, run.path, study, continue_prompt)
-    return failures
+    def _title(self, text: str) -> None:
+        self.console.rule(Text(text), align="left")
 
+    def _say(self, text: str, style: str = "") -> None:
+        self.console.print(text, markup=False, style=style)
 
-def _write_sample(path: Path, study: Study, continue_prompt: Continue) -> None:
-    text = continue_prompt(path, study.prompt, study.continuation_length)
-    RunDirectory(path).write_samples(study.prompt + text)
+    def _fail(self, failure: str) -> None:
+        self.failures.append(failure)
+        self._say(failure, style="red")
 
 
 def planned_runs(arm: Arm, workdir: Path, seeds: tuple[int, ...]) -> dict[Path, Arm]:
@@ -117,6 +229,7 @@ def _study_file(study: Study) -> dict[str, Any]:
         "matched": study.matched,
         "prompt": study.prompt,
         "seeds": study.seeds,
+        "tuning": asdict(study.tuning) if study.tuning else None,
         "arms": [(arm.name, arm.folder) for arm in study.arms],
     }
 

@@ -16,6 +16,32 @@ from lmjax.errors import UserError, nearest
 SIZES = ("parameters", "non_embedding_parameters")
 MATCHES = (*SIZES, "training_tokens")
 TOLERANCE = 0.02  # of the baseline's figure: what still counts as matched
+HELD_OUT = ("validation",)  # the split that every run is scored on
+CHOOSABLE = ("model.", "training.")  # what validation may choose: neither the text nor its scoring
+
+
+def default_grid() -> dict[str, tuple[float, ...]]:
+    """Learning rate times initialization, which every trained family has."""
+    return {
+        "training.learning_rate": (1e-3, 3e-3, 1e-2),
+        "model.initialization": (0.03, 0.1, 0.3),
+    }
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The same search for every trained arm: a trial for each combination of the grid.
+
+    A trial trains for a part of the arm's own training, and validation prefers one of them.
+    """
+
+    grid: Mapping[str, Sequence] = field(default_factory=default_grid)  # field: values
+    budget: str = "20 percent"  # duration of a trial; percent are of training.duration
+    seed: int = 0
+
+    def trials(self) -> dict[str, dict[str, Any]]:
+        """The fields of each trial, by a name such as `learning_rate=0.01,initialization=0.1`."""
+        return combinations(self.grid)
 
 
 @dataclass(frozen=True)
@@ -53,11 +79,8 @@ class Arm:
         An arm without choices is its own candidate, with an empty name.
         """
         return {
-            ",".join(
-                f"{name.rpartition('.')[2]}={value}"
-                for name, value in zip(self.choices, values, strict=True)
-            ): replace(self.with_fields(dict(zip(self.choices, values, strict=True))), choices={})
-            for values in itertools.product(*self.choices.values())
+            name: replace(self.with_fields(fields), choices={})
+            for name, fields in combinations(self.choices).items()
         }
 
 
@@ -66,7 +89,8 @@ class Study:
     """Arms times seeds, and what they are to answer.
 
     Sizes are matched to the baseline arm as it is configured. Raises UserError if arms share a
-    folder, the baseline is no arm, or there is nothing to run.
+    folder, the baseline is no arm, there is nothing to run, or validation would choose what a
+    comparison must hold fixed.
     """
 
     name: str
@@ -75,12 +99,15 @@ class Study:
     baseline: str  # the arm whose size is the others' target
     seeds: tuple[int, ...] = (0,)
     matched: tuple[str, ...] = ("parameters", "training_tokens")
+    tuning: Tuning | None = None  # None: each arm trains with the values that it is configured with
     prompt: str = "The "  # every trained model continues it
     continuation_length: int = 100  # tokens
 
     def __post_init__(self):
         names = {}
         for arm in self.arms:
+            if not arm.name.isprintable():
+                raise UserError(f"arm {arm.name!r} has a control character; leave it out")
             if not arm.folder:
                 raise UserError(f"arm {arm.name!r} has no letter or digit; give it another name")
             if arm.folder in names:
@@ -89,10 +116,18 @@ class Study:
                     f"{arm.folder!r}; rename one of them"
                 )
             names[arm.folder] = arm.name
+            _check_choosable(f"arm {arm.name!r}", arm.choices)
+            if tuple(arm.config.evaluation.get("splits", HELD_OUT)) != HELD_OUT:
+                raise UserError(
+                    f"arm {arm.name!r} sets evaluation.splits; a study scores validation for every "
+                    "run, and test once for the runs that it chose: leave the field as it is"
+                )
         if not self.arms or not self.seeds:
             raise UserError(f"study {self.name!r} has nothing to run; give it arms and seeds")
         if len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"study {self.name!r} repeats a seed: {self.seeds}; give each once")
+        if self.tuning:
+            _check_choosable(f"the tuning of {self.name!r}", self.tuning.grid)
         if self.baseline not in names.values():
             hint = nearest(self.baseline, names.values())
             raise UserError(f"the baseline {self.baseline!r} is not an arm: {hint}")
@@ -102,6 +137,29 @@ class Study:
                 raise UserError(f"study {self.name!r} can't match {quantity!r}: {hint}")
         if all(size in self.matched for size in SIZES):
             raise UserError(f"study {self.name!r} matches {' and '.join(SIZES)}; leave one out")
+
+
+def combinations(values: Mapping[str, Sequence]) -> dict[str, dict[str, Any]]:
+    """Every combination of the fields' values, by a name such as `order=4`; without fields, one."""
+    combined = [
+        dict(zip(values, combination, strict=True))
+        for combination in itertools.product(*values.values())
+    ]
+    return {
+        ",".join(f"{name.rpartition('.')[2]}={value}" for name, value in fields.items()): fields
+        for fields in combined
+    }
+
+
+def _check_choosable(what: str, values: Mapping[str, Sequence]) -> None:
+    for name, options in values.items():
+        if not name.startswith(CHOOSABLE) or name == "training.duration":
+            raise UserError(
+                f"{what} lets validation choose {name}, and then arms would differ in more than "
+                "their models; choose among fields of model or training, not its duration"
+            )
+        if not len(options) or len(set(options)) < len(options):
+            raise UserError(f"{what} gives {name} the values {options!r}; give each once")
 
 
 def load_study(reference: str) -> Study:

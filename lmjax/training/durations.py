@@ -21,7 +21,7 @@ class Clock:
         Raises UserError if it is not a non-negative number and one of steps, epochs, tokens,
         percent.
         """
-        amount, unit = _parse(duration)
+        amount, unit = parse_duration(duration)
         if unit == "percent" and not self.total_steps:
             raise UserError(
                 f"{duration!r} cannot be the whole duration: give steps, epochs, tokens"
@@ -42,7 +42,8 @@ class Clock:
         return replace(self, total_steps=total)
 
 
-def _parse(duration: str) -> tuple[float, str]:
+def parse_duration(duration: str) -> tuple[float, str]:
+    """Amount and unit, one of UNITS; raises UserError if it is not a duration."""
     parts = str(duration).replace("%", " percent").split()
     example = "write a number and a unit, as in '2000 steps' or '3 epochs'"
     if len(parts) != 2:

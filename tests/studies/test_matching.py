@@ -141,6 +141,12 @@ def test_a_counted_baseline_is_an_error():
         match_study(make_study(arms=arms, baseline="n-gram"))
 
 
+def test_a_study_of_counted_models_alone_has_nothing_to_match():
+    arms = (Arm("A", make_config("ngram", order=2)), Arm("B", make_config("ngram", order=3)))
+    study = make_study(arms=arms, baseline="B")
+    assert match_study(study) == study
+
+
 def test_a_size_field_that_does_not_exist_is_an_error():
     arms = (Arm("A", transformer(), size_field="model.wdith"), Arm("B", transformer(width=64)))
     with pytest.raises(UserError, match=r"did you mean 'model\.width'"):

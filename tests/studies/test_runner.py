@@ -2,30 +2,40 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from lmjax.errors import UserError
+from lmjax import api
+from lmjax.errors import DivergedError, InUseError, UserError
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.studies import runner
 from lmjax.studies.records import read_study
-from lmjax.studies.runner import run_study
-from lmjax.studies.study import Arm
+from lmjax.studies.runner import Actions, run_study
+from lmjax.studies.study import Arm, Tuning
+from lmjax.studies.tuning import read_tuning
 from tests.studies.fake_runs import make_config, make_study, write_run
 
 
 class FakeTraining:
-    """Trains like `lmjax.training.run.train`, and remembers what it was asked for."""
+    """Trains like `lmjax.training.run.train`, and remembers what it was asked for.
+
+    Names are those below `arms/`; of trials those below the workdir.
+    """
 
     def __init__(self, tmp_path, fail=None, validation=None):
         self.workdir = tmp_path / "study"
-        self.trained, self.skipped, self.continued = [], [], []
+        self.trained, self.skipped, self.continued, self.tested = [], [], [], []
         self.fail = fail or {}
         self.validation = validation or {}
         self.output = io.StringIO()
 
+    def name(self, path):
+        return path.resolve().relative_to(self.workdir.resolve()).as_posix().removeprefix("arms/")
+
     def __call__(self, config, path, console):
-        name = path.relative_to(self.workdir / "arms").as_posix()
+        name = self.name(path)
         RunDirectory(path).create(config)
         if RunDirectory(path).is_finished:
             self.skipped.append(name)
@@ -35,8 +45,15 @@ class FakeTraining:
             raise self.fail[name]
         write_run(config, path, **self.validation.get(name, {}))
 
+    def score_test(self, path):
+        self.tested.append(self.name(path))
+        if isinstance(failure := self.fail.get(f"test of {self.tested[-1]}"), Exception):
+            raise failure
+
     def continue_prompt(self, path, prompt, length):
-        self.continued.append(path.relative_to(self.workdir / "arms").as_posix())
+        self.continued.append(self.name(path))
+        if isinstance(failure := self.fail.get(f"sample of {self.continued[-1]}"), Exception):
+            raise failure
         return f"[{length}]"
 
     def run(self, study):
@@ -44,8 +61,7 @@ class FakeTraining:
             study,
             self.workdir,
             console=Console(file=self.output, width=200),
-            train=self,
-            continue_prompt=self.continue_prompt,
+            actions=Actions(self, self.score_test, self.continue_prompt),
         )
 
 
@@ -173,8 +189,164 @@ def test_a_failure_keeps_no_secret(tmp_path, monkeypatch):
 
 
 def test_a_choice_that_names_no_folder_of_its_arm_is_refused(tmp_path):
-    arms = (Arm("A", make_config(), choices={"data.files": ("x", "../../../../x")}),)
+    arms = (Arm("A", make_config(), choices={"model.cell": ("x", "../../../../x")}),)
     training = FakeTraining(tmp_path)
     with pytest.raises(UserError, match="is no name of something in"):
         training.run(make_study(arms=arms, baseline="A"))
     assert not training.trained
+
+
+TUNING = Tuning(
+    {"training.learning_rate": (0.1, 0.2), "model.initialization": (0.3,)}, "10 percent", seed=7
+)
+TRIALS = [
+    f"tuning/{arm}/learning_rate={rate},initialization=0.3"
+    for arm in ("gru", "lstm")
+    for rate in (0.1, 0.2)
+]
+RUNS = ["n_gram/order=2/seed_4", "n_gram/order=3/seed_4", "gru/seed_4", "lstm/seed_4"]
+
+
+def tuned_study(**fields):
+    return make_study(**{"seeds": (4,), "tuning": TUNING} | fields)
+
+
+def test_every_trained_arm_is_tried_alike_and_then_trained_with_what_validation_chose(tmp_path):
+    scores = {TRIALS[0]: {"validation": 1.5}, TRIALS[3]: {"validation": 1.7, "test": 0.1}}
+    training = FakeTraining(tmp_path, validation=scores)
+    assert training.run(tuned_study(seeds=(4, 5))) == []
+    assert training.trained == [*TRIALS, *RUNS[:2], *ALL[2:]]
+    for arm, rate in (("gru", 0.1), ("lstm", 0.2)):
+        for seed in (4, 5):
+            path = training.workdir / "arms" / arm / f"seed_{seed}"
+            config = RunDirectory(path).config()
+            assert (config.training.learning_rate, config.model.initialization) == (rate, 0.3)
+            assert config.training.duration == "2000 steps"
+            tuned = read_tuning(path)
+            assert tuned["chosen"] == {"training.learning_rate": rate, "model.initialization": 0.3}
+            assert [trial["fields"]["training.learning_rate"] for trial in tuned["trials"]] == [
+                0.1,
+                0.2,
+            ]
+            assert (tuned["budget"], tuned["seed"]) == ("10 percent", 7)
+    for name in TRIALS:
+        config = RunDirectory(training.workdir / name).config()
+        assert (config.training.duration, config.seed) == ("200 steps", 7)
+    written = json.loads((training.workdir / "study.json").read_text())["tuning"]
+    assert written["budget"] == "10 percent"
+
+
+def test_trials_that_ended_are_not_run_again(tmp_path):
+    training = FakeTraining(tmp_path, fail={TRIALS[1]: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        training.run(tuned_study())
+    assert training.trained == TRIALS[:2]
+    training.fail.clear()
+    training.trained.clear()
+    training.run(tuned_study())
+    assert training.trained == [*TRIALS[1:], *RUNS]
+    training.trained.clear()
+    training.skipped.clear()
+    training.run(tuned_study())
+    assert training.trained == []
+    assert training.skipped == RUNS
+
+
+def test_a_trial_that_diverged_has_lost_and_is_listed(tmp_path):
+    training = FakeTraining(tmp_path, fail={TRIALS[0]: DivergedError("loss is nan; lower it")})
+    assert training.run(tuned_study()) == []
+    tuned = read_tuning(training.workdir / "arms" / "gru" / "seed_4")
+    assert tuned["chosen"]["training.learning_rate"] == 0.2
+    assert tuned["trials"][0]["failure"] == "loss is nan; lower it"
+    assert tuned["trials"][0]["bits_per_byte"] is None
+    training.trained.clear()
+    training.run(tuned_study())
+    assert training.trained == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "cause"),
+    [
+        ({TRIALS[0]: ValueError("disk")}, "a trial of it failed"),
+        ({TRIALS[0]: InUseError("in use")}, "a trial of it failed"),
+        (dict.fromkeys(TRIALS[:2], DivergedError("nan")), "every trial of it diverged"),
+    ],
+)
+def test_an_arm_is_not_trained_untuned(tmp_path, failing, cause):
+    training = FakeTraining(tmp_path, fail=failing)
+    failures = training.run(tuned_study())
+    assert cause in failures[-1]
+    assert "gru/seed_4" not in training.trained
+    assert "lstm/seed_4" in training.trained
+    record = read_study(training.workdir).arms[1]
+    assert cause in record.failures[0]
+    training.fail.clear()
+    assert training.run(tuned_study()) == []
+    assert "gru/seed_4" in training.trained
+    assert not read_study(training.workdir).arms[1].failures
+
+
+def test_another_tuning_in_the_same_folder_is_refused(tmp_path):
+    training = FakeTraining(tmp_path)
+    training.run(tuned_study())
+    training.trained.clear()
+    other = Tuning(TUNING.grid, TUNING.budget, seed=8)
+    with pytest.raises(UserError, match="another grid, budget or seed"):
+        training.run(tuned_study(tuning=other))
+    assert not training.trained
+
+
+def test_the_test_split_is_read_after_all_training_of_what_was_chosen_alone(tmp_path):
+    scores = {"n_gram/order=3/seed_4": {"validation": 1.0}}
+    training = FakeTraining(tmp_path, validation=scores)
+    training.score_test = lambda path: training.trained.append(f"test of {training.name(path)}")
+    training.run(tuned_study(seeds=(4, 5)))
+    tested = ["n_gram/order=3/seed_4", *ALL[2:]]
+    assert training.trained[-len(tested) :] == [f"test of {name}" for name in tested]
+    assert len(training.trained) == len(TRIALS) + len(ALL) + len(tested)
+
+
+def test_the_test_split_is_not_read_while_a_choice_is_open(tmp_path):
+    broken = {"n_gram/order=3/seed_4": ValueError("broken"), "gru/seed_5": ValueError("broken")}
+    training = FakeTraining(tmp_path, fail=broken)
+    training.run(make_study(seeds=(4, 5)))
+    assert training.tested == ["gru/seed_4", "lstm/seed_4", "lstm/seed_5"]
+
+
+@pytest.mark.parametrize(("has_test", "expected"), [(True, 1), (False, 0)])
+def test_test_is_scored_once_where_the_corpus_has_it(tmp_path, monkeypatch, has_test, expected):
+    read = []
+    splits = {"validation": None} | ({"test": None} if has_test else {})
+    monkeypatch.setattr(runner, "open_dataset", lambda data: SimpleNamespace(splits=splits))
+    monkeypatch.setattr(api, "evaluate", lambda path, split: read.append(split), raising=False)
+    results = write_run(make_config(), tmp_path / "run")
+    del results["splits"]["test"]
+    RunDirectory(tmp_path / "run").write_results(results)
+    runner.score_test(tmp_path / "run")
+    assert read == ["test"] * expected
+
+    write_run(make_config(), tmp_path / "scored")
+    runner.score_test(tmp_path / "scored")
+    assert read == ["test"] * expected
+
+
+def test_a_prompt_outside_a_vocabulary_does_not_make_a_run_a_failed_one(tmp_path):
+    training = FakeTraining(tmp_path, fail={"sample of gru/seed_4": UserError("unknown 'é'")})
+    assert training.run(make_study(seeds=(4,))) == []
+    assert "no sample of" in training.output.getvalue()
+    assert "unknown 'é'" in training.output.getvalue()
+    arms = read_study(training.workdir).arms
+    assert not any(arm.failures for arm in arms)
+    assert [bool(arm.runs[0].sample) for arm in arms] == [True, False, True]
+
+
+def test_a_study_and_a_run_never_share_a_folder(tmp_path):
+    run = RunDirectory(tmp_path / "study")
+    run.create(make_config())
+    training = FakeTraining(tmp_path)
+    with pytest.raises(UserError, match="holds a run, not a study"):
+        training.run(make_study())
+    (tmp_path / "study" / "config.json").unlink()
+    training.run(make_study())
+    with pytest.raises(UserError, match="holds a study, not a run"):
+        run.create(make_config())

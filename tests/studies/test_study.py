@@ -3,7 +3,7 @@
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.studies.study import Arm, load_study
+from lmjax.studies.study import Arm, Tuning, load_study
 from tests.studies.fake_runs import make_config, make_study
 
 GOOD = """
@@ -65,6 +65,16 @@ def test_a_missing_file_is_named(reference):
         ({"baseline": "LSTN"}, "did you mean 'LSTM'"),
         ({"matched": ("parameter",)}, "did you mean 'parameters'"),
         ({"matched": ("parameters", "non_embedding_parameters")}, "leave one out"),
+        ({"arms": (Arm("A\x1b[31m", make_config()),)}, "has a control character"),
+        (
+            {"arms": (Arm("A", make_config(), choices={"data.vocabulary_size": (10, 99)}),)},
+            "lets validation choose data.vocabulary_size",
+        ),
+        ({"tuning": Tuning({"data.length": (1, 2)})}, "lets validation choose data.length"),
+        ({"tuning": Tuning({"evaluation.rows": (1, 2)})}, "lets validation choose evaluation.rows"),
+        ({"tuning": Tuning({"training.duration": ("1 steps",)})}, "not its duration"),
+        ({"tuning": Tuning({"training.beta1": (0.9, 0.9)})}, "give each once"),
+        ({"tuning": Tuning({"training.beta1": ()})}, "give each once"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(fields, message):

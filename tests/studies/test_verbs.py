@@ -8,7 +8,7 @@ from lmjax.cli.main import main
 
 STUDY = """
 from lmjax.config import base_config
-from lmjax.studies.study import Arm, Study
+from lmjax.studies.study import Arm, Study, Tuning
 
 def config(model, **fields):
     config = base_config(model)
@@ -24,12 +24,16 @@ def get_study(arg=""):
         Arm("Elman", config("rnn", cell="elman", layers=1)),
         Arm("GRU", config("rnn", cell="gru", layers=1, width=32)),
     ]
-    if arg == "broken":
-        arms[:2] = [Arm("broken", config("transformer", width=8, heads=3, layers=1))]
-    matched = () if arg == "broken" else ("parameters", "training_tokens")
+    if arg == "refused":
+        arms[0] = Arm("refused", config("transformer", width=8, heads=3, layers=1))
+    if arg == "diverging":
+        arms[:2] = [Arm("diverging", config("rnn", layers=1))]
+        arms[0].config.training.learning_rate = 1e30
+    matched = () if arg else ("parameters", "training_tokens")
+    tuning = Tuning({{"training.learning_rate": (1e-3, 1e-2)}}, "50 percent")
     return Study(
         name="tiny" + arg, question="Which?", arms=tuple(arms), baseline="GRU", matched=matched,
-        prompt="to be ", continuation_length=5,
+        prompt="to be ", continuation_length=5, tuning=None if arg else tuning,
     )
 """
 
@@ -49,10 +53,15 @@ def test_a_study_from_its_file_to_its_report_and_again(study_file, tmp_path, cap
     first = capsys.readouterr().out
     for expected in ("n-gram order=", "Elman", "GRU baseline", "no verdict is drawn", "to be "):
         assert expected in first
-    results = {
-        path: path.read_bytes() for path in sorted((tmp_path / "study").rglob("results.json"))
-    }
+    plan, _, done = first.partition("a trial: 50 percent, seed 0; grid: training.learning_rate")
+    assert "Elman" in plan and "validation chose" in done
+    folder = tmp_path / "study"
+    assert len(list((folder / "tuning").rglob("results.json"))) == 4
+    results = {path: path.read_bytes() for path in sorted((folder / "arms").rglob("results.json"))}
     assert len(results) == 4
+    assert [json.loads(content)["splits"].keys() for content in results.values()] == [
+        {"validation", "test"}
+    ] * 4
     sizes = [json.loads(content)["parameters"]["total"] for content in results.values()]
     elman, gru = sizes[:2]
     assert abs(elman - gru) <= 0.02 * gru
@@ -68,10 +77,17 @@ def test_a_study_from_its_file_to_its_report_and_again(study_file, tmp_path, cap
 
 
 def test_a_failing_arm_is_reported_and_the_exit_code_says_so(study_file, tmp_path, capsys):
-    assert main(["study", f"--study={study_file}:broken", f"--workdir={tmp_path}/study"]) == 1
+    assert main(["study", f"--study={study_file}:diverging", f"--workdir={tmp_path}/study"]) == 1
     output = capsys.readouterr().out
-    assert "broken failed" in output
+    assert "diverging failed" in output
     assert [path.parent.parent.name for path in tmp_path.rglob("results.json")] == ["gru"]
+
+
+def test_what_cannot_run_is_refused_before_anything_runs(study_file, tmp_path, capsys):
+    assert main(["study", f"--study={study_file}:refused", f"--workdir={tmp_path}/study"]) == 2
+    error = capsys.readouterr().err
+    assert "arm 'refused' can't run: model.width 8 is not a multiple" in error
+    assert not (tmp_path / "study").exists()
 
 
 @pytest.mark.parametrize("verb", ["study", "report"])

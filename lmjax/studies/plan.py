@@ -1,0 +1,104 @@
+"""What a study is going to train, shown before it does, and refused if it can't be trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from lmjax.data.dataset import Dataset, open_dataset
+from lmjax.errors import UserError
+from lmjax.evaluation.scoring import context_policy
+from lmjax.models.contract import LanguageModel
+from lmjax.models.registry import build_model
+from lmjax.runs.fields import check_values
+from lmjax.studies.matching import is_counted, training_tokens
+from lmjax.studies.study import Arm, Study
+from lmjax.studies.tuning import planned_trials
+from lmjax.training.program import plan_training
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """How often an arm runs, and on how many tokens each; a counted arm's size shows later."""
+
+    name: str
+    parameters: int | None
+    trials: int
+    trial_tokens: int
+    runs: int
+    run_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Of all its trials and runs."""
+        return self.trials * self.trial_tokens + self.runs * self.run_tokens
+
+
+def plan_study(study: Study) -> list[ArmPlan]:
+    """The plan of each arm of a matched study; raises UserError, naming the arm that can't run."""
+    datasets: dict[str, Dataset] = {}
+    plans = []
+    for arm in study.arms:
+        key = arm.config.data.to_json()
+        try:
+            check_values(arm.config)
+            if key not in datasets:
+                datasets[key] = open_dataset(arm.config.data)
+            plans.append(_plan_arm(study, arm, datasets[key]))
+        except UserError as error:
+            raise UserError(f"arm {arm.name!r} can't run: {error}") from error
+    return plans
+
+
+def plan_text(study: Study, plans: list[ArmPlan]) -> Group:
+    """The plan as a table, for rich."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("arm", overflow="fold")
+    for column in ("parameters", "trials", "runs", "tokens"):
+        table.add_column(column, justify="right")
+    for plan in plans:
+        size = "counted" if plan.parameters is None else f"{plan.parameters:,}"
+        table.add_row(plan.name, size, str(plan.trials), str(plan.runs), f"{plan.tokens:,}")
+    table.add_row(
+        "together",
+        "",
+        str(sum(plan.trials for plan in plans)),
+        str(sum(plan.runs for plan in plans)),
+        f"{sum(plan.tokens for plan in plans):,}",
+    )
+    lines = [f"seeds: {', '.join(map(str, study.seeds))}"]
+    if study.tuning:
+        grid = "; ".join(
+            f"{name} {', '.join(map(str, values))}" for name, values in study.tuning.grid.items()
+        )
+        lines.append(f"a trial: {study.tuning.budget}, seed {study.tuning.seed}; grid: {grid}")
+    return Group(Text(f"plan of {study.name}", style="bold"), table, *map(Text, lines))
+
+
+def _plan_arm(study: Study, arm: Arm, dataset: Dataset) -> ArmPlan:
+    candidates = list(arm.candidates().values())
+    models = [_model(candidate, dataset) for candidate in candidates]
+    if is_counted(arm):
+        for candidate, model in zip(candidates, models, strict=True):
+            context_policy(candidate.config, model)
+        return ArmPlan(arm.name, None, 0, 0, len(models), dataset.splits["train"].counts.tokens)
+    plan = plan_training(candidates[0].config, dataset, models[0])
+    trials = [*planned_trials(arm, study.tuning, Path()).values()] if study.tuning else []
+    for trial in trials:
+        _model(trial, dataset)
+    return ArmPlan(
+        name=arm.name,
+        parameters=plan.cost.parameters,
+        trials=len(trials),
+        trial_tokens=training_tokens(trials[0], dataset) if trials else 0,
+        runs=len(candidates) * len(study.seeds),
+        run_tokens=training_tokens(candidates[0], dataset),
+    )
+
+
+def _model(arm: Arm, dataset: Dataset) -> LanguageModel:
+    check_values(arm.config)
+    return build_model(arm.config.model, dataset.tokenizer)
