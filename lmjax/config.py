@@ -91,6 +91,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
     config.training = training = ConfigDict()
     training.duration = "2000 steps"
+    training.objective = "causal"  # what is predicted: causal
     training.optimizer = "adamw"  # adamw | sgd
     training.learning_rate = 1e-3  # at the peak
     training.schedule = "cosine"  # constant | cosine | epoch_decay | plateau

@@ -11,7 +11,7 @@ import pytest
 from lmjax.models.registry import build_model
 from lmjax.training.durations import Clock
 from lmjax.training.optimizers import make_optimizer
-from lmjax.training.schedules import make_schedule
+from lmjax.training.schedules import hyperparameters_of, make_schedule
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILES = sorted(path for path in EXPERIMENTS.rglob("*.py") if path.name != "quickstart.py")
@@ -33,7 +33,8 @@ def test_it_resolves(path, argument):
     clock = Clock(100, config.data.batch_size * config.data.length)
     clock = clock.with_total(config.training.duration)
     make_optimizer(config.training)
-    rate = make_schedule(config.training, clock)(jax.numpy.int32(0))
+    numbers = hyperparameters_of(config.training, clock)
+    rate = make_schedule(config.training, clock)(jax.numpy.int32(0), numbers)
     assert np.isfinite(rate)
     if argument == "smoke" and not model.is_counted:
         assert clock.total_steps <= 200

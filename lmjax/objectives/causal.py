@@ -1,18 +1,18 @@
-"""Predict each token from those before it: a batch and a model to nats."""
+"""Predict each token from those before it."""
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from lmjax.data.batch import Batch
 from lmjax.models.contract import Carry, LanguageModel
+from lmjax.objectives.contract import Outcome
 
 
-def causal_nats(
+def causal(
     model: LanguageModel, params: Any, batch: Batch, carry: Carry, **context: Any
-) -> tuple[jax.Array, Carry]:
-    """`nats, carry`: minus the weighted sum of the targets' log-probabilities, and what follows."""
+) -> Outcome:
+    """Nats are minus the weighted sum of the targets' log-probabilities."""
     log_probs_BT, carry = model.apply(
         params,
         batch.tokens_BT,
@@ -23,4 +23,8 @@ def causal_nats(
         method="log_probs",
         **context,
     )
-    return -jnp.sum(log_probs_BT * batch.weights_BT), carry
+    counts = {
+        "tokens": batch.weights_BT.sum(),
+        "sequences": jnp.float32(batch.weights_BT.shape[0]),
+    }
+    return Outcome(-jnp.sum(log_probs_BT * batch.weights_BT), counts, carry, extras={})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from lmjax.errors import UserError, nearest
 
 UNITS = ("steps", "epochs", "tokens", "percent")
+MOST_STEPS = (1 << 31) - 1  # that an int32 counts
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Clock:
         """`duration` in steps, rounded to the nearest and at least 1 unless it is zero.
 
         Raises UserError if it is not a non-negative number and one of steps, epochs, tokens,
-        percent.
+        percent, or if it is more steps than can be counted.
         """
         amount, unit = parse_duration(duration)
         if unit == "percent" and not self.total_steps:
@@ -32,7 +33,10 @@ class Clock:
             "tokens": 1 / self.tokens_per_step,
             "percent": self.total_steps / 100,
         }[unit]
-        return max(1, round(amount * steps_a_unit)) if amount else 0
+        steps = amount * steps_a_unit
+        if steps > MOST_STEPS:
+            raise UserError(f"{duration!r} is more than {MOST_STEPS:,} steps; give a shorter one")
+        return max(1, round(steps)) if amount else 0
 
     def with_total(self, duration: str) -> "Clock":
         """The same clock for a training of the given duration; raises UserError if it is zero."""

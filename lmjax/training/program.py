@@ -7,6 +7,7 @@ from functools import partial
 import flax.linen as nn
 import grain
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from lmjax.data.context import ContextPolicy
@@ -18,11 +19,12 @@ from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, model_cost
+from lmjax.objectives.registry import find_objective
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
 from lmjax.training.optimizers import make_optimizer
-from lmjax.training.schedules import make_schedule
-from lmjax.training.state import TrainState, initial_state
+from lmjax.training.schedules import hyperparameters_of, make_schedule
+from lmjax.training.state import Hyperparameters, TrainState, initial_state
 from lmjax.training.step import TrainStep, leaf_names
 
 
@@ -35,7 +37,9 @@ class Program:
     clock: Clock
     step: TrainStep
     execution: Execution
-    begin: Callable[[], TrainState]  # parameters boxed with their logical axis names
+    hyperparameters: Hyperparameters
+    # From seed and hyperparameters; parameters come boxed with their logical axis names.
+    begin: Callable[[jax.Array, Hyperparameters], TrainState]
     named: TrainState  # the abstract tree of what `begin` returns
     cost: ModelCost
     leaf_names: list[str]  # of the parameters, in the order of the step's metrics
@@ -46,7 +50,8 @@ class Program:
 
     def fresh_state(self) -> TrainState:
         """The state before the first step."""
-        return nn.meta.unbox(jax.jit(self.begin)())
+        seed = np.uint32(self.config.seed)
+        return nn.meta.unbox(jax.jit(self.begin)(seed, self.hyperparameters))
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,14 @@ class TrainingPlan(Program):
 def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Program:
     """The program of `config` for a model; raises UserError for a field that cannot be."""
     data, training = config.data, config.training
+    if not 0 <= config.seed < 1 << 32:  # two seeds that differ beyond that would be one run
+        raise UserError(f"seed is {config.seed}; give one from 0 to {(1 << 32) - 1}")
     optimizer = make_optimizer(training)
     step = TrainStep(
         model=model,
+        objective=find_objective(training.objective),
         optimizer=optimizer,
         schedule=make_schedule(training, clock),
-        seed=config.seed,
         loss_reduction=training.loss_reduction,
         accumulation_steps=training.accumulation_steps,
         skip_nonfinite=config.health.on_nonfinite == "skip",
@@ -79,18 +86,19 @@ def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Prog
         initial_state,
         model,
         optimizer,
-        seed=config.seed,
         batch_size=data.batch_size,
         length=data.length,
         carried=data.batching == "stream",
     )
-    named = jax.eval_shape(begin)
+    hyperparameters = hyperparameters_of(training, clock)
+    named = jax.eval_shape(begin, np.uint32(0), hyperparameters)
     return Program(
         config=config,
         model=model,
         clock=clock,
         step=step,
         execution=make_execution(config.execution, step, data.batch_size),
+        hyperparameters=hyperparameters,
         begin=begin,
         named=named,
         cost=model_cost(model, named.params, data.length),

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -23,10 +23,11 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
+from lmjax.training.compile_cache import keep_compiled_programs
 from lmjax.training.loop import TrainingLoop
 from lmjax.training.metrics import cost_table, evaluation_line
 from lmjax.training.program import plan_training
-from lmjax.training.state import TrainState
+from lmjax.training.state import CountedState
 
 
 def train(config: ConfigDict, workdir: Path | str, console: Console | None = None) -> dict:
@@ -60,6 +61,7 @@ def _finished(run: RunDirectory, console: Console) -> dict:
 
 def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: StopSignals) -> dict:
     prepare_devices(config.execution.cpu_devices)
+    keep_compiled_programs()
     run.write_environment()
     dataset = open_dataset(config.data)
     if not run.tokenizer_path.exists():
@@ -118,9 +120,8 @@ def _count(
         start = time.monotonic()
         params = model.fit([train_stream])
         seconds = time.monotonic() - start
-        state = TrainState(jnp.zeros((), jnp.int32), params, (), None, jnp.ones(()))
         about = {"seconds": seconds, **identity(config, train_stream)}
-        checkpoints.save(state, about)
+        checkpoints.save(CountedState(np.int32(0), params), about)
     else:
         about = checkpoints.about(step)
         check_identity(about, config, train_stream, run.checkpoints / str(step))

@@ -4,12 +4,24 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.training.durations import Clock
+from lmjax.training.state import Hyperparameters
 
-Schedule = Callable[[jax.Array], jax.Array]
+Schedule = Callable[[jax.Array, Hyperparameters], jax.Array]
+
+
+def hyperparameters_of(training: ConfigDict, clock: Clock) -> Hyperparameters:
+    """The numbers of the schedule; `clock` knows the whole duration."""
+    return Hyperparameters(
+        learning_rate=np.float32(training.learning_rate),
+        final_learning_rate=np.float32(training.final_learning_rate),
+        warmup_steps=np.int32(clock.steps(training.warmup)),
+        total_steps=np.int32(clock.total_steps),
+    )
 
 
 def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
@@ -19,22 +31,25 @@ def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
     `decay_after` (Zaremba et al. 2014, as their published code has it); `plateau` is constant here:
     the loop scales it by validation.
     """
-    peak = training.learning_rate
-    warmup = clock.steps(training.warmup)
     undecayed = clock.steps(training.decay_after) // clock.steps_per_epoch  # ends of epochs
 
-    def epoch_decay(step):
-        decays = jnp.maximum(0, step // clock.steps_per_epoch - undecayed)
-        return peak * training.decay_factor**decays
+    def constant(step, numbers):
+        return numbers.learning_rate
 
-    def cosine(step):
-        progress = jnp.clip((step - warmup) / max(1, clock.total_steps - warmup), 0.0, 1.0)
-        floor = training.final_learning_rate
-        return floor + 0.5 * (peak - floor) * (1 + jnp.cos(jnp.pi * progress))
+    def epoch_decay(step, numbers):
+        decays = jnp.maximum(0, step // clock.steps_per_epoch - undecayed)
+        return numbers.learning_rate * training.decay_factor**decays
+
+    def cosine(step, numbers):
+        steps = jnp.maximum(1, numbers.total_steps - numbers.warmup_steps)
+        progress = jnp.clip((step - numbers.warmup_steps) / steps, 0.0, 1.0)
+        floor = numbers.final_learning_rate
+        height = 0.5 * (1 + jnp.cos(jnp.pi * progress))
+        return floor + (numbers.learning_rate - floor) * height
 
     schedules = {
-        "constant": lambda step: jnp.full((), peak),
-        "plateau": lambda step: jnp.full((), peak),
+        "constant": constant,
+        "plateau": constant,
         "cosine": cosine,
         "epoch_decay": epoch_decay,
     }
@@ -43,8 +58,9 @@ def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
         raise UserError(f"unknown training.schedule {training.schedule!r}: {hint}")
     after_warmup = schedules[training.schedule]
 
-    def schedule(step):
-        warming = peak * (step + 1) / (warmup + 1)
-        return jnp.where(step < warmup, warming, after_warmup(step)).astype(jnp.float32)
+    def schedule(step, numbers):
+        warming = numbers.learning_rate * (step + 1) / (numbers.warmup_steps + 1)
+        rate = jnp.where(step < numbers.warmup_steps, warming, after_warmup(step, numbers))
+        return rate.astype(jnp.float32)
 
     return schedule

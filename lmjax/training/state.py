@@ -11,21 +11,42 @@ from lmjax.models.contract import Carry, LanguageModel, initial_carry
 
 
 @flax.struct.dataclass
+class Hyperparameters:
+    """The numbers of the schedule. As arrays, they leave the compiled step the same."""
+
+    learning_rate: jax.Array  # float32, at the peak
+    final_learning_rate: jax.Array  # float32
+    warmup_steps: jax.Array  # int32
+    total_steps: jax.Array  # int32
+
+
+@flax.struct.dataclass
 class TrainState:
     """The state between two steps; with the data position it is the whole run."""
 
     step: jax.Array
+    seed: jax.Array  # uint32
+    hyperparameters: Hyperparameters
     params: Any
     optimizer_state: Any
     carry: Carry  # of the rows of the batch; None where no state is carried over
     learning_rate_scale: jax.Array  # what plateau decay has multiplied the learning rate by
 
 
+@flax.struct.dataclass
+class CountedState:
+    """The state of a model that is counted: nothing of it is random, and its step is 0."""
+
+    step: jax.Array
+    params: Any
+
+
 def initial_state(
     model: LanguageModel,
     optimizer: optax.GradientTransformation,
+    seed: jax.Array,
+    hyperparameters: Hyperparameters,
     *,
-    seed: int,
     batch_size: int,
     length: int,
     carried: bool,
@@ -38,6 +59,8 @@ def initial_state(
     params = model.init(random_key(seed, "parameters"), tokens_BT)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
+        seed=seed,
+        hyperparameters=hyperparameters,
         params=params,
         optimizer_state=optimizer.init(params),
         carry=initial_carry(model, params, batch_size, length) if carried else None,
@@ -48,7 +71,7 @@ def initial_state(
 PURPOSES = ("parameters", "dropout")
 
 
-def random_key(seed: int, purpose: str, step: jax.Array | int = 0) -> jax.Array:
+def random_key(seed: jax.Array | int, purpose: str, step: jax.Array | int = 0) -> jax.Array:
     """The random key of (seed, purpose, step): nothing is split along the way."""
     key = jax.random.fold_in(jax.random.key(seed), PURPOSES.index(purpose))
     return jax.random.fold_in(key, step)

@@ -12,11 +12,12 @@ from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel, initial_carry, restart_rows
 from lmjax.nn.leaves import leaf_name
-from lmjax.objectives.causal import causal_nats
+from lmjax.objectives.contract import Objective, Outcome
 from lmjax.training.schedules import Schedule
 from lmjax.training.state import TrainState, random_key
 
-REDUCTIONS = ("token_mean", "sequence_mean")
+# What the nats of a batch are divided by: one of the objective's counts.
+REDUCTIONS = {"token_mean": "tokens", "sequence_mean": "sequences"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class TrainStep:
     """What a step needs beside its arguments; `axis_name` is that of the devices under pmap."""
 
     model: LanguageModel
+    objective: Objective
     optimizer: optax.GradientTransformation
     schedule: Schedule
-    seed: int
     loss_reduction: str = "token_mean"
     accumulation_steps: int = 1
     skip_nonfinite: bool = False  # a step that is not finite changes nothing but its number
@@ -37,29 +38,31 @@ class TrainStep:
             hint = nearest(self.loss_reduction, REDUCTIONS)
             raise UserError(f"unknown training.loss_reduction {self.loss_reduction!r}: {hint}")
 
-    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
         """The next state, and what the step was like.
 
-        Of the step: `nats`, `weight`, `learning_rate`, `gradient_norm`. Of each leaf of the
-        parameters, in the order of `leaf_names`: `squared_norms_L` of the gradient, and whether it
-        was finite before the step and after it: `before_finite_L`, `after_finite_L`.
+        Of the step: `nats`, `weight` (of the targets), `extras` (by name, means over the targets),
+        `learning_rate`, `gradient_norm`. Of each leaf of the parameters, in the order of
+        `leaf_names`: `squared_norms_L` of the gradient, and whether it was finite before the step
+        and after it: `before_finite_L`, `after_finite_L`.
         """
-        weight = self._total(batch.weights_BT.sum())
-        rows = self._total(jnp.float32(batch.continues_B.shape[0]))
-        denominator = weight if self.loss_reduction == "token_mean" else rows
-        nats, carry, gradient = self._gradient(state, batch, jnp.maximum(denominator, 1.0))
-        gradient = self._total(gradient)
+        gradient, outcome = self._gradient(state, batch)
+        counts = self._total(outcome.counts)
+        denominator = jnp.maximum(counts[REDUCTIONS[self.loss_reduction]], 1.0)
+        gradient = jax.tree.map(lambda leaf: leaf / denominator, self._total(gradient))
         squared_norms_L = jnp.stack(
             [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)]
         )
-        learning_rate = self.schedule(state.step) * state.learning_rate_scale
+        learning_rate = self.schedule(state.step, state.hyperparameters)
+        learning_rate *= state.learning_rate_scale
         direction, optimizer_state = self.optimizer.update(
             gradient, state.optimizer_state, state.params
         )
         params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
         metrics = {
-            "nats": self._total(nats),
-            "weight": weight,
+            "nats": self._total(outcome.nats),
+            "weight": counts["tokens"],
+            "extras": jax.tree.map(lambda extra: extra / denominator, self._total(outcome.extras)),
             "learning_rate": learning_rate,
             "gradient_norm": jnp.sqrt(squared_norms_L.sum()),
             "squared_norms_L": squared_norms_L,
@@ -71,7 +74,7 @@ class TrainStep:
             step=state.step + 1,
             params=params,
             optimizer_state=optimizer_state,
-            carry=carry,
+            carry=outcome.carry,
         )
         if self.skip_nonfinite:
             unchanged = replace(state, step=state.step + 1)
@@ -80,40 +83,44 @@ class TrainStep:
             after = jax.tree.map(lambda a, b: jnp.where(finite, a, b), after, unchanged)
         return after, metrics
 
-    def _gradient(self, state: TrainState, batch: Batch, denominator: jax.Array):
-        """Nats, carry and gradient of nats / denominator, summed over micro-batches."""
+    def _gradient(self, state: TrainState, batch: Batch) -> tuple[Any, Outcome]:
+        """Gradient and outcome, not yet divided by a count, summed over the micro-batches.
+
+        An extra comes multiplied by the count that the nats will be divided by, so that in the end
+        each micro-batch and each device has a share in it that its targets have in the nats.
+        """
         carry = state.carry
         if carry is not None:
             rows, length = batch.tokens_BT.shape
             fresh = initial_carry(self.model, state.params, rows, length)
             carry = restart_rows(carry, fresh, batch.continues_B)
-        step_key = random_key(self.seed, "dropout", state.step)
+        step_key = random_key(state.seed, "dropout", state.step)
         if self.axis_name:
             step_key = jax.random.fold_in(step_key, lax.axis_index(self.axis_name))
 
         def loss(params, batch, carry, key):
-            nats, carry = causal_nats(
+            outcome = self.objective(
                 self.model, params, batch, carry, deterministic=False, rngs={"dropout": key}
             )
-            return nats / denominator, (nats, carry)
+            count = outcome.counts[REDUCTIONS[self.loss_reduction]]
+            extras = {name: extra * count for name, extra in outcome.extras.items()}
+            return sum(extras.values(), outcome.nats), replace(outcome, extras=extras)
 
         def micro_step(gradient, micro):
             index, batch, carry = micro
             key = jax.random.fold_in(step_key, index)
-            more, (nats, carry) = jax.grad(loss, has_aux=True)(state.params, batch, carry, key)
-            return jax.tree.map(jnp.add, gradient, more), (nats, carry)
+            more, outcome = jax.grad(loss, has_aux=True)(state.params, batch, carry, key)
+            return jax.tree.map(jnp.add, gradient, more), outcome
 
         if self.accumulation_steps == 1:
-            gradient, (nats, carry) = jax.grad(loss, has_aux=True)(
-                state.params, batch, carry, step_key
-            )
-            return nats, carry, gradient
+            return jax.grad(loss, has_aux=True)(state.params, batch, carry, step_key)
         micros = jax.tree.map(self._split, (batch, carry))
         zeros = jax.tree.map(jnp.zeros_like, state.params)
-        gradient, (nats, carry) = lax.scan(
+        gradient, outcomes = lax.scan(
             micro_step, zeros, (jnp.arange(self.accumulation_steps), *micros)
         )
-        return nats.sum(), jax.tree.map(self._join, carry), gradient
+        summed = jax.tree.map(lambda leaf: leaf.sum(axis=0), replace(outcomes, carry=None))
+        return gradient, replace(summed, carry=jax.tree.map(self._join, outcomes.carry))
 
     def _split(self, leaf: jax.Array) -> jax.Array:
         # Every k-th row, so that each device's rows stay on it.

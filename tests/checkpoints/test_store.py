@@ -11,18 +11,12 @@ import pytest
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.errors import UserError
-from lmjax.training.state import TrainState
+from tests.toy_states import training_state
 
 
 def state_at(step):
     params = {"params": {"kernel": np.full((2, 3), step, np.float32)}}
-    return TrainState(
-        step=np.int32(step),
-        params=params,
-        optimizer_state=(np.int32(step), params),
-        carry=None,
-        learning_rate_scale=np.float32(0.5),
-    )
+    return training_state(step, params, (np.int32(step), params))
 
 
 @pytest.fixture

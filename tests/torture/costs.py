@@ -26,6 +26,7 @@ from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.loop import TrainingLoop
 from lmjax.training.program import TrainingPlan, plan_training
 from lmjax.training.state import TrainState
+from tests.toy_states import training_state
 
 LEAVES = 50
 EVERY = 10  # steps between saves
@@ -43,7 +44,7 @@ def adam_state(parameters: int) -> TrainState:
             for i in range(LEAVES)
         }
 
-    return TrainState(np.int32(1), tree(), (tree(), tree()), None, np.float32(1))
+    return training_state(1, tree(), (tree(), tree()))
 
 
 def checkpoint_costs(folder: Path, parameters: int) -> dict[str, float]:

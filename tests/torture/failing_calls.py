@@ -30,6 +30,7 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.metrics import MetricsFile
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.state import TrainState
+from tests.toy_states import training_state
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,8 @@ def sweep(operation: Operation, folder: Path, stride: int, lasting: bool) -> dic
 def state_at(step: int) -> TrainState:
     """A state that has its step in every array."""
     params = {"kernel": np.full((40, 30), step, np.float32), "bias": np.full(30, -step, np.float32)}
-    return TrainState(
-        step=np.int32(step),
-        params={"params": params},
-        optimizer_state=(np.int32(step), params),
-        carry={"hidden": np.full((4, 8), step / 7, np.float32)},
-        learning_rate_scale=np.float32(0.5),
-    )
+    carry = {"hidden": np.full((4, 8), step / 7, np.float32)}
+    return training_state(step, {"params": params}, (np.int32(step), params), carry)
 
 
 def is_whole(checkpoints: Checkpoints, step: int) -> bool:

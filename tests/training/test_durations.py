@@ -26,7 +26,7 @@ def test_durations_in_steps(duration, steps):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["ten steps", "10", "10 parsecs", "-1 steps", "inf epochs", "nan %"]
+    "wrong", ["ten steps", "10", "10 parsecs", "-1 steps", "inf epochs", "nan %", "1e18 steps"]
 )
 def test_what_is_no_duration_is_refused(wrong):
     with pytest.raises(UserError, match=wrong.split()[0]):

@@ -55,11 +55,11 @@ def inject_into_gradient(monkeypatch):
 def _change_gradient(monkeypatch, change):
     original = TrainStep._gradient
 
-    def changed(self, state, batch, denominator):
-        nats, carry, gradient = original(self, state, batch, denominator)
+    def changed(self, state, batch):
+        gradient, outcome = original(self, state, batch)
         bad = jnp.where(state.step == BAD_STEP - 1, jnp.nan, 0.0)
-        nats, gradient = change(nats, gradient, bad)
-        return nats, carry, gradient
+        nats, gradient = change(outcome.nats, gradient, bad)
+        return gradient, outcome.replace(nats=nats)
 
     monkeypatch.setattr(TrainStep, "_gradient", changed)
 
@@ -225,10 +225,11 @@ def test_a_spike_is_said_once_and_goes_by_its_policy(config, tmp_path, monkeypat
     monkeypatch.setattr("lmjax.training.health.MEMORY", 4)
     original = TrainStep._gradient
 
-    def spiking(self, state, batch, denominator):
-        nats, carry, gradient = original(self, state, batch, denominator)
+    def spiking(self, state, batch):
+        gradient, outcome = original(self, state, batch)
         high = (state.step == BAD_STEP - 1) | (state.step == BAD_STEP)
-        return jnp.where(high, 50 * nats, nats), carry, gradient
+        nats = jnp.where(high, 50 * outcome.nats, outcome.nats)
+        return gradient, outcome.replace(nats=nats)
 
     monkeypatch.setattr(TrainStep, "_gradient", spiking)
     log = run(config, tmp_path / "log")

@@ -6,35 +6,47 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError
 from lmjax.models.contract import initial_carry
+from lmjax.objectives.causal import causal
+from lmjax.objectives.registry import find_objective
+from lmjax.training.durations import Clock
 from lmjax.training.execution import JitExecution, PmapExecution, make_execution
 from lmjax.training.optimizers import make_optimizer
+from lmjax.training.schedules import make_schedule
 from lmjax.training.state import initial_state
 from lmjax.training.step import TrainStep
 from tests.properties.variants import VOCABULARY, build
+from tests.toy_states import NUMBERS
 
 ROWS, LENGTH = 4, 6
 
 
-def constant_rate(step):
-    return jnp.float32(0.1)
+def constant_rate(step, numbers):
+    return numbers.learning_rate
 
 
 def step_of(family, **changes):
     model = build(family, dict(width=8, layers=1))
     training = base_config(family).training
     training.update(dict(optimizer="sgd", clip_norm=0.5))
-    return TrainStep(model, make_optimizer(training), constant_rate, seed=0, **changes)
+    return TrainStep(model, causal, make_optimizer(training), constant_rate, **changes)
 
 
-def begin(step, carried):
+def begin(step, carried, seed=0, numbers=NUMBERS):
     return initial_state(
-        step.model, step.optimizer, seed=0, batch_size=ROWS, length=LENGTH, carried=carried
+        step.model,
+        step.optimizer,
+        np.uint32(seed),
+        numbers,
+        batch_size=ROWS,
+        length=LENGTH,
+        carried=carried,
     )
 
 
@@ -75,6 +87,38 @@ def test_every_execution_gives_the_same_run(family, carried, reduction):
         assert_equal(run(step, execution_class, devices, carried), reference, rtol=1e-5, atol=1e-6)
 
 
+def causal_with_an_extra(model, params, batch, carry, **context):
+    """Beside the nats, a loss that depends on the parameters and on each target."""
+    outcome = causal(model, params, batch, carry, **context)
+    size = sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params))
+    mean = (batch.targets_BT * batch.weights_BT).sum() / outcome.counts["tokens"]
+    return outcome.replace(extras={"size": size * mean})
+
+
+@pytest.mark.parametrize("reduction", ["token_mean", "sequence_mean"])
+def test_extras_are_descended_and_kept_apart_from_the_nats(reduction):
+    changes = dict(loss_reduction=reduction, optimizer=optax.identity())
+    plain = run(replace(step_of("rnn"), **changes), JitExecution, 1, carried=False, steps=1)
+    step = replace(step_of("rnn"), objective=causal_with_an_extra, **changes)
+    with_extra = run(step, JitExecution, 1, carried=False, steps=1)
+    assert with_extra[1]["nats"] == plain[1]["nats"]
+    before = nn.meta.unbox(begin(step, carried=False)).params
+    (batch,) = batches(1)
+    mean = (batch.targets_BT * batch.weights_BT).sum() / batch.weights_BT.sum()
+    size = sum(float(jnp.square(leaf).sum()) for leaf in jax.tree.leaves(before))
+    assert with_extra[1]["extras"]["size"] == pytest.approx(size * mean, rel=1e-5)
+    by_hand = jax.tree.map(lambda p, q: p - 0.1 * 2 * mean * q, plain[0].params, before)
+    assert_equal(with_extra[0].params, by_hand, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("execution_class", [JitExecution, PmapExecution])
+def test_extras_are_those_of_the_whole_batch(execution_class):
+    step = replace(step_of("rnn"), objective=causal_with_an_extra)
+    whole = run(step, JitExecution, 1, carried=True)
+    parts = run(replace(step, accumulation_steps=2), execution_class, 2, carried=True)
+    assert_equal(parts, whole, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("execution_class", [JitExecution, PmapExecution])
 @pytest.mark.parametrize(("family", "carried"), [("rnn", True), ("transformer", False)])
 def test_accumulation_is_the_full_batch(family, carried, execution_class):
@@ -83,8 +127,10 @@ def test_accumulation_is_the_full_batch(family, carried, execution_class):
     assert_equal(parts, whole, rtol=1e-5, atol=1e-6)
 
 
-def test_a_step_is_the_gradient_of_the_mean_loss():
-    step = replace(step_of("transformer"), optimizer=make_optimizer(_sgd()))
+@pytest.mark.parametrize("reduction", ["token_mean", "sequence_mean"])
+def test_a_step_is_the_gradient_of_the_mean_loss(reduction):
+    changes = dict(optimizer=make_optimizer(_sgd()), loss_reduction=reduction)
+    step = replace(step_of("transformer"), **changes)
     state = nn.meta.unbox(begin(step, carried=False))
     (batch,) = batches(1)
 
@@ -93,13 +139,15 @@ def test_a_step_is_the_gradient_of_the_mean_loss():
         log_probs_BTV = jax.nn.log_softmax(logits_BTV)
         rows, times = np.indices(batch.targets_BT.shape)
         nats_BT = -log_probs_BTV[rows, times, batch.targets_BT]
-        return (nats_BT * batch.weights_BT).sum() / batch.weights_BT.sum()
+        count = ROWS if reduction == "sequence_mean" else batch.weights_BT.sum()
+        return (nats_BT * batch.weights_BT).sum() / count
 
     value, gradient = jax.value_and_grad(loss)(state.params)
     after, metrics = step(state, batch)
     by_hand = jax.tree.map(lambda p, g: p - 0.1 * g, state.params, gradient)
     assert_equal(after.params, by_hand, rtol=1e-5, atol=1e-6)
-    assert metrics["nats"] / metrics["weight"] == pytest.approx(float(value), rel=1e-5)
+    count = ROWS if reduction == "sequence_mean" else metrics["weight"]
+    assert metrics["nats"] / count == pytest.approx(float(value), rel=1e-5)
 
 
 def test_the_carry_goes_on_only_in_rows_that_continue():
@@ -129,11 +177,66 @@ def test_dropout_is_a_function_of_seed_and_step():
     (batch,) = batches(1)
 
     def nats(seed, number):
-        _, metrics = replace(step, seed=seed)(replace(state, step=jnp.int32(number)), batch)
+        _, metrics = step(replace(state, seed=np.uint32(seed), step=jnp.int32(number)), batch)
         return float(metrics["nats"])
 
     assert nats(0, 3) == nats(0, 3)
     assert len({nats(0, 3), nats(0, 4), nats(1, 3)}) == 3
+
+
+def test_each_micro_batch_has_its_own_dropout():
+    """Two micro-batches of the same rows, whose dropout alone can make them differ."""
+    model = build("rnn", dict(width=8, layers=1, dropout=0.5))
+    seen = []
+
+    def watched(*arguments, **context):
+        outcome = causal(*arguments, **context)
+        jax.debug.callback(lambda nats: seen.append(float(nats)), outcome.nats)
+        return outcome
+
+    step = replace(step_of("rnn"), model=model, objective=watched, accumulation_steps=2)
+    (batch,) = batches(1)
+    same_rows = jax.tree.map(lambda leaf: np.repeat(leaf[:2], 2, axis=0), batch)
+    step(nn.meta.unbox(begin(step, carried=False)), same_rows)
+    jax.effects_barrier()
+    assert len(seen) == 2 and seen[0] != seen[1]
+    seen.clear()
+    step = replace(step, model=build("rnn", dict(width=8, layers=1)))
+    step(nn.meta.unbox(begin(step, carried=False)), same_rows)
+    jax.effects_barrier()
+    assert seen[0] == pytest.approx(seen[1], rel=1e-6)
+
+
+REPLICAS = [(0, 0.1, 0), (3, 0.02, 2), (11, 0.3, 4)]  # seed, learning rate, warm-up steps
+
+
+@pytest.mark.parametrize(("family", "carried"), [("rnn", True), ("transformer", False)])
+def test_stacked_replicas_are_the_runs_alone(family, carried):
+    """One program trains all of them, whatever their seeds and schedules."""
+    training = base_config(family).training
+    training.update(optimizer="adamw", warmup="1 steps")
+    clock = Clock(steps_per_epoch=5, tokens_per_step=1, total_steps=10)
+    step = replace(
+        step_of(family),
+        model=build(family, dict(width=8, layers=1, dropout=0.2)),
+        optimizer=make_optimizer(training),
+        schedule=make_schedule(training, clock),
+    )
+
+    def start(seed, rate, warmup):
+        numbers = replace(NUMBERS, learning_rate=jnp.float32(rate), warmup_steps=jnp.int32(warmup))
+        return nn.meta.unbox(begin(step, carried, seed, numbers))
+
+    alone = [start(*replica) for replica in REPLICAS]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    together = jax.jit(jax.vmap(step, in_axes=(0, None)))
+    for batch in batches(3):
+        stacked, _ = together(stacked, batch)
+        alone = [step(state, batch)[0] for state in alone]
+    for number, state in enumerate(alone):
+        assert_equal(jax.tree.map(lambda leaf, n=number: leaf[n], stacked), state, atol=2e-5)
+    kernels = [jax.tree.leaves(state.params)[-1] for state in alone]
+    assert not np.allclose(kernels[0], kernels[1], atol=1e-2)
 
 
 def test_impossible_settings_are_refused():
@@ -142,6 +245,8 @@ def test_impossible_settings_are_refused():
         step_of("rnn", loss_reduction="token_means")
     with pytest.raises(UserError, match="multiple of training.accumulation_steps"):
         make_execution(execution, step_of("rnn", accumulation_steps=3), ROWS)
+    with pytest.raises(UserError, match="training.objective 'casual': did you mean 'causal'"):
+        find_objective("casual")
     execution.mode = "pjit"
     with pytest.raises(UserError, match="execution.mode 'pjit': did you mean 'jit'"):
         make_execution(execution, step_of("rnn"), ROWS)
