@@ -17,6 +17,7 @@ from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import score_text
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
+from lmjax.generation.text import TextStream, continuation
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
@@ -56,17 +57,7 @@ class Trained:
             [int(token) for token in self.tokenizer.encode_prompt(prompt)]
             for prompt in ([prompts] if single else prompts)
         ]
-        written: list[int] = []
-        shown = ""
-
-        def stream(tokens):
-            nonlocal shown
-            written.extend(tokens[0])
-            # The last character may lack bytes that the next tokens bring.
-            text = self._continuation(encoded[0], written).rstrip("\N{REPLACEMENT CHARACTER}")
-            on_text(text[len(shown) :])
-            shown = text
-
+        first = TextStream(self.tokenizer, encoded[0]) if on_text and encoded else None
         rows = generate(
             self.model,
             self.params,
@@ -76,16 +67,15 @@ class Trained:
             seed=seed,
             start_id=self.tokenizer.start_id,
             end_id=self.tokenizer.end_id if self.config.data.document_end else None,
-            on_tokens=stream if on_text else None,
+            on_tokens=(lambda newest: on_text(first.push(newest[0]))) if first else None,
         )
-        texts = [self._continuation(prompt, row) for prompt, row in zip(encoded, rows, strict=True)]
-        if on_text:
-            on_text(texts[0][len(shown) :])
+        if first:
+            on_text(first.end())
+        texts = [
+            continuation(self.tokenizer, prompt, row)
+            for prompt, row in zip(encoded, rows, strict=True)
+        ]
         return texts[0] if single else texts
-
-    def _continuation(self, prompt: list[int], tokens: list[int]) -> str:
-        """What `tokens` add to the prompt's text, with the space between words."""
-        return self.tokenizer.decode(prompt + tokens)[len(self.tokenizer.decode(prompt)) :]
 
     def score(self, text: str) -> Score:
         """The score of `text`, each of its tokens once; raises UserError if it is empty."""

@@ -3,7 +3,10 @@
 import io
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ from lmjax.training.run import train
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
-    words = np.random.default_rng(0).choice(["the", "cat", "sat", "here"], 3000)
+    words = np.random.default_rng(0).choice(["the", "cat", "sat", "caf\xe9"], 3000)
     text = "\n".join(" ".join(part) for part in words.reshape(-1, 10)) + "\n"
     (folder / "text.txt").write_text(text)
     config = base_config("rnn")
@@ -38,17 +41,18 @@ def test_generate(workdir):
     assert text == model.generate("the cat", length=30, seed=3)
     assert text != model.generate("the cat", length=30, seed=4)
     assert text[0] in " \n", "words are apart"
-    assert set(text.split()) <= {"the", "cat", "sat", "here"}
+    assert set(text.split()) <= {"the", "cat", "sat", "caf\xe9"}
     both = model.generate(["the cat", "sat"], length=5)
     assert len(both) == 2
     pieces = []
     assert model.generate("the cat", length=30, seed=3, on_text=pieces.append) == text
     assert "".join(pieces) == text and len(pieces) > 1
+    assert model.generate([]) == model.generate([], on_text=pieces.append) == []
 
 
 def test_score_is_the_sum_over_tokens(workdir):
     model = lmjax.load(workdir)
-    text = "the cat sat\nhere the cat\n"
+    text = "the cat sat\ncaf\xe9 the cat\n"
     ids = [int(token) for token in model.tokenizer.encode(text)]
     read = np.array([[model.tokenizer.start_id, *ids[:-1]]], np.int32)
     logits_BTV, _ = model.model.apply(model.params, read)
@@ -89,6 +93,19 @@ def test_sample_writes_the_prompt_and_what_follows(workdir, capsys):
     assert main(["sample", "--prompt=the dog", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and "'dog'" in printed.err
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_of_samples_that_cannot_be(workdir, capsys, number):
+    assert main(["sample", f"--workdir={workdir}", f"--samples={number}"]) == 2
+    assert f"--samples={number}" in capsys.readouterr().err
+
+
+def test_a_terminal_that_lacks_a_character_is_shown_its_escape(workdir):
+    command = [sys.executable, "-m", "lmjax", "sample", f"--workdir={workdir}", "--prompt=caf\xe9"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run([*command, "--length=1"], env=environment, capture_output=True)
+    assert ended.stdout.startswith(rb"caf\xe9"), ended.stderr
 
 
 def test_doctor_and_versions(capsys):

@@ -64,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run() -> None:
     """Runs the command line as a program of its own."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character is shown its escape
+        stream.reconfigure(errors="backslashreplace")
     code = main()
     if code in (PREEMPTED, INTERRUPTED):
         # Compilers and readers that were stopped in the middle would crash an orderly exit.

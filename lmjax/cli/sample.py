@@ -6,6 +6,7 @@ from collections.abc import Callable
 from absl import flags
 
 from lmjax.cli.flags import define_workdir, parse, required_workdir
+from lmjax.errors import UserError
 
 
 def main(arguments: list[str]) -> int:
@@ -20,6 +21,10 @@ def main(arguments: list[str]) -> int:
     if values is None:
         return 0
     workdir = required_workdir(values)
+    if values.samples < 1:
+        raise UserError(
+            f"--samples={values.samples}: give how many continuations to draw, 1 or more"
+        )
 
     from lmjax.api import load
 

@@ -13,6 +13,7 @@ from lmjax.generation.sampling import Sampler
 from lmjax.models.contract import Carry, LanguageModel, initial_carry
 
 CHUNK = 32  # tokens between two looks of the host at what was drawn
+MOST_TOKENS = 2**31 - 1 - 2 * CHUNK  # of a row with its prompt: its times are 32-bit integers
 
 # In place of a token: one that is still to be drawn, and one whose logits were not finite.
 UNKNOWN, BROKEN = -1, -2
@@ -35,23 +36,29 @@ def generate(
     All rows begin with `start_id` and advance together, each reading its prompt while it lasts. So
     what a row draws depends on its prompt, its index and the seed, but (up to rounding) not on its
     neighbours. `on_tokens` is given the newest tokens of each row every few steps. A model that has
-    filled its longest context goes on from the last half of it, read anew.
+    filled its longest context goes on from the last half of it, read anew. Memory grows with what
+    is drawn, not with `length`.
 
-    Raises UserError for a negative length, and if the model's logits are not finite.
+    Raises UserError for a length below 0 or beyond MOST_TOKENS, and if the model's logits are not
+    finite.
     """
-    if length < 0:
-        raise UserError(f"the length to generate is {length}; give a number of tokens")
-    results: list[list[int]] = [[] for _ in prompts]
-    if not prompts or not length:
-        return results
     starts = [1 + len(prompt) for prompt in prompts]
-    width = (max(starts) + length) // CHUNK * CHUNK + 2 * CHUNK
-    tokens_BT = np.full((len(prompts), width), UNKNOWN, np.int32)
+    if not 0 <= length <= MOST_TOKENS - max(starts, default=0):
+        raise UserError(
+            f"the length to generate is {length:,}; give a number of tokens from 0 to "
+            f"{MOST_TOKENS:,}, less those of the prompt"
+        )
+    results: list[list[int]] = [[] for _ in prompts]
+    if not results or not length:
+        return results
+    given_BT = np.full((len(prompts), max(starts) + CHUNK), UNKNOWN, np.int32)
     for row, prompt in enumerate(prompts):
-        tokens_BT[row, : starts[row]] = [start_id, *prompt]
+        given_BT[row, : starts[row]] = [start_id, *prompt]
+    longest = (max(starts) + length) // CHUNK * CHUNK + 2 * CHUNK
 
     unfinished = set(range(len(prompts)))
-    for known in _fill(model, params, tokens_BT, min(starts), sampler, jax.random.key(seed)):
+    key = jax.random.key(seed)
+    for known, tokens_BT in _fill(model, params, given_BT, min(starts), longest, sampler, key):
         newest: list[list[int]] = [[] for _ in prompts]
         for row in sorted(unfinished):
             begin, end = starts[row] + len(results[row]), min(known, starts[row] + length)
@@ -80,15 +87,17 @@ def _fill(
     params: Any,
     tokens_BT: np.ndarray,
     shortest: int,
+    longest: int,
     sampler: Sampler,
     key: jax.Array,
-) -> Iterator[int]:
-    """Draws what is UNKNOWN in `tokens_BT` in place; yields how many columns are known by now.
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Draws what is UNKNOWN in `tokens_BT` and beyond its end, for at most `longest` columns.
 
-    The first `shortest` columns are given in all rows: most of them are read without drawing.
+    Yields how many columns are known by now, and all columns. The first `shortest` columns are
+    given in all rows: most of them are read without drawing.
     """
-    rows, width = tokens_BT.shape
-    capacity = min(width, model.longest_context or width)
+    rows = len(tokens_BT)
+    capacity = min(longest, model.longest_context or longest)
     fresh = initial_carry(model, params, rows, capacity)
     carry, time, used = fresh, 0, 0
     while True:
@@ -97,12 +106,14 @@ def _fill(
             if used:
                 carry = _read(model, params, tokens_BT[:, time - used : time], carry)
         size = min(CHUNK, capacity - used)
+        if tokens_BT.shape[1] < time + size + 1:  # doubled, so that copying takes linear time
+            tokens_BT = np.pad(tokens_BT, ((0, 0), (0, time + size)), constant_values=UNKNOWN)
         chunk_BT = tokens_BT[:, time : time + size + 1]
         if time + size < shortest:
             carry = _read(model, params, chunk_BT[:, :-1], carry)
         else:
             chunk_BT[:, 1:], carry = _draw(model, sampler, params, chunk_BT, carry, key, time)
-            yield time + size + 1
+            yield time + size + 1, tokens_BT
         time += size
         used += size
 

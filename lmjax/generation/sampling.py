@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lmjax.errors import UserError
 
@@ -28,7 +29,11 @@ class Sampler:
         """A token for each row, `tokens_B` in int32; row by row, each with its own random key."""
         if self.temperature == 0:
             return jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
-        logits_BV = logits_BV.astype(jnp.float32) / self.temperature
+        logits_BV = logits_BV.astype(jnp.float32)
+        # Less their maximum, so that the most probable token stays at 0 whatever the temperature;
+        # its inverse must be a normal float32 too, since XLA multiplies by it.
+        logits_BV -= jnp.max(logits_BV, axis=-1, keepdims=True)
+        logits_BV /= np.clip(self.temperature, 1e-37, 1e37)
         if 0 < self.top_k < logits_BV.shape[-1]:
             logits_BV = keep_top_k(logits_BV, self.top_k)
         if self.top_p < 1:

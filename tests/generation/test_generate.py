@@ -1,9 +1,11 @@
+import tracemalloc
+
 import jax
 import numpy as np
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.generation.generate import CHUNK, generate
+from lmjax.generation.generate import CHUNK, MOST_TOKENS, generate
 from lmjax.generation.sampling import Sampler
 from tests.toy_models import hash_logits, make_hash_model
 
@@ -108,6 +110,28 @@ def test_nothing_to_generate():
     assert run(length=0) == [[], [], [], []]
     with pytest.raises(UserError, match="-1"):
         run(length=-1)
+
+
+def test_memory_grows_with_what_is_drawn():
+    class Enough(Exception):
+        pass
+
+    drawn = []
+
+    def watch(newest):
+        drawn.extend(newest[0])
+        if len(drawn) > 10 * CHUNK:
+            raise Enough
+
+    tracemalloc.start()
+    with pytest.raises(Enough):
+        run([[1]], length=MOST_TOKENS - 2, on_tokens=watch)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    assert drawn == continue_greedily([1], len(drawn))
+    for length in (MOST_TOKENS, 99999999999):
+        with pytest.raises(UserError, match="the length to generate is"):
+            run(length=length)
 
 
 def test_broken_parameters_are_an_error():

@@ -94,3 +94,20 @@ def test_top_p_keeps_the_smallest_set(logits_V, p):
 def test_values_out_of_range_are_refused(values):
     with pytest.raises(UserError, match=next(iter(values))):
         Sampler(**values)
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e-38, 1e-30])
+def test_a_tiny_temperature_is_greedy(temperature):
+    for top_k, top_p in ((0, 1.0), (3, 0.9)):
+        tokens = draw(Sampler(temperature, top_k, top_p), [-3.0, -11.0, -2.0, -4.0], draws=200)
+        assert set(tokens.tolist()) == {2}
+
+
+def test_a_huge_temperature_is_uniform_over_what_is_possible():
+    tokens = draw(Sampler(1e300), [-3.0, -np.inf, -2.0, -4.0])
+    assert_drawn_from(tokens, np.array([1, 0, 1, 1]) / 3)
+
+
+def test_large_logits_lose_nothing():
+    tokens = draw(Sampler(temperature=0.5), LOGITS + 1000)
+    assert_drawn_from(tokens, softmax(LOGITS.astype(np.float64) / 0.5))
