@@ -84,7 +84,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.tokenizer = "byte"  # byte | character | word | bpe
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
     data.document_end = False  # <eos> after each document (the word tokenizer: after each line)
-    data.batching = "stream"  # stream (carried state) | windows (random) | packed (documents)
+    # How rows are read: stream (carried state) | windows (all of them, in an order of each epoch's
+    data.batching = "stream"  # own) | random_windows (with replacement) | packed (documents)
+    data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices
     data.length = 128  # tokens a row
     data.read_threads = 1  # that prepare batches; their order does not depend on it

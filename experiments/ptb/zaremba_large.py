@@ -22,7 +22,8 @@ def get_config(arg: str = "") -> ConfigDict:
         raise UserError(f"zaremba_large has no variant {arg!r}: {nearest(arg, ['smoke'])}")
     config = base_config("rnn")
     config.model.update(layers=2, width=1500, dropout=0.65, initialization=0.04)
-    config.data.update(corpus="ptb", tokenizer="word", batching="stream", batch_size=20, length=35)
+    config.data.update(corpus="ptb", tokenizer="word", batching="stream", resets="none")
+    config.data.update(batch_size=20, length=35)
     config.training.update(
         duration="55 epochs",
         optimizer="sgd",

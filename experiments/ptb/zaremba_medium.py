@@ -22,7 +22,8 @@ def get_config(arg: str = "") -> ConfigDict:
         raise UserError(f"zaremba_medium has no variant {arg!r}: {nearest(arg, ['smoke'])}")
     config = base_config("rnn")
     config.model.update(layers=2, width=650, dropout=0.5, initialization=0.05)
-    config.data.update(corpus="ptb", tokenizer="word", batching="stream", batch_size=20, length=35)
+    config.data.update(corpus="ptb", tokenizer="word", batching="stream", resets="none")
+    config.data.update(batch_size=20, length=35)
     config.training.update(
         duration="39 epochs",
         optimizer="sgd",

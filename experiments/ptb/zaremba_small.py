@@ -26,7 +26,8 @@ def get_config(arg: str = "") -> ConfigDict:
         raise UserError(f"zaremba_small has no variant {arg!r}: {nearest(arg, ['smoke'])}")
     config = base_config("rnn")
     config.model.update(layers=2, width=200, initialization=0.1)
-    config.data.update(corpus="ptb", tokenizer="word", batching="stream", batch_size=20, length=20)
+    config.data.update(corpus="ptb", tokenizer="word", batching="stream", resets="none")
+    config.data.update(batch_size=20, length=20)
     config.training.update(
         duration="13 epochs",
         optimizer="sgd",

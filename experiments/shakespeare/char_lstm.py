@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
         corpus="tiny_shakespeare",
         tokenizer="character",
         batching="stream",
+        resets="none",
         batch_size=50,
         length=50,
     )

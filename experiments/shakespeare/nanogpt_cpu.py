@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.update(
         corpus="tiny_shakespeare",
         tokenizer="character",
-        batching="windows",
+        batching="random_windows",
         batch_size=12,
         length=64,
     )

@@ -1,8 +1,10 @@
 """One step's worth of text, for every model and objective, and how it is read from a stream.
 
 The k-th target of a stream is `tokens_N[k]`; what is read before it is `tokens_N[k - 1]`, and
-`start_id` before the first target of the stream (in `packed`: of each document).
+`start_id` before the first target of the stream (of each document, where documents are read apart).
 """
+
+from enum import IntEnum
 
 import flax.struct
 import jax
@@ -11,6 +13,15 @@ import numpy as np
 from lmjax.data.streams import TokenStream
 
 Array = np.ndarray | jax.Array
+
+
+class Draw(IntEnum):
+    """What a random draw is for: it is a function of `(seed, Draw, step or epoch)`."""
+
+    RANDOM_WINDOWS = 0
+    DOCUMENT_ORDER = 1
+    RESETS = 2
+    WINDOW_ORDER = 3
 
 
 @flax.struct.dataclass
@@ -25,12 +36,29 @@ class Batch:
     continues_B: Array  # bool, whether a row goes on from the same row of the batch before
 
 
-def contiguous_batch(stream: TokenStream, rows: int, length: int, step: int) -> Batch:
-    """Columns `step * length` and on of the stream in `rows` rows, equally long but for one."""
-    borders = np.arange(rows + 1) * len(stream.tokens_N) // rows
+def row_borders(stream: TokenStream, rows: int) -> np.ndarray:
+    """Where each of `rows` rows, equally long but for one token, begins in the stream, and N."""
+    return np.arange(rows + 1) * len(stream.tokens_N) // rows
+
+
+def contiguous_batch(
+    stream: TokenStream, rows: int, length: int, step: int, by_document: bool = False
+) -> Batch:
+    """Columns `step * length` and on of the stream in `rows` rows, equally long but for one.
+
+    `by_document`: each document is a segment of its own, before which `start_id` is read.
+    """
+    borders = row_borders(stream, rows)
     targets_BT = borders[:-1, None] + step * length + np.arange(length)[None, :]
     exists_BT = targets_BT < borders[1:, None]
-    return gather(stream, targets_BT, exists_BT, continues=step > 0)
+    if not by_document:
+        return gather(stream, targets_BT, exists_BT, continues=step > 0)
+    places_BT = np.minimum(targets_BT, borders[1:, None] - 1)
+    starts_M = stream.document_starts_M
+    document_BT = np.searchsorted(starts_M, places_BT, side="right") - 1
+    begins_BT = places_BT == starts_M[document_BT]
+    batch = gather(stream, targets_BT, exists_BT, begins_BT, continues=step > 0)
+    return batch.replace(segment_ids_BT=document_BT.astype(np.int32))
 
 
 def gather(

@@ -99,6 +99,7 @@ class TrainingLoop:
         return {
             "steps": position.step,
             "tokens": position.step * self.plan.clock.tokens_per_step,
+            "distinct_tokens": self.plan.distinct_tokens(self.batches.get_state()["next_index"]),
             "seconds": position.seconds,
             "compile_seconds": position.compile_seconds,
             "scored_step": position.best_step if self._scores_best else position.step,

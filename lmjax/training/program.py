@@ -14,7 +14,7 @@ from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
-from lmjax.data.training_batches import steps_per_epoch, training_batches
+from lmjax.data.training_batches import distinct_tokens, steps_per_epoch, training_batches
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
@@ -65,6 +65,10 @@ class TrainingPlan(Program):
     def batches(self) -> grain.DatasetIterator:
         """The batches of the training, from the first."""
         return training_batches(self.train, self.config.data, self.config.seed)
+
+    def distinct_tokens(self, steps: int) -> int:
+        """How many different targets the first `steps` batches hold."""
+        return distinct_tokens(self.train, self.config.data, self.config.seed, steps)
 
 
 def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Program:

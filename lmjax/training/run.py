@@ -132,6 +132,7 @@ def _count(
     training = {
         "steps": 0,
         "tokens": train_stream.counts.tokens,
+        "distinct_tokens": train_stream.counts.tokens,
         "seconds": seconds,
         "compile_seconds": 0.0,
         "scored_step": 0,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lmjax.config import base_config
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
-from lmjax.data.training_batches import steps_per_epoch, training_batches
+from lmjax.data.stream_batches import RESET_PROBABILITY
+from lmjax.data.training_batches import distinct_tokens, steps_per_epoch, training_batches
 from lmjax.errors import UserError
 from tests.streams import stream_of
 
@@ -55,6 +56,7 @@ def assert_equal(batch, other):
 @given(sizes, small, small)
 def test_stream_rows_hold_all_targets_in_order(size, rows, length):
     stream, data = counting_stream(size), data_config("stream", rows, length)
+    data.resets = "none"
     if size < rows:
         with pytest.raises(UserError, match="too few"):
             training_batches(stream, data, 0)
@@ -77,9 +79,24 @@ def test_stream_rows_hold_all_targets_in_order(size, rows, length):
     assert_equal(batches[0], batches[-1])
 
 
+def test_unknown_resets_and_resets_of_no_state_are_refused():
+    data = data_config("stream", 2, 3)
+    data.resets = "document"
+    with pytest.raises(UserError, match="did you mean 'documents'"):
+        training_batches(counting_stream(20), data, 0)
+    data.batching, data.resets = "windows", "documents"
+    with pytest.raises(UserError, match="carries no state"):
+        training_batches(counting_stream(20), data, 0)
+
+
 @given(st.integers(1, 30), small, small, st.integers(0, 3))
-def test_windows_are_slices_and_reach_both_ends(size, rows, length, seed):
-    stream, data = counting_stream(size), data_config("windows", rows, length)
+def test_windows_are_slices_of_the_stream(size, rows, length, seed):
+    for batching in ("windows", "random_windows"):
+        check_windows(counting_stream(size), data_config(batching, rows, length), seed)
+
+
+def check_windows(stream, data, seed):
+    size, rows, length = len(stream.tokens_N), data.batch_size, data.length
     if size < length:
         with pytest.raises(UserError, match="too few"):
             training_batches(stream, data, seed)
@@ -93,12 +110,102 @@ def test_windows_are_slices_and_reach_both_ends(size, rows, length, seed):
         assert batch.targets_BT.max() <= size
 
 
-def test_windows_begin_anywhere_equally_often():
-    stream, data = counting_stream(10), data_config("windows", 50, 4)
+def test_random_windows_begin_anywhere_equally_often():
+    stream, data = counting_stream(10), data_config("random_windows", 50, 4)
     firsts = np.concatenate([b.targets_BT[:, 0] for b in first_batches(stream, data, 40)])
     times = np.bincount(firsts, minlength=8)
     assert times[0] == 0 and len(times) == 8
     assert (abs(times[1:] - 2000 / 7) < 5 * np.sqrt(2000 / 7)).all()
+
+
+@given(sizes, small, small, st.integers(0, 3))
+def test_windows_hold_each_target_once_an_epoch(size, rows, length, seed):
+    length = min(size, length)
+    stream, data = counting_stream(size), data_config("windows", rows, length)
+    windows = max(1, (size - length + 1) // length)
+    steps = steps_per_epoch(stream, data)
+    assert steps == -(-windows // rows)
+    epochs = 3
+    batches = first_batches(stream, data, epochs * steps, seed)
+    firsts = np.concatenate([batch.targets_BT[:, 0] for batch in batches])
+    for epoch in range(epochs):
+        of_epoch = np.sort(firsts[epoch * windows : (epoch + 1) * windows])
+        assert (np.diff(of_epoch) == length).all(), "side by side, so none twice and none left out"
+        assert of_epoch[0] <= length and size - (of_epoch[-1] + length - 1) <= 2 * length - 2
+
+
+def test_windows_of_other_epochs_and_seeds_lie_elsewhere():
+    stream, data = counting_stream(1000), data_config("windows", 3, 10)
+    firsts = [
+        np.concatenate([b.targets_BT[:, 0] for b in first_batches(stream, data, 99, seed)])
+        for seed in (0, 1)
+    ]
+    epochs = [*np.split(firsts[0][: 3 * 99], 3), *np.split(firsts[1][: 3 * 99], 3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 6, "orders"
+    assert len({int(epoch.min()) for epoch in epochs}) > 3, "offsets"
+
+
+@pytest.mark.parametrize("batching", ["stream", "windows", "random_windows", "packed"])
+@given(st.data(), sizes, small, small, st.integers(0, 40))
+def test_distinct_tokens_are_those_of_the_batches(batching, draw, size, rows, length, steps):
+    length, rows = min(length, size), min(rows, size)
+    starts = sorted({0, *draw.draw(st.lists(st.integers(1, size), max_size=6))} - {size})
+    stream, data = counting_stream(size, starts), data_config(batching, rows, length)
+    batches = first_batches(stream, data, steps)
+    seen = {int(target) for batch in batches for target in scored([batch])}
+    assert distinct_tokens(stream, data, 0, steps) == len(seen)
+
+
+def test_an_epoch_of_windows_shows_nearly_all_tokens_and_of_random_ones_63_percent():
+    stream, shares = counting_stream(100_000), {}
+    for batching in ("stream", "windows", "random_windows", "packed"):
+        data = data_config(batching, 8, 16)
+        steps = steps_per_epoch(stream, data)
+        shares[batching] = distinct_tokens(stream, data, 0, steps) / 100_000
+    assert shares["stream"] == shares["packed"] == 1
+    assert shares["windows"] > 0.999
+    assert abs(shares["random_windows"] - (1 - np.exp(-1))) < 0.01
+
+
+def test_random_resets_start_one_row_in_32_anew_whatever_the_other_rows():
+    stream, data = counting_stream(64 * 4 * 500), data_config("stream", 64, 4)
+    data.resets = "none"
+    calm = first_batches(stream, data, 500)
+    assert all(batch.continues_B.all() for batch in calm[1:])
+    data.resets = "random"
+    batches = first_batches(stream, data, 500)
+    anew = 1 - np.array([batch.continues_B for batch in batches[1:]])
+    expected = RESET_PROBABILITY * anew.size
+    assert abs(anew.sum() - expected) < 5 * np.sqrt(expected)
+    assert (anew.sum(axis=0) > 0).all(), "every row"
+    assert np.abs(anew.sum(axis=1) - anew.sum(axis=1).mean()).max() < 15, "not all rows at once"
+    for batch, without in zip(batches, calm, strict=True):
+        assert_equal(batch.replace(continues_B=without.continues_B), without)
+    second = [batch.continues_B for batch in first_batches(stream, data, 500, seed=1)]
+    assert (np.array(second) != np.array([batch.continues_B for batch in batches])).any()
+
+
+@given(st.data(), sizes, small, small)
+def test_document_resets_read_each_document_apart(draw, size, rows, length):
+    rows = min(rows, size)
+    starts = sorted({0, *draw.draw(st.lists(st.integers(1, size), max_size=6))} - {size})
+    stream, data = counting_stream(size, starts), data_config("stream", rows, length)
+    data.resets = "documents"
+    batches = first_batches(stream, data, steps_per_epoch(stream, data))
+    for row in range(rows):
+        before = None
+        for step, batch in enumerate(batches):
+            assert bool(batch.continues_B[row]) == (step > 0)
+            seen = batch.weights_BT[row] == 1
+            for target, read, segment in zip(
+                batch.targets_BT[row][seen],
+                batch.tokens_BT[row][seen],
+                batch.segment_ids_BT[row][seen],
+                strict=True,
+            ):
+                assert read == (0 if target - 1 in starts else target - 1)
+                assert before is None or (segment != before) == (target - 1 in starts)
+                before = segment
 
 
 @given(st.data(), sizes, small, small, st.integers(0, 3))
@@ -145,7 +252,7 @@ def test_packed_order_differs_between_epochs_and_seeds():
     assert list(first) != list(scored(first_batches(stream, data, 6, seed=1)))
 
 
-@pytest.mark.parametrize("batching", ["stream", "windows", "packed"])
+@pytest.mark.parametrize("batching", ["stream", "windows", "random_windows", "packed"])
 def test_batches_are_a_function_of_seed_and_step(batching):
     stream, data = counting_stream(50, range(0, 50, 2)), data_config(batching, 2, 5)
     straight = first_batches(stream, data, 12)
@@ -162,7 +269,7 @@ def test_batches_are_a_function_of_seed_and_step(batching):
 
 def test_only_packed_batches_have_segments():
     stream = counting_stream(20)
-    for batching in ("stream", "windows"):
+    for batching in ("stream", "windows", "random_windows"):
         batch = first_batches(stream, data_config(batching, 2, 3), 1)[0]
         assert batch.segment_ids_BT is None and batch.positions_BT is None
     assert first_batches(stream, data_config("packed", 2, 3), 1)[0].segment_ids_BT is not None

@@ -1,0 +1,53 @@
+"""Batches whose rows go on where they ended in the step before, with the state that they carry."""
+
+import numpy as np
+
+from lmjax.data.batch import Batch, Draw, ceil_divide, contiguous_batch, row_borders
+from lmjax.data.streams import TokenStream
+from lmjax.errors import UserError, nearest
+
+RESETS = ("random", "documents", "none")
+# A model that is read from an empty state must have been trained from one, all through training:
+# without, a state that only grows has never been small since the first steps. One row-step in 32
+# makes that a part of about every batch, and leaves the state alone for 32 steps on average, so
+# that long states, too, are seen as they will be. Melis et al. (2018) drop the state likewise.
+RESET_PROBABILITY = 1 / 32
+
+
+class StreamBatches:
+    """The stream in `batch_size` rows, from its beginning to its end in every epoch.
+
+    The carried state of all rows starts anew with each epoch; and by `resets`, `random`: that of a
+    row with RESET_PROBABILITY at each step, a function of `(seed, step, row)`; `documents`: where a
+    document begins; `none`: never else.
+    """
+
+    def __init__(self, stream: TokenStream, data, seed: int):
+        if data.resets not in RESETS:
+            raise UserError(f"unknown data.resets {data.resets!r}: {nearest(data.resets, RESETS)}")
+        self.stream, self.rows, self.length = stream, data.batch_size, data.length
+        self.resets, self.seed = data.resets, seed
+        self.steps_per_epoch = ceil_divide(
+            ceil_divide(len(stream.tokens_N), self.rows), self.length
+        )
+
+    @staticmethod
+    def fewest_tokens(data) -> int:
+        return data.batch_size
+
+    def batch(self, step: int) -> Batch:
+        batch = contiguous_batch(
+            self.stream,
+            self.rows,
+            self.length,
+            step % self.steps_per_epoch,
+            by_document=self.resets == "documents",
+        )
+        if self.resets != "random":
+            return batch
+        draws_B = np.random.default_rng((self.seed, Draw.RESETS, step)).random(self.rows)
+        return batch.replace(continues_B=batch.continues_B & (draws_B >= RESET_PROBABILITY))
+
+    def distinct_targets(self, steps: int) -> int:
+        sizes_B = np.diff(row_borders(self.stream, self.rows))
+        return int(np.minimum(sizes_B, steps * self.length).sum())
