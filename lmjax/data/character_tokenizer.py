@@ -20,13 +20,9 @@ class CharacterTokenizer(Tokenizer):
     kind: ClassVar[str] = "character"
 
     @classmethod
-    def train(
-        cls, texts: list[str], other_texts: list[str], document_end: bool
-    ) -> "CharacterTokenizer":
-        """The characters of `texts`; with `<unk>` only if `other_texts` hold further ones."""
-        known = set().union(*texts)
-        has_unknown = bool(set().union(*other_texts) - known)
-        return cls("".join(sorted(known)), has_unknown, document_end)
+    def train(cls, texts: list[str], document_end: bool, closed: bool) -> "CharacterTokenizer":
+        """The characters of `texts`, and `<unk>` for all others unless there are none: `closed`."""
+        return cls("".join(sorted(set().union(*texts))), not closed, document_end)
 
     @property
     def vocabulary_size(self) -> int:

@@ -67,8 +67,8 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     documents, reading = corpus.documents()
     documents, reports = clean(documents, data.cleaning)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
-    others = [text for split, part in texts.items() if split != "train" for text in part]
-    tokenizer = train_tokenizer(data, texts["train"], others)
+    closed = data.tokenizer in corpus.closed and not data.cleaning
+    tokenizer = train_tokenizer(data, texts["train"], closed)
     tokenizer.save(folder / "tokenizer.json")
     described = {
         "corpus": corpus.name,

@@ -42,19 +42,19 @@ def check_tokenizer(data) -> None:
         raise UserError(f"data.vocabulary_size is {size}; give 0 or more than 2")
 
 
-def train_tokenizer(data, texts: list[str], other_texts: list[str]) -> Tokenizer:
-    """The tokenizer of `config.data`, made from the training split's `texts`.
+def train_tokenizer(data, texts: list[str], closed: bool = False) -> Tokenizer:
+    """The tokenizer of `config.data`, made from the training split's `texts` alone.
 
-    The `other_texts`, of the other splits, decide only whether there is an `<unk>`. Raises
+    `closed`: no text ever holds other characters or words, so that none is unknown. Raises
     UserError for what `check_tokenizer` refuses.
     """
     check_tokenizer(data)
     if data.tokenizer == "byte":
         return ByteTokenizer(data.document_end)
     if data.tokenizer == "character":
-        return CharacterTokenizer.train(texts, other_texts, data.document_end)
+        return CharacterTokenizer.train(texts, data.document_end, closed)
     if data.tokenizer == "word":
-        return WordTokenizer.train(texts, other_texts, data.vocabulary_size)
+        return WordTokenizer.train(texts, data.vocabulary_size, closed)
     return BytePairTokenizer.train(texts, data.vocabulary_size, data.document_end)
 
 

@@ -16,27 +16,29 @@ UNKNOWN_WORD = "<unk>"
 
 @dataclass(frozen=True)
 class WordTokenizer(Tokenizer):
-    """`<eos>` for each line end, `<unk>` if it has one, then the `words` between whitespace."""
+    """`<eos>` for each line end, `<unk>` if it has one, then the `words` between whitespace.
 
-    words: tuple[str, ...]  # the most frequent first, without <unk>
+    The letters `<unk>` in a text, as in the Penn Treebank, are a word like any other. Only where
+    that word is not among `words` do they stand for what is unknown.
+    """
+
+    words: tuple[str, ...]  # the most frequent first
     has_unknown: bool
     kind: ClassVar[str] = "word"
     end_id: ClassVar[int] = 0
     newline_id: ClassVar[int] = 0
 
     @classmethod
-    def train(
-        cls, texts: list[str], other_texts: list[str], vocabulary_size: int
-    ) -> "WordTokenizer":
+    def train(cls, texts: list[str], vocabulary_size: int, closed: bool) -> "WordTokenizer":
         """The most frequent words of `texts` that have room in `vocabulary_size`; 0: all.
 
-        There is an `<unk>` only if a word of any of the texts is `<unk>` or finds no room.
+        All others are `<unk>`; it is left out if there are none: the vocabulary is `closed`, and
+        all of it has room.
         """
         counts = _count_words(texts)
-        unknown = counts.pop(UNKNOWN_WORD, 0) + len(_count_words(other_texts).keys() - counts)
         words = sorted(counts, key=lambda word: (-counts[word], word))
         room = vocabulary_size - 1 if vocabulary_size else len(words) + 1
-        has_unknown = bool(unknown) or len(words) > room
+        has_unknown = not closed or len(words) > room
         return cls(tuple(words[: room - has_unknown]), has_unknown)
 
     @property
@@ -48,12 +50,13 @@ class WordTokenizer(Tokenizer):
         return 1 if self.has_unknown else None
 
     def encode_prompt(self, text: str) -> np.ndarray:
-        known = {*self.words, UNKNOWN_WORD}
+        known = {*self.words, *[UNKNOWN_WORD] * self.has_unknown}
         for word in text.split():
             if word not in known:
+                instead = f" or write {UNKNOWN_WORD}" if UNKNOWN_WORD in known else ""
                 raise UserError(
                     f"{word!r} is not among the {len(self.words)} words of the training text; "
-                    f"leave it out or write {UNKNOWN_WORD}"
+                    f"leave it out{instead}"
                 )
         return self.encode(text)
 

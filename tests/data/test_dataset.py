@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from lmjax.config import base_config
 from lmjax.data import dataset
 from lmjax.data.cache import build_once
+from lmjax.data.corpora import Corpus
 from lmjax.data.dataset import open_dataset
+from lmjax.data.documents import Document
 from lmjax.errors import UserError
 
 TEXT = "".join(f"line {i % 20} of the text\n" for i in range(300))
@@ -101,6 +104,32 @@ def test_unknowns_of_the_other_splits_are_counted(data, tmp_path):
     assert opened.tokenizer.unknown_id == 1
     assert opened.splits["train"].counts.unknowns == 0
     assert opened.splits["test"].counts.unknowns > 0
+
+
+@pytest.mark.parametrize("tokenizer", ["byte", "character", "word", "bpe"])
+def test_no_tokenizer_knows_of_the_other_splits(data, tokenizer, monkeypatch):
+    """Whatever validation and test hold, the tokenizer is the training split's."""
+    data.tokenizer = tokenizer
+    made = []
+    for other in ("line", "\U0001f600 zebra"):
+        splits = {"train": TEXT, "validation": other, "test": other}
+        documents = {split: [Document(split, text)] for split, text in splits.items()}
+        corpus = Corpus("made_up", [other], lambda documents=documents: (documents, Counter()))
+        monkeypatch.setattr(dataset, "open_corpus", lambda data, corpus=corpus: corpus)
+        made.append(open_dataset(data).tokenizer)
+    assert made[0] == made[1]
+
+
+def test_a_closed_vocabulary_that_is_cleaned_is_open(data, monkeypatch):
+    documents = {split: [Document(split, "A b\n")] for split in ("train", "validation")}
+    corpus = Corpus("made_up", [], lambda: (documents, Counter()), closed=("word",))
+    monkeypatch.setattr(dataset, "open_corpus", lambda data: corpus)
+    data.tokenizer = "word"
+    assert open_dataset(data).tokenizer.unknown_id is None
+    data.cleaning = ("lowercase",)
+    assert open_dataset(data).tokenizer.unknown_id == 1
+    data.cleaning, data.tokenizer = (), "character"
+    assert open_dataset(data).tokenizer.unknown_id == 4
 
 
 def test_two_processes_may_prepare_at_a_time(data):
@@ -197,9 +226,14 @@ def test_public_corpora_have_the_published_vocabulary(data_dir, corpus, tokenize
     data.corpus, data.tokenizer = corpus, tokenizer
     opened = open_dataset(data)
     assert opened.tokenizer.vocabulary_size == vocabulary
-    unknowns = {
-        "tiny_shakespeare": [0, 0],
-        "ptb": [45_020, 3_485, 4_794],
-        "wikitext2": [54_625, 11_718, 15_218],
-    }
-    assert [stream.counts.unknowns for stream in opened.splits.values()] == unknowns[corpus]
+    for stream in opened.splits.values():
+        assert stream.counts.unknowns == 0
+        decoded = opened.tokenizer.decode(stream.tokens_N)
+        assert len(decoded) == stream.counts.characters, "every blank comes back"
+    if tokenizer == "word":
+        literal = opened.tokenizer.encode("<unk>")
+        times = [int((stream.tokens_N == literal).sum()) for stream in opened.splits.values()]
+        assert times == {
+            "ptb": [45_020, 3_485, 4_794],
+            "wikitext2": [54_625, 11_718, 15_218],
+        }.get(corpus)

@@ -25,10 +25,10 @@ PROSE = "the cat sat on the mat\nand the dog, too\n" * 5
 TOKENIZERS = [
     ByteTokenizer(False),
     ByteTokenizer(True),
-    CharacterTokenizer.train([PROSE], [], False),
-    CharacterTokenizer.train([PROSE], ["é"], True),
-    WordTokenizer.train([PROSE], [], 0),
-    WordTokenizer.train([PROSE], [], 5),
+    CharacterTokenizer.train([PROSE], False, closed=True),
+    CharacterTokenizer.train([PROSE], True, closed=False),
+    WordTokenizer.train([PROSE], 0, closed=True),
+    WordTokenizer.train([PROSE], 5, closed=False),
     BytePairTokenizer.train([PROSE], 270, False),
     BytePairTokenizer.train([PROSE], 270, True),
 ]
@@ -52,7 +52,7 @@ def test_bytes_come_back(text, document_end):
 
 @given(corpora, st.booleans())
 def test_characters_come_back(corpus, document_end):
-    made = CharacterTokenizer.train(corpus, [], document_end)
+    made = CharacterTokenizer.train(corpus, document_end, closed=True)
     assert made.vocabulary_size == len(set("".join(corpus))) + document_end
     for text in corpus:
         ids = made.encode(text)
@@ -62,7 +62,7 @@ def test_characters_come_back(corpus, document_end):
 
 @given(corpora)
 def test_words_come_back(corpus):
-    made = WordTokenizer.train(corpus, [], 0)
+    made = WordTokenizer.train(corpus, 0, closed=True)
     for text in corpus:
         ids = made.encode(text)
         assert ids.dtype == np.int32 and len(ids) == len(text.split()) + text.count("\n")
@@ -97,7 +97,7 @@ def test_a_word_longer_than_any_piece_comes_back():
     text = "x" * 10_000 + " y"
     made = BytePairTokenizer.train([text], 270, False)
     assert made.decode(made.encode(text)) == text
-    words = WordTokenizer.train([text], [], 0)
+    words = WordTokenizer.train([text], 0, closed=True)
     assert words.vocabulary_size == 3
 
 
@@ -112,7 +112,7 @@ def test_a_file_holds_the_whole_tokenizer(made, tmp_path):
 
 @given(corpora)
 def test_a_character_file_holds_any_character(corpus):
-    made = CharacterTokenizer.train(corpus, [], False)
+    made = CharacterTokenizer.train(corpus, False, closed=True)
     assert tokenizer_from_json(made.to_json()) == made
 
 
@@ -142,20 +142,20 @@ def test_eos_is_read_as_a_line_end_and_never_written_by_text():
     for made in TOKENIZERS:
         if made.end_id is not None:
             assert made.decode([*made.encode("the"), made.end_id]) == "the\n"
-    words = WordTokenizer.train(["<eos> a\n"], [], 0)
+    words = WordTokenizer.train(["<eos> a\n"], 0, closed=True)
     assert words.encode("<eos>\n")[0] != words.end_id
 
 
 def test_a_character_outside_the_vocabulary_is_named():
-    made = CharacterTokenizer.train(["abc"], [], False)
+    made = CharacterTokenizer.train(["abc"], False, closed=True)
     for encode in (made.encode, made.encode_prompt):
         with pytest.raises(UserError, match="'é'"):
             encode("abécd")
 
 
-def test_characters_have_unk_only_if_another_split_needs_it():
-    assert CharacterTokenizer.train(["abc"], ["cab"], False).unknown_id is None
-    made = CharacterTokenizer.train(["abc"], ["abd\U0010ffff"], False)
+def test_characters_have_unk_unless_the_vocabulary_is_closed():
+    assert CharacterTokenizer.train(["abc"], False, closed=True).unknown_id is None
+    made = CharacterTokenizer.train(["abc"], False, closed=False)
     assert made.vocabulary_size == 4
     assert made.encode("adc\U0010ffff").tolist() == [0, 3, 2, 3]
     assert made.decode([0, 3]) == "a\ufffd"
@@ -165,28 +165,46 @@ def test_characters_have_unk_only_if_another_split_needs_it():
 
 @given(texts, texts)
 def test_exactly_the_characters_outside_become_unknown(text, other):
-    made = CharacterTokenizer.train([text], [other, "\U0010ffff"], False)
+    made = CharacterTokenizer.train([text], False, closed=False)
     unknown = made.encode(other) == made.unknown_id
     assert unknown.tolist() == [character not in text for character in other]
 
 
-def test_words_have_unk_only_if_there_is_need():
-    assert WordTokenizer.train(["a b"], ["b"], 0).unknown_id is None
-    assert WordTokenizer.train(["a b"], ["c"], 0).unknown_id == 1
-    assert WordTokenizer.train(["a <unk>"], [], 0).unknown_id == 1
-    with pytest.raises(UserError, match="'c'"):
-        WordTokenizer.train(["a b"], [], 0).encode("a c")
+def test_words_have_unk_unless_the_vocabulary_is_closed_and_has_room():
+    assert WordTokenizer.train(["a b"], 0, closed=True).unknown_id is None
+    assert WordTokenizer.train(["a b"], 3, closed=True).unknown_id is None
+    assert WordTokenizer.train(["a b c"], 3, closed=True).unknown_id == 1
+    assert WordTokenizer.train(["a b"], 0, closed=False).unknown_id == 1
+    for encode in ("encode", "encode_prompt"):
+        with pytest.raises(UserError, match="'c'"):
+            getattr(WordTokenizer.train(["a b"], 0, closed=True), encode)("a c")
 
 
-def test_unk_in_the_text_is_the_unknown_word():
-    made = WordTokenizer.train(["a <unk> b a"], [], 0)
-    assert made.vocabulary_size == 4
-    assert made.encode("a <unk> zebra").tolist() == [2, 1, 1]
-    assert made.decode([2, 1, 0, 3]) == "a <unk>\nb"
+def test_unk_in_the_text_is_a_word_and_not_the_unknown_one():
+    made = WordTokenizer.train(["a <unk> b a"], 0, closed=False)
+    assert made.words == ("a", "<unk>", "b") and made.vocabulary_size == 5
+    assert made.encode("a <unk> zebra").tolist() == [2, 3, 1]
+    assert made.decode([2, 3, 0, 4]) == "a <unk>\nb"
+    closed = WordTokenizer.train(["a <unk> b a"], 0, closed=True)
+    assert closed.vocabulary_size == 4 and closed.unknown_id is None
+    assert closed.encode_prompt("a <unk>").tolist() == [1, 2]
+
+
+def test_unk_may_be_typed_where_a_word_can_be_unknown():
+    made = WordTokenizer.train(["a b"], 0, closed=False)
+    assert made.encode_prompt("a <unk>").tolist() == [2, 1]
+    with pytest.raises(UserError, match="'zebra' is not among the 2 words .* or write <unk>"):
+        made.encode_prompt("a zebra")
+
+
+def test_files_that_took_unk_for_unknown_still_do():
+    fields = {"kind": "word", "words": ["a", "b"], "has_unknown": True}
+    made = tokenizer_from_json(fields)
+    assert made.vocabulary_size == 4 and made.encode("a <unk> zebra b").tolist() == [2, 1, 1, 3]
 
 
 def test_a_small_vocabulary_keeps_the_most_frequent_words():
-    made = WordTokenizer.train(["c b a a b a d"], [], 4)
+    made = WordTokenizer.train(["c b a a b a d"], 4, closed=True)
     assert made.vocabulary_size == 4 and made.words == ("a", "b")
     assert made.encode("a b c d").tolist() == [2, 3, 1, 1]
 
@@ -220,7 +238,7 @@ def test_impossible_tokenizers_are_refused(tokenizer, size, message):
     data = base_config().data
     data.tokenizer, data.vocabulary_size = tokenizer, size
     with pytest.raises(UserError, match=message):
-        train_tokenizer(data, [PROSE], [])
+        train_tokenizer(data, [PROSE])
 
 
 @pytest.mark.parametrize(
