@@ -59,10 +59,7 @@ CASES = [
     *((family, {}) for family in TRAINED),
     ("rnn", dict(training__schedule="plateau", training__optimizer="sgd")),
     ("rnn", dict(training__schedule="epoch_decay", training__decay_after="1 epochs")),
-    ("rnn", dict(data__resets="documents")),
-    ("attention_rnn", dict(data__resets="none")),
     ("transformer", dict(data__batching="packed")),
-    ("transformer", dict(data__batching="random_windows")),
     ("rnn", dict(execution__mode="pmap")),
     ("rnn", dict(execution__mode="pmap", data__resets="documents")),
 ]
