@@ -20,8 +20,8 @@ corpora = st.lists(st.text("ab é\n\x00", max_size=30), max_size=5)
 def tokenizers(texts, document_end):
     return (
         ByteTokenizer(document_end),
-        CharacterTokenizer.train(texts, [], document_end),
-        WordTokenizer.train(texts, [], 0),
+        CharacterTokenizer.train(texts, document_end, closed=True),
+        WordTokenizer.train(texts, 0, closed=True),
     )
 
 
@@ -55,7 +55,7 @@ def test_a_stream_is_its_documents_one_after_the_other(texts, document_end):
 
 
 def test_unknown_tokens_are_counted():
-    tokenizer = WordTokenizer.train(["a b"], ["c"], 0)
+    tokenizer = WordTokenizer.train(["a b"], 0, closed=False)
     assert stream_of(["a c c\n", "d"], tokenizer).counts.unknowns == 3
 
 
@@ -99,7 +99,7 @@ def test_a_split_lies_in_its_folder(tmp_path):
 
 
 def test_fingerprints_tell_text_and_tokenizer_apart():
-    by_bytes, by_words = ByteTokenizer(False), WordTokenizer.train(["a b", "b"], [], 0)
+    by_bytes, by_words = ByteTokenizer(False), WordTokenizer.train(["a b", "b"], 0, closed=True)
     one, same = stream_of(["a b", "b"], by_bytes), stream_of(["a b", "b"], by_bytes)
     assert one.fingerprint == same.fingerprint
     for texts in (["a b", "c"], ["a bb"], ["b", "a b"], ["a ", "bb"]):
