@@ -7,10 +7,12 @@ from typing import Any
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
+from lmjax.data.documents import spread_share
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import SUFFIXES, Counts, TokenStream, read_stream, write_stream
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_registry import check_tokenizer, load_tokenizer, train_tokenizer
+from lmjax.errors import UserError
 from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import read_json, to_json
 
@@ -45,6 +47,8 @@ def open_dataset(data) -> Dataset:
     """
     check_invalid_utf8(data.invalid_utf8)
     named_steps(data.cleaning)
+    if not 0 < data.train_share <= 1:
+        raise UserError(f"data.train_share is {data.train_share}; give more than 0 and at most 1")
     check_tokenizer(data)
     corpus = open_corpus(data)
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
@@ -56,6 +60,7 @@ def open_dataset(data) -> Dataset:
 def _choices(data) -> dict[str, Any]:
     """The fields, beside those of the corpus, that the tokens depend on."""
     return {
+        "train_share": data.train_share,
         "cleaning": list(named_steps(data.cleaning)),
         "tokenizer": data.tokenizer,
         "vocabulary_size": data.vocabulary_size,
@@ -65,6 +70,7 @@ def _choices(data) -> dict[str, Any]:
 
 def _build(folder: Path, corpus: Corpus, data) -> None:
     documents, reading = corpus.documents()
+    documents["train"] = spread_share(documents["train"], data.train_share)
     documents, reports = clean(documents, data.cleaning)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
     closed = data.tokenizer in corpus.closed and not data.cleaning

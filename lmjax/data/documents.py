@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lmjax.errors import UserError
+
 SPLITS = ("train", "validation", "test")
 FEWEST_BY_NAME = 100  # with fewer documents a split by name would be too uneven
 
@@ -48,6 +50,20 @@ def split_documents(documents: list[Document]) -> Splits:
     splits = split_by_name(documents)
     by_name = len(documents) >= FEWEST_BY_NAME and all(splits.values())
     return splits if by_name else split_by_position(documents)
+
+
+def spread_share(documents: list[Document], share: float) -> list[Document]:
+    """About that share of the documents, spread evenly; raises UserError if that is none."""
+    kept = [
+        document
+        for index, document in enumerate(documents)
+        if int((index + 1) * share) > int(index * share)
+    ]
+    if documents and not kept:
+        raise UserError(
+            f"data.train_share {share} leaves none of {len(documents)} training documents; raise it"
+        )
+    return kept
 
 
 def _line_border(documents: list[Document], position: int, slack: int) -> int:

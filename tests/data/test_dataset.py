@@ -87,6 +87,22 @@ def test_every_choice_makes_another_dataset(data, tmp_path):
     assert open_dataset(data).folder in folders
 
 
+def test_a_share_of_the_training_text_leaves_the_other_splits_as_they_are(data, tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number}.txt").write_text(TEXT)
+    whole = open_dataset(data)
+    data.train_share = 0.5
+    part = open_dataset(data)
+    sizes = [opened.splits["train"].counts.bytes for opened in (part, whole)]
+    assert sizes[0] == pytest.approx(sizes[1] / 2, rel=0.1)
+    for split in ("validation", "test"):
+        assert part.splits[split].fingerprint == whole.splits[split].fingerprint
+    for share in (0.0, 1.1):
+        data.train_share = share
+        with pytest.raises(UserError, match="more than 0 and at most 1"):
+            open_dataset(data)
+
+
 def test_cleaning_and_reading_are_reported_each_time(data, tmp_path):
     (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbfMARKED\r\n" * 9)
     data.cleaning = ("lowercase", "deduplicate")

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmjax.data.documents import SPLITS, Document, split_by_name, split_by_position, split_documents
+from lmjax.data.documents import (
+    SPLITS,
+    Document,
+    split_by_name,
+    split_by_position,
+    split_documents,
+    spread_share,
+)
+from lmjax.errors import UserError
 
 documents = st.lists(
     st.text("ab\n", min_size=1, max_size=80).map(lambda text: Document("name", text)),
@@ -55,3 +63,17 @@ def test_many_documents_stay_whole_and_few_are_cut():
     many = [Document(f"book {i}", "text\n") for i in range(200)]
     assert split_documents(many) == split_by_name(many)
     assert split_documents(many[:20]) == split_by_position(many[:20])
+
+
+@pytest.mark.parametrize(
+    ("share", "kept"), [(1.0, "0123456789"), (0.5, "13579"), (0.3, "369"), (0.1, "9")]
+)
+def test_a_share_of_documents_is_spread_evenly(share, kept):
+    documents = [Document(name, "text") for name in "0123456789"]
+    assert "".join(document.name for document in spread_share(documents, share)) == kept
+
+
+def test_a_share_that_leaves_nothing_is_refused():
+    with pytest.raises(UserError, match="leaves none of 1 training documents"):
+        spread_share([Document("a", "text")], 0.5)
+    assert spread_share([], 0.5) == []
