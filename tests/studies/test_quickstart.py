@@ -1,5 +1,6 @@
 """The quickstart is a fair study before its first step."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,11 +9,12 @@ import pytest
 from lmjax.errors import UserError
 from lmjax.studies import matching
 from lmjax.studies.study import load_study
+from lmjax.studies.tuning import planned_trials
 
 FILE = Path(__file__).parent.parent.parent / "experiments" / "quickstart.py"
 
 
-@pytest.mark.parametrize("argument", ["", "smoke"])
+@pytest.mark.parametrize("argument", ["", "seeds_3", "smoke"])
 def test_six_arms_match_without_further_ado(argument, monkeypatch):
     tokenizer = SimpleNamespace(vocabulary_size=1024, end_id=None)
     dataset = SimpleNamespace(tokenizer=tokenizer, splits={"train": None})
@@ -29,6 +31,18 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
     }
     target = sizes[study.baseline]
     assert all(abs(size - target) <= 0.02 * target for size in sizes.values())
+
+
+def test_every_trained_arm_is_tuned_alike_and_variants_differ_in_seeds_alone(tmp_path):
+    study, other = (load_study(f"{FILE}:{argument}") for argument in ("", "seeds_3"))
+    trials = [
+        {path.name for path in planned_trials(arm, study.tuning, tmp_path)}
+        for arm in study.arms
+        if not matching.is_counted(arm)
+    ]
+    assert trials == [trials[0]] * 5 and len(trials[0]) == 6
+    assert (study.seeds, other.seeds) == ((0, 1, 2), (3, 4, 5))
+    assert replace(other, name=study.name, seeds=study.seeds) == study
 
 
 def test_an_unknown_variant_names_the_known_one():
