@@ -93,7 +93,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.read_threads = 1  # that prepare batches; their order does not depend on it
 
     config.training = training = ConfigDict()
-    training.duration = "2000 steps"
+    training.duration = "2000 steps"  # a finished run may be given a longer one
+    training.initial_params = ""  # run directory, or RUN@STEP, with whose parameters to begin
     training.objective = "causal"  # what is predicted: causal
     training.optimizer = "adamw"  # adamw | sgd
     training.learning_rate = 1e-3  # at the peak

@@ -7,7 +7,10 @@ from ml_collections import ConfigDict
 
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
-from lmjax.runs.run_directory import differences, storable
+from lmjax.runs.run_directory import HARMLESS, differences, listed, storable
+
+# A run that was finished and goes on has checkpoints of its shorter duration.
+MAY_DIFFER = (*HARMLESS, "training.duration")
 
 
 def identity(config: ConfigDict, stream: TokenStream) -> dict[str, Any]:
@@ -24,8 +27,8 @@ def check_identity(
             "the corpus no longer gives the tokens that this run was trained on; restore the "
             "corpus or choose another --workdir"
         )
-    if changed := differences(about["config"], storable(config)):
+    if changed := differences(about["config"], storable(config), MAY_DIFFER):
         raise UserError(
-            f"{folder} is of another configuration ({', '.join(changed)}); move it away if it was "
-            "copied here, or choose another --workdir"
+            f"{folder} is of another configuration; move it away if it was copied here, or choose "
+            f"another --workdir{listed(changed)}"
         )

@@ -12,18 +12,15 @@ from rich.table import Table
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.batch import Batch
-from lmjax.data.dataset import open_dataset
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
-from lmjax.models.registry import build_model
 from lmjax.nn.leaves import leaf_name
-from lmjax.runs.devices import prepare_devices
 from lmjax.runs.files import array_from_json, read_json
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import progress_bar
 from lmjax.training.health import diagnosis
-from lmjax.training.program import TrainingPlan, plan_training
-from lmjax.training.run import check_tokenizer_of
+from lmjax.training.prepare import check_tokenizer_of, prepare
+from lmjax.training.program import TrainingPlan
 from lmjax.training.state import TrainState
 
 DTYPES = {
@@ -45,11 +42,9 @@ def replay(workdir: Path, console: Console, step: int | None = None) -> str | No
     run = RunDirectory(workdir)
     config = run.config()
     step, batch = _kept_batch(run, step)
-    prepare_devices(config.execution.cpu_devices)
-    dataset = open_dataset(config.data)
-    check_tokenizer_of(run, dataset)
-    model = build_model(config.model, dataset.tokenizer)
-    plan = plan_training(config, dataset, model)
+    prepared = prepare(config)
+    check_tokenizer_of(run, prepared.dataset)
+    model, plan = prepared.model, prepared.plan
     state, again = _state_before(run, plan, step, console)
     before = plan.execution.fetch_state(state)
     _, metrics = plan.execution(state, plan.execution.place_batch(batch))

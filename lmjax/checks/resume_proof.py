@@ -1,9 +1,11 @@
 """A proof, on the user's own configuration, that a resumed run is the run that never stopped."""
 
 import io
+import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,13 @@ import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from lmjax.data.dataset import open_dataset
 from lmjax.errors import Stopped, UserError
-from lmjax.models.registry import build_model
 from lmjax.nn.leaves import leaf_name
-from lmjax.runs.devices import prepare_devices
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.runs.signals import StopSignals
+from lmjax.runs.signals import undone_at_the_end
 from lmjax.training.loop import TrainingLoop
 from lmjax.training.metrics import CLOCKS
+from lmjax.training.prepare import prepare
 from lmjax.training.program import TrainingPlan, plan_training
 
 
@@ -31,25 +31,30 @@ def verify_resume(config: ConfigDict, console: Console, steps: int = 10) -> list
     chain of examples, and the metrics but for clocks. All is done in a temporary folder. Raises
     UserError for a model that is counted, or a training of fewer than two steps.
     """
-    prepare_devices(config.execution.cpu_devices)
-    dataset = open_dataset(config.data)
-    model = build_model(config.model, dataset.tokenizer)
-    if model.is_counted:
+    prepared = prepare(config)
+    plan = prepared.plan
+    if plan is None:
         raise UserError(
             f"model {config.model.name!r} is counted in one go: it has no step to resume at"
         )
-    plan = plan_training(config, dataset, model)
     total = plan.clock.total_steps
     if total < 2 or steps < 1:
         raise UserError(f"{steps} and {steps} of {total} steps can't be trained; give more steps")
     middle = min(steps, total // 2)
     end = 2 * middle
-    with StopSignals(), tempfile.TemporaryDirectory(prefix="lmjax-verify-") as folder:
+
+    def planned() -> TrainingPlan:
+        return plan_training(config, prepared.dataset, prepared.model)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="lmjax-verify-") as folder,
+        undone_at_the_end(partial(shutil.rmtree, folder)),
+    ):
         console.print(f"training {end} steps without a stop")
         straight = outcome_at(Path(folder, "straight"), plan, end)
         console.print(f"training {middle} steps, then going on to {end}")
-        outcome_at(Path(folder, "stopped"), plan_training(config, dataset, model), middle)
-        stopped = outcome_at(Path(folder, "stopped"), plan_training(config, dataset, model), end)
+        outcome_at(Path(folder, "stopped"), planned(), middle)
+        stopped = outcome_at(Path(folder, "stopped"), planned(), end)
     return differing(straight, stopped)
 
 

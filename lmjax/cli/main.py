@@ -6,11 +6,11 @@ Nothing heavy is imported before the verb is known.
 import importlib
 import os
 import sys
-from contextlib import suppress
 
 import lmjax
 from lmjax.cli.quiet import quieten
-from lmjax.errors import INTERRUPTED, PREEMPTED, Stopped, UserError, nearest
+from lmjax.errors import Stopped, UserError, nearest
+from lmjax.runs.signals import signals_end_the_process
 
 VERBS = {
     "train": "train a model, or go on training it",
@@ -53,9 +53,6 @@ def main(arguments: list[str] | None = None) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,16 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Runs the command line as a program of its own."""
+    """Runs the command line as a program of its own, which signals end."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character is shown its escape
         stream.reconfigure(errors="backslashreplace")
-    code = main()
-    if code in (PREEMPTED, INTERRUPTED):
-        # Compilers and readers that were stopped in the middle would crash an orderly exit.
-        with suppress(OSError):
-            sys.stdout.flush()
-        os._exit(code)
-    sys.exit(code)
+    with signals_end_the_process():
+        sys.exit(main())
 
 
 def _help() -> str:

@@ -3,8 +3,6 @@
 import logging
 import sys
 
-from lmjax.errors import Stopped
-
 
 def quieten() -> None:
     """Drops what asyncio and TensorStore say, with tracebacks, of the failures after the first.
@@ -17,9 +15,7 @@ def quieten() -> None:
 
 
 def _is_told(unraisable) -> bool:
-    """Whether it is known: a loop that is gone, or a signal that came while memory was freed."""
-    error = unraisable.exc_value
-    return isinstance(error, Stopped) or str(error) == "Event loop is closed"
+    return str(unraisable.exc_value) == "Event loop is closed"
 
 
 def _is_news(record: logging.LogRecord) -> bool:

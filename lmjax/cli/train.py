@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from absl import flags
+from ml_collections import ConfigDict
 
 from lmjax.cli.flags import define_config, define_workdir, parse, required_config
+from lmjax.runs.run_directory import RunDirectory
 
 
 def main(arguments: list[str]) -> int:
@@ -19,7 +21,7 @@ def main(arguments: list[str]) -> int:
     )
     if values is None:
         return 0
-    config = required_config(values)
+    config = _config(values)
     if values.verify_resume:
         return _verify(config, values.verify_steps)
     workdir = Path(values.workdir or f"runs/{_default_name(values, config)}")
@@ -31,9 +33,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _config(values: flags.FlagValues) -> ConfigDict:
+    """That of --config or, without it, that of the run in --workdir, which goes on."""
+    run = RunDirectory(values.workdir or "")
+    if values.config is None and values.workdir and run.is_begun:
+        return run.config()
+    return required_config(values)
+
+
 def _define(values: flags.FlagValues):
     define_config(values)
-    define_workdir(values, "folder of the run; without it, one in runs/ named after the experiment")
+    define_workdir(
+        values,
+        "folder of the run, which without --config goes on; if not given, one in runs/ named after "
+        "the experiment",
+    )
     flags.DEFINE_boolean(
         "verify_resume",
         False,

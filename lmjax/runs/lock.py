@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lmjax.errors import InUseError, writing
+from lmjax.runs.signals import undone_at_the_end
 
 LOCK_FILE = "lock.json"
 
@@ -42,12 +43,11 @@ def only_writer(folder: Path) -> Iterator[str | None]:
             os.truncate(file, 0)
             os.write(file, json.dumps(_myself()).encode())
             os.fsync(file)
-        try:
-            yield f"taken over from {_described(before)}, which is gone" if before else None
-        finally:
-            with suppress(OSError):  # what is left of a lock is taken over
-                if os.path.samestat(os.fstat(file), os.stat(path)):
-                    path.unlink()
+        with undone_at_the_end(lambda: _release(file, path)):
+            try:
+                yield f"taken over from {_described(before)}, which is gone" if before else None
+            finally:
+                _release(file, path)
 
 
 def _opened(path: Path) -> int | None:
@@ -63,6 +63,12 @@ def _opened(path: Path) -> int | None:
         if path.exists() and os.path.samestat(os.fstat(file), os.stat(path)):
             return file
         os.close(file)
+
+
+def _release(file: int, path: Path) -> None:
+    with suppress(OSError):  # what is left of a lock is taken over
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            path.unlink()
 
 
 def _myself() -> dict[str, str | int]:

@@ -25,6 +25,12 @@ STUDY_FILE = "study.json"  # says that a folder is a study's
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
 # kept, shown and scored of a run and what is done in trouble, not what a healthy step computes.
 HARMLESS = ("checkpoint.", "data.read_threads", "evaluation.checkpoint", "health.", "logging.")
+# Of a finished run: its score is fixed, but it may go on to a longer duration.
+HARMLESS_WHEN_FINISHED = (
+    *(field for field in HARMLESS if field != "evaluation.checkpoint"),
+    "training.duration",
+)
+MOST_LISTED = 8  # differences in a message
 
 
 class RunDirectory:
@@ -52,11 +58,11 @@ class RunDirectory:
                 )
             storable(config)
             return
-        scored = ("evaluation.checkpoint",) if self.is_finished else ()
-        if changed := differences(kept, storable(config), scored):
+        may_differ = HARMLESS_WHEN_FINISHED if self.is_finished else HARMLESS
+        if changed := differences(kept, storable(config), may_differ):
             raise UserError(
-                f"{self.path} holds a run of another configuration ({', '.join(changed)}); "
-                "choose another --workdir"
+                f"{self.path} holds a run of another configuration; choose another --workdir"
+                f"{listed(changed)}"
             )
 
     def create(self, config: ConfigDict) -> None:
@@ -110,6 +116,10 @@ class RunDirectory:
         return self._metrics.rows()
 
     @property
+    def is_begun(self) -> bool:
+        return self._config_path.exists()
+
+    @property
     def is_finished(self) -> bool:
         return self._results_path.exists()
 
@@ -123,6 +133,15 @@ class RunDirectory:
         if not self.is_finished:
             raise UserError(f"the run in {self.path} is not finished; start it again to resume it")
         return read_json(self._results_path)
+
+    def reopen(self, config: ConfigDict, steps: int) -> None:
+        """Lets a run that was finished after `steps` go on with the duration of `config`.
+
+        The results so far are kept under another name.
+        """
+        _write(self._config_path, storable(config))
+        with writing(self.path):
+            self._results_path.replace(self.path / f"results_after_{steps}_steps.json")
 
     def write_samples(self, text: str) -> None:
         with writing(self.path / "samples.txt"):
@@ -194,19 +213,25 @@ def _write(path: Path, content: Any) -> None:
 
 
 def differences(
-    old: dict[str, Any], new: dict[str, Any], harmful: tuple[str, ...] = ()
+    old: dict[str, Any], new: dict[str, Any], harmless: tuple[str, ...] = HARMLESS
 ) -> list[str]:
     """The fields in which two storable configurations differ, with both values.
 
-    Fields that are HARMLESS and not `harmful` may differ.
+    Those that begin like one of `harmless` may differ.
     """
-    harmless = tuple(field for field in HARMLESS if field not in harmful)
     old, new = dict(_fields(old)), dict(_fields(new))
     return [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in sorted({**old, **new})
         if (key in old, old.get(key)) != (key in new, new.get(key)) and not key.startswith(harmless)
     ]
+
+
+def listed(changed: list[str]) -> str:
+    """The differences as the end of a message, each on a line of its own."""
+    more = len(changed) - MOST_LISTED
+    lines = changed[:MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])
+    return "".join(f"\n  {line}" for line in lines)
 
 
 def _fields(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -2,39 +2,78 @@
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 from lmjax.errors import INTERRUPTED, KILLED, PREEMPTED, Stopped
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
+
+Handler = Callable[[int, FrameType | None], None]
+
+_undone_first: list[Callable[[], None]] = []
+
+
+@contextmanager
+def signals_end_the_process() -> Iterator[None]:
+    """Within, a signal ends the process at once, with the exit code that says so.
+
+    Nothing half written counts, so where no training is under way nothing has to be saved.
+    """
+    before = _set_handlers(end_process)
+    try:
+        yield
+    finally:
+        _reset_handlers(before)
+
+
+@contextmanager
+def undone_at_the_end(undo: Callable[[], None]) -> Iterator[None]:
+    """Within, `undo` is called before a signal ends the process."""
+    _undone_first.append(undo)
+    try:
+        yield
+    finally:
+        _undone_first.remove(undo)
+
+
+def end_process(number: int, frame: FrameType | None) -> None:
+    """The handler of `signals_end_the_process`."""
+    for undo in reversed(_undone_first):
+        with suppress(OSError):
+            undo()
+    with suppress(OSError, RuntimeError):  # it may be in the middle of a print
+        sys.stdout.flush()
+    received = signal.Signals(number)
+    if os.isatty(1):
+        _tell(1, SHOW_CURSOR)
+    _tell(2, f"\nstopped by {received.name}; the same command goes on\n".encode())
+    os._exit(_exit_code(received))
 
 
 class StopSignals:
-    """While entered, a signal raises Stopped; while `deferred`, the first one is remembered.
+    """While entered and `deferred`, the first signal is remembered, and training saves and stops.
 
-    The second ends the process at once: nothing half written counts, so nothing has to be cleaned
-    up. Python takes signals in its main thread alone; entered in another, none are caught.
+    The second ends the process at once. While not deferred, a signal does what it did before:
+    on the command line it ends the process, in a notebook it raises KeyboardInterrupt. Python takes
+    signals in its main thread alone; entered in another, none are caught.
     """
 
     def __init__(self):
         self.received: signal.Signals | None = None
         self._is_deferred = False
-        self._before: dict[signal.Signals, signal.Handlers] = {}
+        self._before: dict[signal.Signals, Handler | signal.Handlers] = {}
 
     def __enter__(self) -> "StopSignals":
-        if threading.current_thread() is threading.main_thread():
-            before = {number: signal.getsignal(number) for number in SIGNALS}
-            # A run in the background of a shell is not to be stopped by the foreground's Ctrl-C.
-            heard = [number for number in SIGNALS if before[number] != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._handle) for number in heard}
+        self._before = _set_handlers(self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _reset_handlers(self._before)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -50,15 +89,44 @@ class StopSignals:
     def stopped(self, where: str) -> Stopped:
         """What to raise for the signal received, or without one for whoever else asked."""
         name = self.received.name if self.received else "request"
-        code = INTERRUPTED if self.received == signal.SIGINT else PREEMPTED
-        return Stopped(f"stopped by {name}{where}; the same command goes on", code)
+        return Stopped(
+            f"stopped by {name}{where}; the same command goes on", _exit_code(self.received)
+        )
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        before = self._before[signal.Signals(number)]
+        if self._is_deferred and not self.received:
+            self.received = signal.Signals(number)
+            line = f"\n{self.received.name}: saving after this step; a second one ends it at once\n"
+            _tell(2, line.encode())
+        elif self.received and before != signal.default_int_handler:
             os._exit(KILLED)
-        self.received = signal.Signals(number)
-        if not self._is_deferred:
-            raise self.stopped("")
-        line = f"\n{self.received.name}: saving after this step; a second one ends it at once\n"
-        with suppress(OSError):  # nobody may be left to read it
-            os.write(2, line.encode())  # print may be in the middle of another line
+        elif callable(before):
+            before(number, frame)
+        else:
+            signal.signal(number, before)
+            signal.raise_signal(number)
+
+
+def _set_handlers(handler: Handler) -> dict[signal.Signals, Handler | signal.Handlers]:
+    """Sets the handler of all SIGNALS that are not ignored; returns those before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # A run in the background of a shell is not to be stopped by the foreground's Ctrl-C.
+    heard = [number for number in SIGNALS if before[number] != signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heard}
+
+
+def _reset_handlers(before: dict[signal.Signals, Handler | signal.Handlers]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _exit_code(received: signal.Signals | None) -> int:
+    return INTERRUPTED if received == signal.SIGINT else PREEMPTED
+
+
+def _tell(descriptor: int, text: bytes) -> None:
+    with suppress(OSError):  # nobody may be left to read it
+        os.write(descriptor, text)  # print may be in the middle of another line

@@ -1,8 +1,8 @@
 """Training by gradient: the loop.
 
-Its order is law: stop if asked, evaluate if due, save if due, pull a batch, step, look at the step
-before and log it. So the device is never waited for, and a checkpoint holds nothing that was not
-looked at.
+Its order is law: stop if asked, evaluate if due, save if due, end if it is over, pull a batch,
+step, look at the step before and log it. So the device is never waited for, and a checkpoint holds
+nothing that was not looked at.
 """
 
 import time
@@ -21,7 +21,7 @@ from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import progress_bar, say
-from lmjax.training.health import Unhealthy, check_health, examine
+from lmjax.training.health import Unhealthy, examine
 from lmjax.training.metrics import (
     cost_table,
     evaluation_line,
@@ -52,18 +52,13 @@ class TrainingLoop:
     ):
         self.run, self.plan, self.console, self.stop_at = run, plan, console, stop_at
         self.signals = signals or StopSignals()
-        config, steps = plan.config, plan.clock.steps
-        check_health(config.health)
         self.total_steps = plan.clock.total_steps
-        self.evaluate_every = steps(config.evaluation.every)
-        self.save_every = steps(config.checkpoint.every)
-        self.log_every = steps(config.logging.every)
-        console.print(cost_table(config, plan.cost))
+        console.print(cost_table(plan.config, plan.cost))
         self.batches = plan.batches()
         self.checkpoints = Checkpoints(
             run.checkpoints,
-            keep=config.checkpoint.keep,
-            keep_every=steps(config.checkpoint.keep_every),
+            keep=plan.config.checkpoint.keep,
+            keep_every=plan.every.keep,
             say=self._say,
         )
         self.pending: Pending | None = None
@@ -83,6 +78,11 @@ class TrainingLoop:
         with deferred, self._saved_at_last(), progress as advance:
             while True:
                 try:
+                    self._stop_if_asked()
+                    if self._evaluation_is_due():
+                        self._evaluate()
+                    if self._save_is_due():
+                        self._save()
                     if self._is_over():
                         break
                     self._step()
@@ -97,6 +97,9 @@ class TrainingLoop:
         """The entry `training` of the results."""
         position = self.position
         return {
+            "duration": self.plan.config.training.duration,
+            "initial_params": position.initial_params,
+            "continued_from": position.continued_from,
             "steps": position.step,
             "tokens": position.step * self.plan.clock.tokens_per_step,
             "distinct_tokens": self.plan.distinct_tokens(self.batches.get_state()["next_index"]),
@@ -112,19 +115,23 @@ class TrainingLoop:
         }
 
     def _is_over(self) -> bool:
-        """Does what is due between two steps; raises Stopped if the run was asked to stop."""
-        position = self.position
-        self._stop_if_asked(position.step == self.stop_at)
-        over = position.step >= self.total_steps or self._patience_is_out()
-        if over or self._due(self.evaluate_every):
-            self._evaluate()
-        over = over or self._patience_is_out()
-        if over or position.best_step == position.step or self._due(self.save_every):
-            self._save()
-        return over
+        patience = self.plan.config.evaluation.patience
+        out_of_patience = patience and self.position.evaluations_since_best >= patience
+        return self.position.step >= self.total_steps or bool(out_of_patience)
 
-    def _stop_if_asked(self, asked: bool) -> None:
-        if not (asked or self.signals.received):
+    def _evaluation_is_due(self) -> bool:
+        return self._is_over() or self._due(self.plan.every.evaluate)
+
+    def _save_is_due(self) -> bool:
+        is_best = self.position.best_step == self.position.step
+        return self._is_over() or is_best or self._due(self.plan.every.save)
+
+    def _due(self, every: int) -> bool:
+        return bool(every and self.position.step and self.position.step % every == 0)
+
+    def _stop_if_asked(self) -> None:
+        """Saves and raises Stopped if a signal came, or at `stop_at`."""
+        if not (self.signals.received or self.position.step == self.stop_at):
             return
         self._save()
         self.checkpoints.wait()
@@ -135,13 +142,6 @@ class TrainingLoop:
     @property
     def _scores_best(self) -> bool:
         return self.plan.config.evaluation.checkpoint == "best"
-
-    def _due(self, every: int) -> bool:
-        return bool(every and self.position.step and self.position.step % every == 0)
-
-    def _patience_is_out(self) -> bool:
-        patience = self.plan.config.evaluation.patience
-        return bool(patience and self.position.evaluations_since_best >= patience)
 
     def _step(self) -> None:
         self.checkpoints.check()
@@ -175,7 +175,7 @@ class TrainingLoop:
             examine(position, metrics, self.plan.leaf_names, self.plan.config.health)
         except Unhealthy as finding:
             self._treat(finding, batch)
-        if self._due(self.log_every):
+        if self._due(self.plan.every.log):
             row = train_row(self.plan, position, metrics)
             self.run.append_metrics(row)
             self._say(train_line(row, self.total_steps))
@@ -221,8 +221,8 @@ class TrainingLoop:
         """State and position of the newest intact checkpoint, or of the beginning without one."""
         step = self.checkpoints.newest_intact()
         if step is None:
-            self.position = Position(data=self.batches.get_state())
-            state = self.plan.fresh_state()
+            state, origin = self.plan.begun()
+            self.position = Position(data=self.batches.get_state(), initial_params=origin)
         else:
             about = self.checkpoints.about(step)
             folder = self.run.checkpoints / str(step)
@@ -230,7 +230,10 @@ class TrainingLoop:
             if (here := self.plan.execution.described()) != about["devices"]:
                 self._say(f"saved on {about['devices']}, now on {here}: equal to rounding only")
             self.position = Position(**about["position"])
+            if about["config"]["training"]["duration"] != self.plan.config.training.duration:
+                self.position.continued_from = [*self.position.continued_from, step]
             state = self.checkpoints.restore(step, self.plan.abstract_state())
+            state = replace(state, hyperparameters=self.plan.hyperparameters)
             if self._scores_best and self.position.best_step >= 0:
                 self._require_best()
         self.run.truncate_metrics(self.position.step, self.position.evaluated_step)
@@ -259,7 +262,7 @@ class TrainingLoop:
             plan.validation,
             plan.policy,
             plan.config.data.batch_size,
-            on_scored=lambda targets: self._stop_if_asked(False),
+            on_scored=lambda targets: self._stop_if_asked(),
         )
         row = evaluation_row(plan, position, score)
         self.run.append_metrics(row)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lmjax.data.batch import Batch
@@ -15,6 +15,8 @@ class Position:
     data: Any = None  # of the input pipeline
     examples: str = ""  # hash chain of all examples trained on
     step: int = 0
+    initial_params: str = ""  # the run and the step whose parameters it began with
+    continued_from: list[int] = field(default_factory=list)  # steps, each of an end before
     seconds: float = 0.0
     compile_seconds: float = 0.0
     logged_seconds: float = 0.0  # `seconds` at the last row of metrics, and since then:

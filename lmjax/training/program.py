@@ -1,7 +1,7 @@
 """What a configuration, a dataset and a model make of training by gradient, before it begins."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import flax.linen as nn
@@ -14,6 +14,7 @@ from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
+from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.training_batches import distinct_tokens, steps_per_epoch, training_batches
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
@@ -22,10 +23,12 @@ from lmjax.models.cost import ModelCost, model_cost
 from lmjax.objectives.registry import find_objective
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
+from lmjax.training.health import check_health
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import Hyperparameters, TrainState, initial_state
 from lmjax.training.step import TrainStep, leaf_names
+from lmjax.training.warm_start import WarmStart, warm_start
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,42 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """Steps from one time to the next; 0 for never."""
+
+    evaluate: int
+    save: int
+    keep: int  # a checkpoint for ever
+    log: int
+
+
+@dataclass(frozen=True)
 class TrainingPlan(Program):
     """A program with the text that it is trained on."""
 
     train: TokenStream
     validation: TokenStream
+    tokenizer: Tokenizer
     policy: ContextPolicy  # of the validation
+    every: Intervals
+
+    def fresh_state(self) -> TrainState:
+        """The state before the first step, with the parameters that it is to begin with."""
+        return self.begun()[0]
+
+    def begun(self) -> tuple[TrainState, str]:
+        """`fresh_state`, and of which run and step its parameters are, if of any."""
+        state = super().fresh_state()
+        if not self.config.training.initial_params:
+            return state, ""
+        found = self.warm_start()
+        return replace(state, params=found.params), found.origin
+
+    def warm_start(self) -> WarmStart:
+        """What `training.initial_params` names; raises UserError if it can't be begun with."""
+        return warm_start(
+            self.config.training.initial_params, self.tokenizer, self.abstract_state().params
+        )
 
     def batches(self) -> grain.DatasetIterator:
         """The batches of the training, from the first."""
@@ -123,5 +156,18 @@ def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) ->
             f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
             "its state can't be carried from batch to batch; set data.batching to 'windows'"
         )
+    check_health(config.health)
     program = make_program(config, model, clock)
-    return TrainingPlan(**vars(program), train=train, validation=validation, policy=policy)
+    return TrainingPlan(
+        **vars(program),
+        train=train,
+        validation=validation,
+        tokenizer=dataset.tokenizer,
+        policy=policy,
+        every=Intervals(
+            evaluate=clock.steps(config.evaluation.every),
+            save=clock.steps(config.checkpoint.every),
+            keep=clock.steps(config.checkpoint.keep_every),
+            log=clock.steps(config.logging.every),
+        ),
+    )

@@ -10,48 +10,79 @@ from rich.console import Console
 
 from lmjax.checkpoints.identity import check_identity, identity
 from lmjax.checkpoints.store import Checkpoints
-from lmjax.data.dataset import Dataset, open_dataset
-from lmjax.data.tokenizer_registry import load_tokenizer
-from lmjax.errors import UserError, nearest, writing
+from lmjax.data.dataset import Dataset
+from lmjax.errors import UserError, writing
 from lmjax.evaluation.scoring import context_policy, score_stream
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, counted_model_cost
-from lmjax.models.registry import build_model
-from lmjax.runs.devices import device_errors, prepare_devices
-from lmjax.runs.fields import check_values
+from lmjax.runs.devices import device_errors
+from lmjax.runs.fields import check_fields, check_values, is_count
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
-from lmjax.training.compile_cache import keep_compiled_programs
 from lmjax.training.loop import TrainingLoop
 from lmjax.training.metrics import cost_table, evaluation_line
-from lmjax.training.program import plan_training
+from lmjax.training.prepare import Prepared, check_tokenizer_of, prepare
 from lmjax.training.state import CountedState
 
 
 def train(config: ConfigDict, workdir: Path | str, console: Console | None = None) -> dict:
     """Trains, or goes on training, the run of `workdir`; returns its results.
 
-    A finished run is left as it is. Raises UserError for a configuration that cannot be run, a
-    directory of another run, or a loss that is not finite; Stopped if a signal ends it before.
+    A finished run is left as it is, unless `training.duration` is longer than the one it had: it
+    then goes on under the schedule of the longer one. Raises UserError, before anything is written,
+    for a configuration that cannot be run or a directory of another run, and later for a loss that
+    is not finite; Stopped if a signal ends it before.
     """
     console = console or Console()
     check_values(config)
     run = RunDirectory(workdir)
     with writing(run.path):  # also where it is too long
         run.check(config)
-    if run.is_finished:
+    if _is_done(run, config):
         return _finished(run, console)
-    _check(config)
-    with StopSignals() as signals, device_errors(), only_writer(run.path) as taken_over:
-        if run.is_finished:  # by now: by the writer before
-            return _finished(run, console)
-        run.create(config)
-        if taken_over:
-            run.log(taken_over)
-            say(console, taken_over)
-        return _train(run, config, console, signals)
+    with StopSignals() as signals, device_errors():
+        prepared = prepare(config)
+        if config.training.initial_params and not run.is_begun:
+            prepared.plan.warm_start()
+        if run.is_finished:
+            _check_longer(run, config, prepared)
+        with only_writer(run.path) as taken_over:
+            if _is_done(run, config):  # by now: by the writer before
+                return _finished(run, console)
+            if run.is_finished:
+                run.reopen(config, _trained(run)["steps"])
+            run.create(config)
+            if taken_over:
+                run.log(taken_over)
+                say(console, taken_over)
+            return _train(run, config, prepared, console, signals)
+
+
+def _is_done(run: RunDirectory, config: ConfigDict) -> bool:
+    """Whether it is finished, with the duration that it is to have."""
+    if not run.is_finished:
+        return False
+    done = _trained(run).get("duration", run.config().training.duration)
+    return done == config.training.duration
+
+
+def _trained(run: RunDirectory) -> dict:
+    """What the results say of the training."""
+    results = run.results()
+    check_fields(results, {"training": {"steps": is_count}}, f"the results in {run.path}")
+    return results["training"]
+
+
+def _check_longer(run: RunDirectory, config: ConfigDict, prepared: Prepared) -> None:
+    steps = _trained(run)["steps"]
+    if prepared.plan is None or prepared.plan.clock.total_steps <= steps:
+        raise UserError(
+            f"{run.path} is finished after {steps:,} steps, and training.duration "
+            f"{config.training.duration!r} is not longer; give a longer one to let it go on, or "
+            "choose another --workdir"
+        )
 
 
 def _finished(run: RunDirectory, console: Console) -> dict:
@@ -59,20 +90,22 @@ def _finished(run: RunDirectory, console: Console) -> dict:
     return run.results()
 
 
-def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: StopSignals) -> dict:
-    prepare_devices(config.execution.cpu_devices)
-    keep_compiled_programs()
+def _train(
+    run: RunDirectory,
+    config: ConfigDict,
+    prepared: Prepared,
+    console: Console,
+    signals: StopSignals,
+) -> dict:
     run.write_environment()
-    dataset = open_dataset(config.data)
+    dataset, model, plan = prepared.dataset, prepared.model, prepared.plan
     if not run.tokenizer_path.exists():
         with writing(run.tokenizer_path):
             dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, dataset)
-    model = build_model(config.model, dataset.tokenizer)
-    if model.is_counted:
+    if plan is None:
         params, cost, training = _count(run, config, dataset, model, console)
     else:
-        plan = plan_training(config, dataset, model)
         loop = TrainingLoop(run, plan, console, signals=signals)
         params = loop.run_to_end()
         cost, training = plan.cost, loop.summary()
@@ -86,23 +119,6 @@ def _train(run: RunDirectory, config: ConfigDict, console: Console, signals: Sto
     }
     run.write_results(results)
     return results
-
-
-def check_tokenizer_of(run: RunDirectory, dataset: Dataset) -> None:
-    """Raises UserError if the corpus has, since the run began, come to be read in other tokens."""
-    if load_tokenizer(run.tokenizer_path).to_json() != dataset.tokenizer.to_json():
-        raise UserError(
-            f"the corpus has changed since {run.path} was begun: it gives another vocabulary; "
-            "restore the corpus or choose another --workdir"
-        )
-
-
-def _check(config: ConfigDict):
-    """What would otherwise fail late; raises UserError."""
-    checkpoints = ("best", "last")
-    if config.evaluation.checkpoint not in checkpoints:
-        hint = nearest(config.evaluation.checkpoint, checkpoints)
-        raise UserError(f"unknown evaluation.checkpoint {config.evaluation.checkpoint!r}: {hint}")
 
 
 def _count(
@@ -130,6 +146,7 @@ def _count(
     cost = counted_model_cost(model, params, config.data.length)
     console.print(cost_table(config, cost))
     training = {
+        "duration": config.training.duration,
         "steps": 0,
         "tokens": train_stream.counts.tokens,
         "distinct_tokens": train_stream.counts.tokens,

@@ -83,9 +83,10 @@ def test_values_are_literals_and_possible(fails, experiment, tmp_path, monkeypat
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_seed_and_a_bias_may_be_negative(experiment, tmp_path):
-    signed = ("--config.seed=-1", "--config.model.forget_bias=-1")
-    assert main(["train", f"--config={experiment()}", f"--workdir={tmp_path}/run", *signed]) == 0
+def test_a_bias_may_be_negative_and_a_seed_may_not(fails, experiment, tmp_path):
+    command = ("train", f"--config={experiment()}", f"--workdir={tmp_path}/run")
+    assert "seed is -1" in fails(*command, "--config.seed=-1")
+    assert main([*command, "--config.model.forget_bias=-1"]) == 0
 
 
 def test_unknown_model(fails, experiment):

@@ -44,8 +44,26 @@ def test_another_config_is_refused_with_both_values(run):
     assert "model.width: 256 there, 64 here" in message
     assert "seed: 0 there, 7 here" in message
     assert "choose another --workdir" in message
-    assert "data." not in message and "\n" not in message
+    assert message.splitlines()[1:] == [
+        "  model.width: 256 there, 64 here",
+        "  seed: 0 there, 7 here",
+    ]
+    assert "data." not in message
     assert run.config() == base_config("rnn")
+
+
+def test_of_many_differences_a_few_are_listed(run):
+    with pytest.raises(UserError) as error:
+        run.create(base_config("transformer"))
+    lines = str(error.value).splitlines()
+    assert len(lines) == 10 and all(len(line) < 100 for line in lines[1:])
+    assert lines[-1].startswith("  and ") and lines[-1].endswith(" more")
+
+
+def test_a_folder_that_holds_a_study_is_no_runs(tmp_path):
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a study, not a run"):
+        RunDirectory(tmp_path).check(base_config("rnn"))
 
 
 def test_harmless_fields_may_change_and_are_kept(run):
@@ -58,8 +76,11 @@ def test_harmless_fields_may_change_and_are_kept(run):
 
 
 def test_a_field_that_only_one_has_is_a_difference(run):
+    config = base_config("rnn")
+    with config.unlocked():
+        config.model.heads = 4
     with pytest.raises(UserError, match="model.heads: absent there, 4 here"):
-        run.create(base_config("transformer"))
+        run.create(config)
 
 
 def test_unwritable_path_is_refused(tmp_path):

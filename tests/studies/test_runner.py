@@ -168,7 +168,7 @@ def test_runs_of_another_configuration_are_refused_before_anything_runs(tmp_path
     FakeTraining(tmp_path).run(study)
     training = FakeTraining(tmp_path)
     arms = (*study.arms[:2], study.arms[2].with_fields({"model.width": 7}))
-    with pytest.raises(UserError, match=r"lstm.* another configuration \(model\.width"):
+    with pytest.raises(UserError, match=r"lstm.* another configuration[^\n]*\n  model\.width"):
         training.run(make_study(arms=arms))
     assert training.trained == training.skipped == []
 

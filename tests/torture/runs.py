@@ -67,9 +67,7 @@ class Experiment:
         **environment: str,
     ) -> "Process":
         """Starts `lmjax train`, after the Python code `before` in the same process."""
-        code = (
-            f"{before}\nimport sys\nfrom lmjax.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-        )
+        code = f"{before}\nfrom lmjax.cli.main import run\nrun()"
         arguments = ["train", f"--config={self.folder / 'config.py'}:{family}"]
         return Process(
             [sys.executable, *(["-c", code] if before else ["-m", "lmjax"]), *arguments]
