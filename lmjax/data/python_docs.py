@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lmjax.data.documents import Document, Splits, split_by_name
+from lmjax.data.overlap import without_shared_paragraphs
 from lmjax.errors import UserError
 
 LEAST_BYTES = 2_000_000
@@ -35,19 +36,24 @@ def python_identity() -> list[str]:
 def read_python_docs() -> tuple[Splits, Counter]:
     """One document for each topic of `help()` and each module that has docstrings.
 
-    The exact text differs between versions of CPython. Raises UserError if it is under 2 MB, which
-    means that the sources of the standard library are not installed.
+    A paragraph that repeats in another split is left out. The exact text differs between versions
+    of CPython. Raises UserError if it is under 2 MB, which means that the sources of the standard
+    library are not installed.
     """
     library = Path(sysconfig.get_path("stdlib"))
     report = Counter()
     documents = [*_topics(library), *_modules(library, report)]
-    report["bytes"] = sum(len(document.text.encode()) for document in documents)
+    splits, shared = without_shared_paragraphs(split_by_name(documents))
+    report["paragraphs_left_out"] = shared
+    report["bytes"] = sum(
+        len(document.text.encode()) for part in splits.values() for document in part
+    )
     if report["bytes"] < LEAST_BYTES:
         raise UserError(
             f"{library} holds only {report['bytes']:,} bytes of documentation; "
             "install the standard library's .py sources, or choose another data.corpus"
         )
-    return split_by_name(documents), report
+    return splits, report
 
 
 def _topics(library: Path) -> Iterator[Document]:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from lmjax.data import python_docs
+from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.errors import UserError
 
 LIBRARY_FILE = '''"""Docs of the module."""
@@ -96,6 +97,23 @@ def test_this_python_has_two_megabytes_in_three_splits(real):
     assert len(set(names)) == len(names)
     text = documents_of(splits)["textwrap.py"]
     assert "Wrap a single paragraph of text" in text
+
+
+def test_other_splits_are_hardly_repeated_in_train(real):
+    """Of the runs of 32 byte pairs, which are about a line and a half, few stand in train, too."""
+    splits, report = real
+    texts = {split: [document.text for document in part] for split, part in splits.items()}
+    tokenizer = BytePairTokenizer.train(texts["train"], 1024, False)
+
+    def runs(text, length=32):
+        ids_N = tokenizer.encode(text)
+        return {ids_N[i : i + length].tobytes() for i in range(len(ids_N) - length + 1)}
+
+    train = set().union(*map(runs, texts["train"]))
+    for split in ("validation", "test"):
+        own = set().union(*map(runs, texts[split]))
+        assert len(own & train) < 0.005 * len(own)
+    assert report["paragraphs_left_out"] > 0
 
 
 def test_another_process_reads_the_same(real):
