@@ -78,7 +78,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
     config.data = data = ConfigDict()
     data.corpus = "python_docs"  # python_docs | tiny_shakespeare | ptb | wikitext2 | text
-    data.files = ""  # glob of .txt, .md, .jsonl (optionally .gz) for the corpus `text`
+    data.files = ""  # `text`: a file, folder or glob of .txt, .md, .jsonl (optionally .gz)
     data.train_share = 1.0  # of the training documents, spread evenly; the others are not read
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip

@@ -10,13 +10,13 @@ EXAMPLE = """lmjax data list
          lmjax data prepare ptb --tokenizer=word
          lmjax data inspect text --files='notes/**/*.md' --cleaning=nfc,whitespace"""
 FIELDS = {
-    "files": "glob of .txt, .md, .jsonl (optionally .gz) for the corpus text",
+    "files": "file, folder or glob of .txt, .md, .jsonl (.gz) for the corpus text",
     "cleaning": "steps in order, with commas between",
     "invalid_utf8": "strict, replace or skip",
     "tokenizer": "byte, character, word or bpe",
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
     "document_end": "<eos> after each document",
-    "batching": "stream, windows or packed: the batch that inspect shows",
+    "batching": "stream, windows, random_windows or packed: the batch that inspect shows",
     "batch_size": "its rows",
     "length": "tokens of each row",
 }
@@ -64,8 +64,8 @@ def main(arguments: list[str]) -> int:
     check_values(config)
     dataset = open_dataset(config.data)
     console.print(_splits(dataset))
-    for line in _changes(dataset):
-        console.print(line, highlight=False)
+    for line in _notes(dataset):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"in {dataset.folder}", highlight=False, soft_wrap=True)
     if action == "inspect":
         console.print(_batch(dataset, config))
@@ -91,20 +91,22 @@ def _splits(dataset):
 
     tokenizer = dataset.tokenizer
     table = Table(title=f"{tokenizer.kind} tokenizer, {tokenizer.vocabulary_size:,} entries")
-    table.add_column("split")
-    counts = {split: asdict(stream.counts) for split, stream in dataset.splits.items()}
-    for name in counts["train"]:
-        table.add_column(name.replace("_", " "), justify="right")
-    table.add_column("fingerprint: text-tokens", no_wrap=True)
-    for split, stream in dataset.splits.items():
-        table.add_row(split, *(f"{n:,}" for n in counts[split].values()), stream.fingerprint)
+    table.add_column("", no_wrap=True)
+    for split in dataset.splits:
+        table.add_column(split, justify="right", no_wrap=True)
+    counts = [asdict(stream.counts) for stream in dataset.splits.values()]
+    for name in counts[0]:
+        table.add_row(name.replace("_", " "), *(f"{of_split[name]:,}" for of_split in counts))
     return table
 
 
-def _changes(dataset) -> list[str]:
-    """What reading and cleaning did, a line each."""
+def _notes(dataset) -> list[str]:
+    """Each split's fingerprint, and what reading and cleaning did, a line each."""
+    fingerprints = [
+        f"{split}: text-tokens {stream.fingerprint}" for split, stream in dataset.splits.items()
+    ]
     read = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in dataset.reading.items())
-    return [f"read: {read}"] + [
+    return [*fingerprints, f"read: {read}"] + [
         f"{report.step}: {report.documents_changed:,} of {report.documents_before:,} documents "
         f"changed, {report.documents_before - report.documents_after:,} of them removed; "
         f"{report.characters_before:,} characters became {report.characters_after:,}"

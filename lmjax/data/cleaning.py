@@ -96,8 +96,13 @@ CLEANING_STEPS = (*TEXT_STEPS, "deduplicate")
 def named_steps(cleaning: tuple[str, ...]) -> tuple[str, ...]:
     """The steps that are named, also several in one text with commas between, as flags give them.
 
-    Raises UserError, with the nearest name, for a step that does not exist.
+    Raises UserError for what names no steps, and, with the nearest name, for one that does not
+    exist.
     """
+    if not isinstance(cleaning, tuple | list) or not all(isinstance(s, str) for s in cleaning):
+        raise UserError(
+            f"data.cleaning is {cleaning!r}; give a tuple of names such as ('nfc',), or () for none"
+        )
     steps = tuple(step.strip() for text in cleaning for step in text.split(","))
     for step in steps:
         if step not in CLEANING_STEPS:

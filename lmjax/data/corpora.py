@@ -12,7 +12,7 @@ from lmjax.data.python_docs import python_identity, read_python_docs
 from lmjax.data.text_files import files_digest, matching_files, read_text_files
 from lmjax.errors import UserError, nearest
 
-PREPARATION = 4  # raise it when a change of the code changes what is prepared
+PREPARATION = 5  # raise it when a change of the code changes what is prepared
 
 SHAKESPEARE = PublicFile(
     "tiny_shakespeare/input.txt",
@@ -185,5 +185,5 @@ CORPORA = {
         lambda data: _corpus_of_lines("wikitext2", WIKITEXT2, WIKITEXT2_COUNTS),
         tuple(WIKITEXT2.values()),
     ),
-    "text": Source("your own .txt, .md and .jsonl files, also .gz: a glob in data.files", _text),
+    "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),
 }

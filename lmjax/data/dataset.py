@@ -73,7 +73,8 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     documents["train"] = spread_share(documents["train"], data.train_share)
     documents, reports = clean(documents, data.cleaning)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
-    closed = data.tokenizer in corpus.closed and not data.cleaning
+    whole = not data.cleaning and data.train_share == 1
+    closed = whole and data.tokenizer in corpus.closed
     tokenizer = train_tokenizer(data, texts["train"], closed)
     tokenizer.save(folder / "tokenizer.json")
     described = {

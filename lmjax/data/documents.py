@@ -1,6 +1,7 @@
 """A document, and how documents become the splits train, validation and test."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from lmjax.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 FEWEST_BY_NAME = 100  # with fewer documents a split by name would be too uneven
+LEAST_CHARACTERS = 2000  # of what is split by position: 5 % of it are two lines
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def split_by_position(documents: list[Document]) -> Splits:
 
     Where no line ends within a further 2 % of the characters, the cut falls inside the line.
     """
-    characters = sum(len(document.text) for document in documents)
+    characters = _characters(documents)
     first_cut = _line_border(documents, characters * 90 // 100, characters // 50)
     second_cut = _line_border(documents, characters * 95 // 100, characters // 50)
     borders = (0, first_cut, second_cut, characters)
@@ -45,11 +47,34 @@ def split_by_position(documents: list[Document]) -> Splits:
     }
 
 
-def split_documents(documents: list[Document]) -> Splits:
-    """By name where there are many documents, else by position."""
+def split_files(files: list[list[Document]]) -> tuple[Splits, Counter]:
+    """The documents of each file in splits, and how many of which were split how.
+
+    By name where there are many documents. Else each file by position, so that no file, and no
+    language of which there is but one file, stands in one split alone. Files too short for that are
+    split by position as if they were one; if all of them are too short for that, too, they go into
+    train.
+    """
+    documents = [document for file in files for document in file]
     splits = split_by_name(documents)
-    by_name = len(documents) >= FEWEST_BY_NAME and all(splits.values())
-    return splits if by_name else split_by_position(documents)
+    if len(documents) >= FEWEST_BY_NAME and all(splits.values()):
+        return splits, Counter(documents_split_by_name=len(documents))
+    long = [file for file in files if _characters(file) >= LEAST_CHARACTERS]
+    short = [file for file in files if _characters(file) < LEAST_CHARACTERS]
+    together = [document for file in short for document in file]
+    report = Counter(files_split_each_by_position=len(long))
+    parts = [split_by_position(file) for file in long]
+    if not long or _characters(together) >= LEAST_CHARACTERS:
+        parts.append(split_by_position(together))
+        report["short_files_split_as_one"] = len(short)
+    else:
+        parts.append({"train": together, "validation": [], "test": []})
+        report["short_files_in_train"] = len(short)
+    return {split: sum((part[split] for part in parts), []) for split in SPLITS}, report
+
+
+def _characters(documents: list[Document]) -> int:
+    return sum(len(document.text) for document in documents)
 
 
 def spread_share(documents: list[Document], share: float) -> list[Document]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from lmjax.errors import UserError, nearest
 from lmjax.runs.files import MOST_BYTES, read_whole
 
+SAMPLE = 1 << 16  # bytes from which UTF-16 is told
 INVALID_UTF8 = {"strict": "strict", "replace": "replace", "skip": "ignore"}
 WINDOW = 16 << 20  # decompressed bytes, for each of which so much must have been stored:
 LEAST_STORED = WINDOW // 200  # text takes ten times that; less is a bomb
@@ -54,7 +55,8 @@ def check_invalid_utf8(choice: str) -> None:
 def decode(content: bytes, source: str, invalid_utf8: str, report: Counter) -> str:
     """`content` as text with `\\n` line ends and no byte order mark; NUL is kept like any other.
 
-    What was changed is counted in `report`. Invalid UTF-8 raises a UserError that names `source`
+    Carriage returns are line ends before `\\n`, and all of them where there is no `\\n`. What was
+    changed is counted in `report`. Invalid UTF-8 raises a UserError that names `source`
     and the byte if `invalid_utf8` is `strict`; `replace` puts U+FFFD and `skip` nothing in its
     place.
     """
@@ -71,5 +73,18 @@ def decode(content: bytes, source: str, invalid_utf8: str, report: Counter) -> s
     if content.startswith(codecs.BOM_UTF8):
         report["byte_order_marks"] += 1
         text = text[1:]
-    report["carriage_returns"] += text.count("\r\n")
-    return text.replace("\r\n", "\n")
+    line_end = "\r\n" if "\n" in text else "\r"
+    report["carriage_returns"] += text.count(line_end)
+    return text.replace(line_end, "\n")
+
+
+def check_encoding(content: bytes, path: str) -> None:
+    """Raises UserError for a file in UTF-16 or UTF-32, by its mark or by where its zeros stand."""
+    sample = content[:SAMPLE]
+    marked = sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    # Latin letters leave one byte of two, or three of four, at zero, and another one never.
+    zeros, quarter = sorted(sample[i::4].count(0) for i in range(4)), len(sample) / 4
+    if marked or (zeros[3] >= 8 and zeros[3] > 0.3 * quarter and zeros[0] < 0.03 * quarter):
+        raise UserError(
+            f"{path} is in UTF-16 or UTF-32; convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW"
+        )

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from lmjax.data.documents import Document, Splits, split_documents
-from lmjax.data.reading import decode, read_bytes
+from lmjax.data.documents import Document, Splits, split_files
+from lmjax.data.reading import check_encoding, decode, read_bytes
 from lmjax.errors import UserError
 from lmjax.runs.files import parse_json, read_whole
 
@@ -16,22 +16,41 @@ SUFFIXES = (".txt", ".md", ".jsonl")
 
 
 def matching_files(pattern: str) -> list[Path]:
-    """The files that a glob names, sorted; `**` stands for any folders.
+    """The files that a path names, or a glob in which `**` stands for any folders, sorted.
 
-    Raises UserError if there are none, or one that is neither .txt, .md nor .jsonl (.gz).
+    A folder stands for all files below it that can be read. A file that can be reached by several
+    paths, by links, is there once, by the shortest. Raises UserError if there are none, or if a
+    glob names one that is neither .txt, .md nor .jsonl (.gz).
     """
     if not pattern:
-        raise UserError("the corpus 'text' needs data.files, a glob such as 'notes/**/*.txt'")
-    found = glob.glob(os.path.expanduser(pattern), recursive=True)
-    files = sorted(Path(path) for path in found if not os.path.isdir(path))
+        raise UserError(
+            "the corpus 'text' needs data.files: a folder or a glob such as 'notes/**/*.txt'"
+        )
+    named = os.path.expanduser(pattern)
+    if os.path.isdir(named):
+        below = glob.glob(os.path.join(glob.escape(named), "**", "*"), recursive=True)
+        found = [path for path in below if _kind(Path(path)) in SUFFIXES]
+    else:
+        found = [named] if os.path.exists(named) else glob.glob(named, recursive=True)
+        found = found or glob.glob(named.replace("[", "[[]"), recursive=True)
+    shortest: dict[str, str] = {}
+    for path in sorted(found, key=lambda path: (len(path), path)):
+        if not os.path.isdir(path):
+            shortest.setdefault(os.path.realpath(path), path)
+    files = sorted(map(Path, shortest.values()))
     if not files:
         raise UserError(f"no file matches data.files {pattern!r}; quote the glob, check the folder")
     for path in files:
         if _kind(path) not in SUFFIXES:
             raise UserError(
-                f"{path} is not {', '.join(SUFFIXES)} (or those + .gz); narrow the glob"
+                f"{shown(path)} is not {', '.join(SUFFIXES)} (or those + .gz); narrow the glob"
             )
     return files
+
+
+def shown(path: Path | str) -> str:
+    """A path as text: bytes of it that are no UTF-8 as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def files_digest(files: list[Path]) -> str:
@@ -49,22 +68,20 @@ def read_text_files(files: list[Path], invalid_utf8: str) -> tuple[Splits, Count
     three splits.
     """
     report = Counter(files=len(files))
-    documents = [
-        document
-        for name, path in _named(files)
-        for document in _read_file(name, path, invalid_utf8, report)
-    ]
-    report["empty_documents"] = sum(not document.text for document in documents)
-    documents = [document for document in documents if document.text]
+    read = [list(_read_file(name, path, invalid_utf8, report)) for name, path in _named(files)]
+    with_text = [[document for document in file if document.text] for file in read]
+    documents = sum(map(len, with_text))
+    report["empty_documents"] = sum(map(len, read)) - documents
     if not documents:
-        names = ", ".join(map(str, files[:3]))
+        names = ", ".join(map(shown, files[:3]))
         raise UserError(f"the corpus is empty: no text in {names}; add files")
-    splits = split_documents(documents)
+    splits, how = split_files(with_text)
     for split, part in splits.items():
         if not part:
             raise UserError(
-                f"too little text: {len(documents)} documents leave nothing for {split}; add files"
+                f"too little text: {documents} documents leave nothing for {split}; add files"
             )
+    report.update(how)
     return splits, report
 
 
@@ -73,28 +90,29 @@ def _kind(path: Path) -> str:
 
 
 def _named(files: list[Path]) -> list[tuple[str, Path]]:
-    """Each file with its path below the folder that all of them share."""
+    """Each file with its path, as text, below the folder that all of them share."""
     folder = os.path.commonpath([path.absolute().parent for path in files])
-    return [(path.absolute().relative_to(folder).as_posix(), path) for path in files]
+    return [(shown(path.absolute().relative_to(folder).as_posix()), path) for path in files]
 
 
 def _read_file(name: str, path: Path, invalid_utf8: str, report: Counter) -> Iterator[Document]:
     content = read_bytes(path)
     report["bytes"] += len(content)
-    text = decode(content, str(path), invalid_utf8, report)
+    check_encoding(content, shown(path))
+    text = decode(content, shown(path), invalid_utf8, report)
     if _kind(path) != ".jsonl":
         yield Document(name, text)
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            source = f"{path}, line {number}"
+            source = f"{shown(path)}, line {number}"
             encoded = _text_field(line, source).encode("utf-8", "surrogatepass")
             yield Document(f"{name}:{number}", decode(encoded, source, invalid_utf8, report))
 
 
 def _text_field(line: str, source: str) -> str:
     try:
-        fields = parse_json(line.encode(), allow_half_pairs=True)
+        fields = parse_json(line.encode(), lenient=True)
     except ValueError as error:
         raise UserError(f"{source}: not JSON ({error}); one object a line is needed") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("text"), str):

@@ -130,12 +130,12 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON ({error}); restore it or delete it") from error
 
 
-def parse_json(content: bytes, *, allow_half_pairs: bool = False) -> Any:
+def parse_json(content: bytes, *, lenient: bool = False) -> Any:
     """The value of a JSON text in UTF-8, in bounded time and memory.
 
     Raises ValueError for a text that is too long, too deep or of too many values, that repeats a
-    key of an object or has a number beyond a float's range, and, unless `allow_half_pairs`, for
-    half of a surrogate pair, which no file can hold.
+    key of an object, and, unless `lenient`, for a number that is not finite and for half of a
+    surrogate pair, which no file can hold. `lenient`: all numbers become floats.
     """
     if len(content) > MOST_JSON_BYTES:
         raise ValueError(f"{len(content):,} bytes, over the limit of {MOST_JSON_BYTES:,}")
@@ -151,11 +151,11 @@ def parse_json(content: bytes, *, allow_half_pairs: bool = False) -> Any:
     value = json.loads(
         content.decode(),
         object_pairs_hook=_object,
-        parse_float=_finite,
-        parse_int=_integer,
-        parse_constant=_finite,
+        parse_float=float if lenient else _finite,
+        parse_int=float if lenient else _integer,
+        parse_constant=float if lenient else _finite,
     )
-    if rb"\u" in content and not allow_half_pairs:
+    if rb"\u" in content and not lenient:
         to_json(value).encode()
     return value
 

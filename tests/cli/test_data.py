@@ -32,6 +32,19 @@ def test_prepare_and_inspect(notes, capsys):
     assert r"\nline" in printed and "batches an epoch" in printed
 
 
+@pytest.mark.parametrize("columns", ["80", "50"])
+def test_no_count_is_cut_in_a_narrow_terminal(notes, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["data", "inspect", "text", notes]) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    lines = [line.split("│")[1:-1] for line in printed.splitlines() if line.count("│") == 5]
+    counts = {name.strip(): [int(n.replace(",", "")) for n in numbers] for name, *numbers in lines}
+    assert sum(counts["bytes"]) == sum(counts["tokens"]) == len(TEXT)
+    assert sum(counts["ends of line"]) == 300 and counts["documents"] == [1, 1, 1]
+    assert "1 files split each by position" in printed
+
+
 def test_help_has_an_example(capsys):
     assert main(["data", "--help"]) == 0
     assert "lmjax data prepare ptb --tokenizer=word" in capsys.readouterr().out

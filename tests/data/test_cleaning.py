@@ -102,3 +102,9 @@ def test_broken_html_takes_linear_time(text):
     start = time.process_time()
     cleaned(text * 10_000, "html")
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("cleaning", [None, "nfc", ("nfc", None), 3])
+def test_what_names_no_steps_is_refused(cleaning):
+    with pytest.raises(UserError, match=r"data.cleaning is .*; give a tuple of names"):
+        named_steps(cleaning)

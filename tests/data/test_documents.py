@@ -9,7 +9,7 @@ from lmjax.data.documents import (
     Document,
     split_by_name,
     split_by_position,
-    split_documents,
+    split_files,
     spread_share,
 )
 from lmjax.errors import UserError
@@ -59,10 +59,58 @@ def test_names_split_about_90_5_5_and_stay_where_they_are():
         assert set(fewer[split]) == set(splits[split]) & set(many[::2])
 
 
-def test_many_documents_stay_whole_and_few_are_cut():
+def sizes_by_name(splits):
+    return {
+        split: {document.name: len(document.text) for document in splits[split]} for split in SPLITS
+    }
+
+
+def test_many_documents_stay_whole():
     many = [Document(f"book {i}", "text\n") for i in range(200)]
-    assert split_documents(many) == split_by_name(many)
-    assert split_documents(many[:20]) == split_by_position(many[:20])
+    assert split_files([many]) == (split_by_name(many), {"documents_split_by_name": 200})
+
+
+def test_each_of_few_files_is_cut_so_that_none_is_in_test_alone():
+    """Where the last of two languages would be tested without ever being read."""
+    files = [[Document(name, lines(400))] for name in ("english", "french")]
+    splits, report = split_files(files)
+    assert sizes_by_name(splits) == {
+        "train": {"english": 3240, "french": 3240},
+        "validation": {"english": 180, "french": 180},
+        "test": {"english": 180, "french": 180},
+    }
+    assert report == {"files_split_each_by_position": 2, "short_files_in_train": 0}
+    for split in SPLITS:
+        assert all(document.text.endswith("\n") for document in splits[split])
+
+
+def test_documents_of_one_file_stay_together_where_they_are_few():
+    file = [Document(f"a.jsonl:{i}", lines(20)) for i in range(50)]
+    splits, _ = split_files([file, [Document("b.txt", lines(400))]])
+    assert [document for split in SPLITS for document in splits[split]][:45] == file[:45]
+    assert [document.name for document in splits["test"]] == [
+        "a.jsonl:47",
+        "a.jsonl:48",
+        "a.jsonl:49",
+        "b.txt",
+    ]
+
+
+def test_short_files_are_one_text_or_in_train():
+    short = [[Document(f"note {i}", lines(100))] for i in range(10)]
+    splits, report = split_files(short)
+    assert splits == split_by_position([document for file in short for document in file])
+    assert report["short_files_split_as_one"] == 10
+    splits, report = split_files([[Document("book", lines(400))], short[0]])
+    assert sizes_by_name(splits)["train"] == {"book": 3240, "note 0": 900}
+    assert report == {"files_split_each_by_position": 1, "short_files_in_train": 1}
+
+
+@given(st.lists(documents, min_size=1, max_size=4))
+def test_files_keep_every_character(files):
+    splits, _ = split_files(files)
+    split = sum(len(document.text) for part in splits.values() for document in part)
+    assert split == sum(len(document.text) for file in files for document in file)
 
 
 @pytest.mark.parametrize(

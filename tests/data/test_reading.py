@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmjax.data import reading
-from lmjax.data.reading import decode, read_bytes
+from lmjax.data.reading import check_encoding, decode, read_bytes
 from lmjax.errors import UserError
 
 
@@ -33,6 +33,26 @@ def test_byte_order_mark_and_line_ends():
     assert decoded(b"a\xef\xbb\xbfb")[0] == "a\ufeffb"
 
 
+def test_carriage_returns_alone_are_line_ends():
+    assert decoded(b"one\rtwo\r\rthree") == ("one\ntwo\n\nthree", {"carriage_returns": 3})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_two_or_four_bytes_a_character_are_refused_with_a_cure(encoding):
+    text = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.\n" * 3
+    with pytest.raises(UserError, match=r"book\.txt is in UTF-16 or UTF-32; convert it: iconv"):
+        check_encoding(text.encode(encoding), "book.txt")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(1, 3))
+def test_utf8_is_not_taken_for_another_encoding(text, times):
+    check_encoding((text.replace("\0", "") * times).encode(), "book.txt")
+
+
+def test_some_nuls_are_no_other_encoding():
+    check_encoding(b"a\x00b" + b"field\x00" * 100 + bytes(100), "book.txt")
+
+
 def test_nul_is_a_character_like_any_other():
     assert decoded(b"a\x00b") == ("a\x00b", {})
 
@@ -49,7 +69,7 @@ def test_invalid_utf8_is_counted(choice, content):
     valid = content.decode("utf-8", "ignore").encode()
     assert report.get("invalid_bytes", 0) == len(content) - len(valid)
     if choice == "skip":
-        kept = valid.replace(b"\r\n", b"\n")
+        kept = valid.replace(b"\r\n" if b"\n" in valid else b"\r", b"\n")
         if not content.startswith(b"\xef\xbb\xbf"):
             assert text.encode() == kept
     elif len(valid) < len(content):

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -79,7 +81,7 @@ def test_one_long_line_is_split_inside(tmp_path):
         ("a.jsonl", b'{"body": "a"}\n', r"a\.jsonl, line 1: no text"),
         ("a.jsonl", b"[" * 100_000, r"a\.jsonl, line 1: not JSON"),
         ("a.jsonl", b'{"text": "a", "text": "b"}', "line 1: not JSON .the key 'text' is there"),
-        ("a.jsonl", b'{"text": "a", "n": 1e400}', "line 1: not JSON .1e400 is no finite number"),
+        ("a.txt", "text ".encode("utf-16-le") * 9, r"a\.txt is in UTF-16 or UTF-32; convert it"),
         ("a.txt.gz", b"text", "not a whole gzip"),
     ],
 )
@@ -94,3 +96,65 @@ def test_a_glob_that_matches_nothing_is_refused(tmp_path):
         matching_files(str(tmp_path / "*.txt"))
     with pytest.raises(UserError, match=r"data\.files"):
         matching_files("")
+
+
+def test_a_number_that_is_not_finite_in_another_field_blocks_nothing(tmp_path):
+    lines = [f'{{"text": "line {i}\\n", "n": {n}}}' for i, n in enumerate(["NaN", "1e400"] * 200)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert read(tmp_path / "a.jsonl")[0].count("line") == 400
+
+
+def test_a_file_that_is_reached_by_links_is_there_once(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.txt").write_text(LINES)
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    (tmp_path / "copy.txt").symlink_to(tmp_path / "deep" / "a.txt")
+    for pattern in (tmp_path / "**" / "*.txt", tmp_path):
+        assert matching_files(str(pattern)) == [tmp_path / "copy.txt"]
+    assert matching_files(str(tmp_path / "deep" / "*.txt")) == [tmp_path / "deep" / "a.txt"]
+
+
+def test_brackets_of_a_name_are_letters_where_there_is_such_a_name(tmp_path):
+    (tmp_path / "a [1]").mkdir()
+    (tmp_path / "a [1]" / "b[c].txt").write_text(LINES)
+    (tmp_path / "x1.txt").write_text(LINES)
+    (tmp_path / "x2.txt").write_text(LINES)
+    inside = [tmp_path / "a [1]" / "b[c].txt"]
+    for pattern in ("a [1]/b[c].txt", "a [1]/*.txt", "a [1]/**/*.txt", "a [1]"):
+        assert matching_files(str(tmp_path / pattern)) == inside
+    assert matching_files(str(tmp_path / "x[1].txt")) == [tmp_path / "x1.txt"]
+
+
+def test_a_folder_stands_for_what_can_be_read_below_it(tmp_path, monkeypatch):
+    for name in ("a.txt", "b.md", "c.jsonl.gz", "d.pdf", ".hidden.txt", "deep/e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(LINES)
+    names = ["a.txt", "b.md", "c.jsonl.gz", "deep/e.txt"]
+    expected = [tmp_path / name for name in names]
+    assert matching_files(str(tmp_path)) == matching_files(f"{tmp_path}/") == expected
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert matching_files("~") == expected
+    assert matching_files("~/*.txt") == expected[:1]
+    with pytest.raises(UserError, match="no file matches"):
+        (tmp_path / "empty").mkdir()
+        matching_files(str(tmp_path / "empty"))
+
+
+def test_a_name_that_is_no_utf8_is_read_and_shown(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path / "a") + b"\xff.txt"))
+    path.write_text(LINES)
+    assert read(tmp_path / "*.txt")[1] == {r"a\xff.txt"}
+    assert len(files_digest(matching_files(str(tmp_path)))) == 64
+    path.write_bytes(b"\xff")
+    with pytest.raises(UserError) as refused:
+        read(tmp_path)
+    assert r"a\xff.txt: invalid UTF-8" in str(refused.value)
+
+
+def test_every_language_is_in_every_split(tmp_path):
+    for language in ("dutch", "finnish", "welsh"):
+        (tmp_path / f"{language}.txt").write_text(f"in {language}\n" * 300)
+    splits, report = read_text_files(matching_files(str(tmp_path)), "strict")
+    for part in splits.values():
+        assert [document.name for document in part] == ["dutch.txt", "finnish.txt", "welsh.txt"]
+    assert report["files_split_each_by_position"] == 3
