@@ -114,7 +114,7 @@ def test_cleaning_and_reading_are_reported_each_time(data, tmp_path):
 
 
 def test_unknowns_of_the_other_splits_are_counted(data, tmp_path):
-    (tmp_path / "z.txt").write_text("zebra\n")
+    (tmp_path / "notes.txt").write_text(TEXT + "zebra\n")
     data.tokenizer = "word"
     opened = open_dataset(data)
     assert opened.tokenizer.unknown_id == 1
