@@ -67,7 +67,7 @@ def split_files(files: list[list[Document]]) -> tuple[Splits, Counter]:
     if not long or _characters(together) >= LEAST_CHARACTERS:
         parts.append(split_by_position(together))
         report["short_files_split_as_one"] = len(short)
-    else:
+    elif short:
         parts.append({"train": together, "validation": [], "test": []})
         report["short_files_in_train"] = len(short)
     return {split: sum((part[split] for part in parts), []) for split in SPLITS}, report

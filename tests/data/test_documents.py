@@ -79,7 +79,7 @@ def test_each_of_few_files_is_cut_so_that_none_is_in_test_alone():
         "validation": {"english": 180, "french": 180},
         "test": {"english": 180, "french": 180},
     }
-    assert report == {"files_split_each_by_position": 2, "short_files_in_train": 0}
+    assert report == {"files_split_each_by_position": 2}
     for split in SPLITS:
         assert all(document.text.endswith("\n") for document in splits[split])
 
