@@ -1,4 +1,7 @@
-"""`lmjax doctor`: what lmjax runs on and what is wrong with it; `doctor replay`: a bad step."""
+"""`lmjax doctor`: what lmjax runs on and what is wrong with it.
+
+`doctor replay` runs a bad step again; `doctor model` tests what has to hold for every model.
+"""
 
 import os
 from collections import Counter
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from lmjax.cli.flags import define_workdir, parse, required_workdir
+from lmjax.cli.flags import define_config, define_workdir, parse, required_config, required_workdir
 from lmjax.errors import UserError
 
 ENOUGH_DISK = 2 * 2**30  # bytes
@@ -16,6 +19,8 @@ def main(arguments: list[str]) -> int:
     """Runs the verb; returns 0 if nothing is wrong, else 1."""
     if arguments[:1] == ["replay"]:
         return _replay(arguments[1:])
+    if arguments[:1] == ["model"]:
+        return _model(arguments[1:])
     values = parse(
         "doctor",
         "check versions, devices, folders, data and arithmetic; the exit code is 1 if one is wrong",
@@ -25,6 +30,7 @@ def main(arguments: list[str]) -> int:
     )
     if values is None:
         print("\nlmjax doctor replay --workdir=DIR runs again a step whose numbers went wrong")
+        print("lmjax doctor model FILE.py:Class tests what has to hold for every model")
         return 0
     from rich.console import Console
 
@@ -175,6 +181,47 @@ def _replay(arguments: list[str]) -> int:
     from lmjax.checks.replay import replay
 
     return 1 if replay(required_workdir(values), Console(), values.step) else 0
+
+
+def _model(arguments: list[str]) -> int:
+    named = [argument for argument in arguments[:1] if not argument.startswith("-")]
+    values = parse(
+        "doctor model",
+        "test what has to hold for every model on a small vocabulary; give FILE.py:Class or "
+        "--config; the exit code is 1 if something does not hold",
+        "lmjax doctor model my_file.py:MyModel",
+        define_config,
+        arguments[len(named) :],
+    )
+    if values is None:
+        return 0
+    if bool(named) == (values.config is not None):
+        raise UserError("give either FILE.py:Class (or a family's name), or --config=FILE")
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from lmjax.checks.properties import PROPERTIES, NoEmbedding, distinct_parameters, violation
+    from lmjax.config import model_config
+    from lmjax.data.character_tokenizer import CharacterTokenizer
+    from lmjax.models.registry import build_model
+
+    config = model_config(named[0]) if named else required_config(values).model
+    model = build_model(config, CharacterTokenizer("\nabcde", False, True))
+    params = distinct_parameters(model)
+    table = Table("property", "", title=config.name)
+    wrong = 0
+    for name in PROPERTIES:
+        try:
+            found = violation(name, model, params)
+        except NoEmbedding:
+            found, outcome = None, "not tested: no TokenEmbedding or nn.Embed reads the tokens"
+        else:
+            outcome = found or "ok"
+        wrong += found is not None
+        table.add_row(name, escape(outcome))
+    Console().print(table)
+    return 1 if wrong else 0
 
 
 def _gib(size: int) -> str:

@@ -107,3 +107,60 @@ def test_a_failed_self_test_is_wrong(folders, capsys, monkeypatch):
 def test_help_has_an_example(capsys):
     assert main(["doctor", "--help"]) == 0
     assert "example: lmjax doctor --workdir=runs/gpt" in capsys.readouterr().out
+
+
+FORGETFUL = '''
+import flax.linen as nn
+import jax.numpy as jnp
+
+from lmjax.models.contract import LanguageModel
+
+
+class Forgetful(LanguageModel):
+    """Reads the token before the last one, but not over the border of two chunks."""
+
+    width: int = 4
+
+    def initial_carry(self, batch_size, max_length):
+        return jnp.zeros((batch_size, 1))
+
+    @nn.compact
+    def __call__(
+        self, tokens_BT, carry=None, *, segment_ids_BT=None, positions_BT=None, deterministic=True
+    ):
+        x_BTD = nn.Embed(self.vocabulary_size, self.width)(tokens_BT)
+        x_BTD += jnp.pad(x_BTD, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+        return nn.Dense(self.vocabulary_size)(x_BTD), carry
+'''
+
+
+def test_the_properties_of_a_model_are_told(folders, capsys):
+    (folders / "mine.py").write_text(FORGETFUL)
+    assert main(["doctor", "model", "mine.py:Forgetful"]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "the carry does not hold all that they depend on" in printed
+    assert "the model remembers what stood before" in printed
+    assert printed.count(" ok ") >= 5
+
+    (folders / "config.py").write_text(
+        "from lmjax.config import base_config\n\ndef get_config():\n    return base_config('rnn')\n"
+    )
+    assert main(["doctor", "model", "--config=config.py", "--config.model.width=3"]) == 0
+    assert main(["doctor", "model", "ngram"]) == 0
+    assert "not tested: no TokenEmbedding" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either FILE.py:Class"),
+        (["rnnn"], "did you mean 'rnn'"),
+        (["mine.py:Forgetful", "more"], "unexpected argument 'more'"),
+        (["other.py:Forgetful"], "the model cannot read a first row: NameError: name 'x_BT'"),
+    ],
+)
+def test_what_no_model_is_given_by(folders, capsys, arguments, message):
+    (folders / "mine.py").write_text(FORGETFUL)
+    (folders / "other.py").write_text(FORGETFUL.replace("x_BTD = ", "x_BT + "))
+    assert main(["doctor", "model", *arguments]) == 2
+    assert message in capsys.readouterr().err

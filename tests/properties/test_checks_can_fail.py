@@ -3,13 +3,11 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
-from flax.linen import meta
 
+from lmjax.checks import properties as checks
 from lmjax.models.contract import LanguageModel
 from lmjax.nn.embeddings import TokenEmbedding
-from tests.properties import checks
 
 SEGMENTS = checks.draw_segments()
 WIDTH = 5
@@ -19,6 +17,7 @@ class LeakySum(LanguageModel):
     """Logits from a decaying sum of embeddings; `fault` names one way to get it wrong."""
 
     fault: str = ""
+    embedding: type[nn.Module] = TokenEmbedding
 
     def initial_carry(self, batch_size, max_length):
         sum_BD = jnp.zeros((batch_size, WIDTH))
@@ -29,7 +28,7 @@ class LeakySum(LanguageModel):
     def __call__(
         self, tokens_BT, carry=None, *, segment_ids_BT=None, positions_BT=None, deterministic=True
     ):
-        x_BTD = TokenEmbedding(self.vocabulary_size, WIDTH, nn.initializers.normal(1.0))(tokens_BT)
+        x_BTD = self.embedding(self.vocabulary_size, WIDTH)(tokens_BT)
         sum_BD, segment_B = carry or LeakySum.initial_carry(
             LeakySum(self.vocabulary_size), len(tokens_BT), 0
         )
@@ -75,10 +74,9 @@ FAULTS = {
 }
 
 
-def small(fault=""):
-    model = LeakySum(vocabulary_size=7, fault=fault)
-    params = model.init(jax.random.key(0), np.zeros((1, checks.LENGTH), np.int32))
-    return model, meta.unbox(params)
+def small(fault="", embedding=TokenEmbedding):
+    model = LeakySum(vocabulary_size=7, fault=fault, embedding=embedding)
+    return model, checks.distinct_parameters(model)
 
 
 @pytest.mark.parametrize("check", [check for found in FAULTS.values() for check in found])
@@ -99,3 +97,41 @@ def test_the_sound_model_passes_with_segments(segments):
 def test_a_faulty_model_fails(fault, check):
     with pytest.raises(AssertionError):
         check(*small(fault))
+
+
+@pytest.mark.parametrize("embedding", [TokenEmbedding, nn.Embed])
+def test_a_gradient_is_followed_through_either_embedding(embedding):
+    checks.no_gradient_from_a_later_token(*small("", embedding))
+    with pytest.raises(AssertionError, match="token 1 have a gradient by the embedding of token 2"):
+        checks.no_gradient_from_a_later_token(*small("peeks", embedding))
+
+
+class OneHot(nn.Module):
+    vocabulary_size: int
+    width: int
+
+    @nn.compact
+    def __call__(self, tokens_BT):
+        return nn.Dense(self.width)(jax.nn.one_hot(tokens_BT, self.vocabulary_size))
+
+
+def test_no_embedding_is_said_and_the_other_check_of_causality_is_left():
+    with pytest.raises(checks.NoEmbedding):
+        checks.no_gradient_from_a_later_token(*small("peeks", OneHot))
+    with pytest.raises(AssertionError, match="logits change with tokens that come later"):
+        checks.no_token_sees_a_later_one(*small("peeks", OneHot))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_violation_is_a_sentence(fault):
+    model, params = small(fault)
+    wrong = {name for name in checks.PROPERTIES if checks.violation(name, model, params)}
+    found = {name for name, check in checks.PROPERTIES.items() if check in FAULTS[fault]}
+    assert found <= wrong
+    assert not [name for name in checks.PROPERTIES if checks.violation(name, *small())]
+
+
+def test_an_error_of_the_model_is_a_violation():
+    model = LeakySum(vocabulary_size=7)
+    name = next(iter(checks.PROPERTIES))
+    assert "ScopeCollectionNotFound: " in checks.violation(name, model, {"params": {}})

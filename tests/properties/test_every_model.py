@@ -1,15 +1,11 @@
 """The properties of house and contract, for every registered model."""
 
-import jax
-import numpy as np
 import pytest
-from flax.linen import meta
 
+from lmjax.checks import properties as checks
 from lmjax.config import MODELS
 from lmjax.models.registry import FAMILIES, model_class
-from tests.properties import checks
-from tests.properties.variants import VOCABULARY, build, variants
-from tests.streams import stream_of
+from tests.properties.variants import build, variants
 
 VARIANTS = {label: (family, changes) for label, family, changes in variants()}
 COUNTED = {family for family in FAMILIES if model_class(family).is_counted}
@@ -20,15 +16,7 @@ DESCENDED = [label for label, (family, _) in VARIANTS.items() if family not in C
 def trained(request):
     """A small model and parameters that are far enough from zero to show a difference."""
     model = build(*VARIANTS[request.param])
-    if model.is_counted:
-        tokens_N = np.random.default_rng(1).integers(0, VOCABULARY, 300)
-        return model, model.fit([stream_of(tokens_N)])
-    tokens_BT = np.zeros((1, checks.LENGTH), np.int32)
-    params = meta.unbox(model.init(jax.random.key(0), tokens_BT))
-    keys = iter(jax.random.split(jax.random.key(1), 100))
-    return model, jax.tree.map(
-        lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), params
-    )
+    return model, checks.distinct_parameters(model)
 
 
 def test_every_family_has_a_variant_and_its_fields_in_the_configuration():
