@@ -7,15 +7,19 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 
 from lmjax.models.contract import LanguageModel, initial_carry
+from lmjax.models.flops import flops_of
 from lmjax.nn.leaves import leaf_name
 
 
 @dataclass(frozen=True)
 class ModelCost:
-    """Counts for one model; operations are those of matrix products, a multiply and an add each."""
+    """Counts for one model.
+
+    Floating-point operations are those of matrix products and convolutions, a multiply and an add
+    each; element-wise ones, also those of scans, are left out. `not_counted` names all others.
+    """
 
     parameters: int
     non_embedding: int  # see `count_parameters`
@@ -23,6 +27,7 @@ class ModelCost:
     state_bytes: int  # of the carry of one row
     flops_per_token: float  # forward
     training_flops_per_token: float  # forward and backward
+    not_counted: tuple[str, ...] = ()  # what works on matrices beside products and convolutions
 
     def to_json(self) -> dict[str, Any]:
         """As in `results.json`."""
@@ -48,15 +53,16 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
         log_probs_BT, _ = model.apply(params, tokens_BT, tokens_BT, method="log_probs")
         return log_probs_BT.sum()
 
-    forward = matmul_flops(jax.make_jaxpr(nats)(plain, tokens_BT).jaxpr)
-    training = matmul_flops(jax.make_jaxpr(jax.grad(nats))(plain, tokens_BT).jaxpr)
+    forward = flops_of(jax.make_jaxpr(nats)(plain, tokens_BT).jaxpr)
+    training = flops_of(jax.make_jaxpr(jax.grad(nats))(plain, tokens_BT).jaxpr)
     return ModelCost(
         parameters=total,
         non_embedding=non_embedding,
         active=total,
         state_bytes=state_bytes(model, plain, length),
-        flops_per_token=forward / length,
-        training_flops_per_token=training / length,
+        flops_per_token=forward.counted / length,
+        training_flops_per_token=training.counted / length,
+        not_counted=tuple(sorted(forward.not_counted | training.not_counted)),
     )
 
 
@@ -68,11 +74,10 @@ def count_parameters(params: Any) -> tuple[int, int]:
     total = non_embedding = 0
     for path, leaf in jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_boxed):
         size = math.prod(nn.meta.unbox(leaf).shape)
-        embeds = (
-            not {"vocab", "position"}.isdisjoint(leaf.names)
-            if _is_boxed(leaf)
-            else (leaf_name(path).endswith("/embedding"))
-        )
+        if _is_boxed(leaf):
+            embeds = "vocab" in leaf.names or "position" in leaf.names
+        else:
+            embeds = leaf_name(path).endswith("/embedding")
         total += size
         non_embedding += 0 if embeds else size
     return total, non_embedding
@@ -93,26 +98,3 @@ def state_bytes(model: LanguageModel, params: Any, length: int) -> int:
     longest = model.longest_context or length
     carry = jax.eval_shape(lambda params: initial_carry(model, params, 1, longest), params)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry))
-
-
-def matmul_flops(jaxpr: core.Jaxpr) -> int:
-    """Operations of all matrix products in a program, loops counted as often as they run."""
-    flops = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            products = math.prod(equation.outvars[0].aval.shape)
-            flops += 2 * products * math.prod(left[axis] for axis in contracted)
-        repeats = equation.params["length"] if equation.primitive.name == "scan" else 1
-        flops += repeats * sum(matmul_flops(inner) for inner in _inner(equation))
-    return flops
-
-
-def _inner(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    found = jax.tree.leaves(
-        list(equation.params.values()),
-        is_leaf=lambda leaf: isinstance(leaf, core.Jaxpr | core.ClosedJaxpr),
-    )
-    closed = [leaf.jaxpr if isinstance(leaf, core.ClosedJaxpr) else leaf for leaf in found]
-    return [leaf for leaf in closed if isinstance(leaf, core.Jaxpr)]

@@ -68,6 +68,9 @@ def _common(kind: str, plan: TrainingPlan, position: Position) -> dict[str, Any]
 def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
     """The model's size and price, to be read before time is spent on it."""
     table = Table(title=f"{config.model.name} on {config.data.corpus}", title_justify="left")
+    table.caption, table.caption_justify = "FLOPs: matrix products and convolutions", "left"
+    if cost.not_counted:
+        table.caption += f"; not counted: {', '.join(cost.not_counted)}"
     table.add_column("cost")
     table.add_column("", justify="right")
     table.add_row("parameters", f"{cost.parameters:,}")

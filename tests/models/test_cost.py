@@ -1,22 +1,10 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.models.cost import matmul_flops, model_cost
+from lmjax.models.contract import LanguageModel
+from lmjax.models.cost import model_cost, state_bytes
 from tests.properties.variants import VOCABULARY, build
-
-
-def test_flops_of_products_in_loops_and_gradients():
-    def loss(w_DD, x_BD):
-        def step(h_BD, _):
-            return jnp.tanh(h_BD @ w_DD), None
-
-        return jax.lax.scan(step, x_BD, None, length=5)[0].sum()
-
-    w_DD, x_BD = jnp.ones((4, 4)), jnp.ones((3, 4))
-    one = 2 * 3 * 4 * 4
-    assert matmul_flops(jax.make_jaxpr(loss)(w_DD, x_BD).jaxpr) == 5 * one
-    # Backward: one product for the weights and one for the state, each step.
-    assert matmul_flops(jax.make_jaxpr(jax.grad(loss))(w_DD, x_BD).jaxpr) == 3 * 5 * one
 
 
 def test_transformer_by_hand():
@@ -45,3 +33,45 @@ def test_lstm_by_hand():
     assert cost.flops_per_token == 2 * (2 * 8 * width**2) + 2 * VOCABULARY * width
     # Two layers of (h, c) in float32, and a segment id and a position.
     assert cost.state_bytes == 2 * 2 * width * 4 + cost.state_bytes % (4 * width)
+
+
+def state_of(model, length):
+    tokens_BT = jnp.zeros((1, 4), jnp.int32)
+    return state_bytes(model, jax.eval_shape(model.init, jax.random.key(0), tokens_BT), length)
+
+
+class Cache(LanguageModel):
+    """Remembers every token, without a limit."""
+
+    def initial_carry(self, batch_size, max_length):
+        return jnp.zeros((batch_size, max_length), jnp.int32)
+
+    @nn.compact
+    def __call__(self, tokens_BT, carry=None):
+        return self.param("p", lambda _: jnp.zeros(())), carry
+
+
+def test_the_state_is_that_of_the_longest_context_or_else_of_the_rows():
+    transformer = build("transformer", dict(layers=1, width=8, heads=2, context_length=16))
+    assert state_of(transformer, 4) == state_of(transformer, 16) >= 2 * 16 * 8 * 4
+    recurrent = build("rnn", dict(layers=1, width=6))
+    assert state_of(recurrent, 4) == state_of(recurrent, 400)
+    assert [state_of(Cache(3), length) for length in (4, 400)] == [16, 1600]
+
+
+def test_what_is_not_counted_is_named():
+    class Solver(LanguageModel):
+        @nn.compact
+        def __call__(self, tokens_BT, carry=None):
+            kernel_VV = self.param("kernel", lambda _: jnp.eye(self.vocabulary_size))
+            x_BTV = jax.nn.one_hot(tokens_BT, self.vocabulary_size)
+            return jnp.linalg.solve(kernel_VV[None], x_BTV.swapaxes(1, 2)).swapaxes(1, 2), carry
+
+        def initial_carry(self, batch_size, max_length):
+            return ()
+
+    model = Solver(5)
+    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))
+    cost = model_cost(model, params, 4)
+    assert cost.not_counted == ("lu", "triangular_solve")
+    assert cost.to_json()["not_counted"] == cost.not_counted

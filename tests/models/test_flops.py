@@ -1,0 +1,88 @@
+"""Counted operations against counting by hand and against XLA's own analysis."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from lmjax.models.flops import flops_of
+from tests.properties.variants import build
+
+
+def flops(function, *arguments):
+    return flops_of(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def test_products_in_loops_and_gradients():
+    def loss(w_DD, x_BD):
+        def step(h_BD, _):
+            return jnp.tanh(h_BD @ w_DD), None
+
+        return lax.scan(step, x_BD, None, length=5)[0].sum()
+
+    w_DD, x_BD = jnp.ones((4, 4)), jnp.ones((3, 4))
+    one = 2 * 3 * 4 * 4
+    assert flops(loss, w_DD, x_BD).counted == 5 * one
+    # Backward: one product for the weights and one for the state, each step.
+    assert flops(jax.grad(loss), w_DD, x_BD).counted == 3 * 5 * one
+
+
+@pytest.mark.parametrize(
+    ("groups", "strides", "dilation"), [(1, 1, 1), (2, 1, 1), (4, 1, 1), (1, 2, 1), (1, 1, 3)]
+)
+def test_convolutions_and_their_gradients(groups, strides, dilation):
+    layer = nn.Conv(8, (3,), strides, "VALID", kernel_dilation=dilation, feature_group_count=groups)
+    x_BTD = jnp.ones((2, 13, 4))
+    params = layer.init(jax.random.key(0), x_BTD)
+    outputs = layer.apply(params, x_BTD).size
+    one = 2 * outputs * 3 * 4 // groups
+    assert flops(layer.apply, params, x_BTD).counted == one
+    both = jax.grad(lambda params, x_BTD: layer.apply(params, x_BTD).sum(), argnums=(0, 1))
+    found = flops(both, params, x_BTD).counted  # padding is counted, in the gradient by the input
+    assert 2.5 * one <= found <= 4 * one
+
+
+def test_as_xla_counts_where_products_prevail():
+    model = build("transformer", dict(layers=2, width=96, heads=2, context_length=32))
+    tokens_BT = np.zeros((2, 32), np.int32)
+    params = nn.meta.unbox(model.init(jax.random.key(0), tokens_BT))
+
+    def read(params, tokens_BT):
+        return model.apply(params, tokens_BT)[0]
+
+    xla = jax.jit(read).lower(params, tokens_BT).compile().cost_analysis()["flops"]
+    ours = flops(read, params, tokens_BT).counted
+    assert ours <= xla <= 1.1 * ours
+
+
+def test_a_convolution_as_xla_counts_it():
+    layer = nn.Conv(32, (5,), padding="VALID")
+    x_BTD = jnp.ones((2, 40, 32))
+    params = layer.init(jax.random.key(0), x_BTD)
+    compiled = jax.jit(layer.apply).lower(params, x_BTD).compile()
+    assert flops(layer.apply, params, x_BTD).counted == pytest.approx(
+        compiled.cost_analysis()["flops"], rel=0.02
+    )
+
+
+def test_a_condition_costs_its_dearest_branch():
+    def either(x_DD):
+        return lax.cond(x_DD.sum() > 0, lambda x: x @ x @ x, lambda x: x @ x, x_DD)
+
+    assert flops(either, jnp.ones((4, 4))).counted == 2 * 2 * 4**3
+
+
+def test_what_can_not_be_counted_is_named():
+    def wait(x_DD):
+        return lax.while_loop(lambda x: x.sum() < 1e9, lambda x: x @ x, x_DD)
+
+    x_DD = jnp.ones((4, 4))
+    found = flops(wait, x_DD)
+    assert found.counted == 0 and found.not_counted == {"products in a while loop"}
+    assert not flops(lambda x: lax.while_loop(lambda x: x < 9, lambda x: x + 1, x), 1).not_counted
+    assert flops(lambda x: jnp.linalg.svd(x)[0], x_DD).not_counted == {"svd"}
+    sizes_G = jnp.array([2, 2])
+    ragged = flops(lambda x: lax.ragged_dot(x, jnp.ones((2, 4, 4)), sizes_G), x_DD)
+    assert ragged.not_counted == {"ragged_dot_general"}
