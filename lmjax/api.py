@@ -22,6 +22,7 @@ from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.fields import check_fields, is_count
+from lmjax.runs.python_file import load_from_file
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.state import random_key
 
@@ -108,6 +109,14 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     finally:
         checkpoints.close()
     return Trained(model, jax.device_put(params), tokenizer, config, step)
+
+
+def load_experiment(reference: Path | str) -> ConfigDict:
+    """The configuration of an experiment file, named as for --config: `FILE.py[:argument]`.
+
+    The file is executed. Raises UserError if it cannot be had.
+    """
+    return load_from_file(reference, "config", ConfigDict)
 
 
 def _parameters_of(model: LanguageModel) -> Any:

@@ -1,17 +1,15 @@
 """A study as pure data: arms, seeds, what is equal among the arms, and the question."""
 
-import importlib.util
 import itertools
 import re
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
+from lmjax.runs.python_file import load_from_file
 
 SIZES = ("parameters", "non_embedding_parameters")
 MATCHES = (*SIZES, "training_tokens")
@@ -167,34 +165,7 @@ def load_study(reference: str) -> Study:
 
     Raises UserError if the file is missing, has no `get_study`, fails, or returns something else.
     """
-    path, _, argument = reference.partition(":")
-    if not Path(path).is_file():
-        raise UserError(f"no study file {path}; give --study=FILE[:arg], a Python file")
-    spec = importlib.util.spec_from_file_location("study_file", path)
-    if spec is None:
-        raise UserError(f"{path} is no Python file; give --study=FILE.py[:arg]")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, "get_study"):
-            raise UserError(
-                f"{path} has no get_study(arg); an experiment runs with lmjax train --config={path}"
-            )
-        study = module.get_study(argument)
-    except UserError:
-        raise
-    except Exception as error:
-        lines = [
-            frame.lineno
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == path
-        ]
-        place = f"{path}, line {lines[-1]}" if lines else path
-        message = " ".join(str(error).split())[:300]
-        raise UserError(f"{place}: {type(error).__name__}: {message}; mend the file") from error
-    if not isinstance(study, Study):
-        raise UserError(f"get_study of {path} returned {type(study).__name__}, not a Study")
-    return study
+    return load_from_file(reference, "study", Study)
 
 
 def flatten(config: Mapping | ConfigDict, prefix: str = "") -> dict[str, Any]:
