@@ -135,6 +135,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
     config.logging = logging = ConfigDict()
     logging.every = "2 percent"  # how often a row of metrics is written
+    logging.trackers = ()  # that rows of metrics also go to: tensorboard, wandb
 
     config.execution = execution = ConfigDict()
     execution.mode = "jit"  # jit (over a mesh of devices) | pmap

@@ -1,6 +1,6 @@
 """What a run writes, where, and how it is read back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.tokenizer_path = self.path / "tokenizer.json"
         self._metrics = MetricsFile(self.path / "metrics.jsonl")
+        self.mirror: Callable[[Row], None] | None = None  # is given each row that was added
 
     def check(self, config: ConfigDict) -> None:
         """Raises UserError, with the differences, if this is the run of another configuration.
@@ -105,6 +106,8 @@ class RunDirectory:
     def append_metrics(self, row: Row) -> None:
         """Adds a row; raises ValueError if its kind, split and context have one of that step."""
         self._metrics.append(row)
+        if self.mirror:
+            self.mirror(row)
 
     def truncate_metrics(self, step: int, evaluated_step: int) -> None:
         """Drops the rows of later steps, which a resumed run will write again."""

@@ -12,6 +12,7 @@ from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.trackers import check_trackers
 from lmjax.training.compile_cache import keep_compiled_programs
 from lmjax.training.program import TrainingPlan, plan_training
 
@@ -32,6 +33,7 @@ def prepare(config: ConfigDict) -> Prepared:
     if config.evaluation.checkpoint not in SCORED:
         hint = nearest(config.evaluation.checkpoint, SCORED)
         raise UserError(f"unknown evaluation.checkpoint {config.evaluation.checkpoint!r}: {hint}")
+    check_trackers(config.logging.get("trackers", ()))
     prepare_devices(config.execution.cpu_devices)
     keep_compiled_programs()
     dataset = open_dataset(config.data)

@@ -21,6 +21,7 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
+from lmjax.runs.trackers import mirrored
 from lmjax.training.loop import TrainingLoop
 from lmjax.training.metrics import cost_table, evaluation_line
 from lmjax.training.prepare import Prepared, check_tokenizer_of, prepare
@@ -57,7 +58,8 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
             if taken_over:
                 run.log(taken_over)
                 say(console, taken_over)
-            return _train(run, config, prepared, console, signals)
+            with mirrored(run, config, console):
+                return _train(run, config, prepared, console, signals)
 
 
 def _is_done(run: RunDirectory, config: ConfigDict) -> bool:
