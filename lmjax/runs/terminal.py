@@ -3,12 +3,15 @@
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 @contextmanager
 def progress_bar(console: Console, description: str, total: int, done: int = 0):
-    """Yields `advance(count=1)`; draws a bar on a terminal and nothing elsewhere."""
+    """Yields `advance(count=1)`; draws a bar on a terminal and nothing elsewhere.
+
+    It shows the time that has passed: the time left stands in the lines of training, once.
+    """
     if not console.is_terminal:
         yield lambda count=1: None
         return
@@ -16,7 +19,7 @@ def progress_bar(console: Console, description: str, total: int, done: int = 0):
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(description, total=total, completed=done)
@@ -32,9 +35,20 @@ def say(console: Console, line: str) -> None:
 
 
 def clock_time(seconds: float) -> str:
-    """Seconds as `1 h 02 min`, `3 min 20 s` or `12 s`."""
+    """Seconds as `38 h`, `1 h 02 min`, `3 min 20 s` or `12 s`."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 10:
+        return f"{hours} h"
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+def short_number(number: float) -> str:
+    """Three digits of a number: `9.02k`, `146k`, `1.15M`."""
+    for unit in ("", "k", "M", "G"):
+        if abs(number) < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g}T"

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from lmjax.evaluation.score import Score
 from lmjax.models.cost import ModelCost
-from lmjax.runs.terminal import clock_time
+from lmjax.runs.terminal import clock_time, short_number
 from lmjax.training.position import Position
 from lmjax.training.program import TrainingPlan
 
@@ -82,19 +82,12 @@ def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
 
 
 def train_line(row: dict[str, Any], total_steps: int) -> str:
-    """One row of training metrics for people; each figure is the row's own."""
+    """One row of training metrics for people, within 100 columns; the row has more figures."""
     left = row["seconds"] / row["step"] * (total_steps - row["step"])
-    return " | ".join(
-        (
-            f"step {row['step']:,}/{total_steps:,}",
-            f"loss {row['loss']:.4f} nats/token",
-            f"{row['bits_per_byte']:.4f} bits/byte",
-            f"learning rate {row['learning_rate']:.3g}",
-            f"gradient norm {row['gradient_norm']:.3g}",
-            f"{row['tokens_per_second']:,.0f} tokens/s",
-            f"data wait {row['data_wait_seconds']:.2f} s",
-            f"{clock_time(left)} left",
-        )
+    return (
+        f"step {row['step']:,}/{total_steps:,}: loss {row['loss']:.4f}, "
+        f"{row['bits_per_byte']:.3f} bits/byte, rate {row['learning_rate']:.3g}, "
+        f"{short_number(row['tokens_per_second'])} tokens/s, {clock_time(left)} left"
     )
 
 

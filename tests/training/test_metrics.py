@@ -1,0 +1,27 @@
+"""The lines that people read fit their terminal and repeat the row's own figures."""
+
+import pytest
+
+from lmjax.training.metrics import train_line
+
+ROW = {
+    "step": 120_000,
+    "seconds": 40_000.0,
+    "loss": 5.35349,
+    "bits_per_byte": 7.72341,
+    "learning_rate": 2.1899e-06,
+    "tokens_per_second": 1_146_076.4,
+}
+
+
+def test_a_line_of_training():
+    line = train_line(ROW | {"step": 15_106, "seconds": 3_725.0}, 30_212)
+    assert line == (
+        "step 15,106/30,212: loss 5.3535, 7.723 bits/byte, rate 2.19e-06, 1.15M tokens/s, "
+        "1 h 02 min left"
+    )
+
+
+@pytest.mark.parametrize("total", [120_001, 240_000, 999_999])
+def test_lines_fit_into_a_terminal(total):
+    assert len(train_line(ROW, total)) <= 100
