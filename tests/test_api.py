@@ -1,4 +1,4 @@
-"""`lmjax.load` and the verbs that stand on it, on one small trained run."""
+"""`import lmjax` as a library, and the verbs that stand on it, on one small trained run."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,7 @@ from rich.console import Console
 
 import lmjax
 from lmjax.cli.main import main
-from lmjax.config import base_config
 from lmjax.errors import UserError
-from lmjax.training.run import train
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +24,31 @@ def workdir(tmp_path_factory):
     words = np.random.default_rng(0).choice(["the", "cat", "sat", "caf\xe9"], 3000)
     text = "\n".join(" ".join(part) for part in words.reshape(-1, 10)) + "\n"
     (folder / "text.txt").write_text(text)
-    config = base_config("rnn")
+    config = lmjax.base_config("rnn")
     config.data.update(
         corpus="text", files=str(folder / "text.txt"), tokenizer="word", batch_size=4, length=16
     )
     config.model.update(width=8, layers=1)
     config.training.duration = "10 steps"
-    train(config, folder / "run", Console(file=io.StringIO()))
+    lmjax.train(config, folder / "run", Console(file=io.StringIO()))
     return folder / "run"
+
+
+def test_names_are_imported_when_they_are_used():
+    code = (
+        "import sys, lmjax; assert set(lmjax.PUBLIC) <= set(dir(lmjax));"
+        "heavy = {'jax', 'numpy', 'absl', 'rich'} & set(sys.modules); assert not heavy, heavy;"
+        "print(*[getattr(lmjax, name).__name__ for name in lmjax.PUBLIC])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout.split() == list(lmjax.PUBLIC), ended.stderr
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        lmjax.lod  # noqa: B018
+
+
+def test_every_name_is_documented():
+    guide = (Path(__file__).parent.parent / "docs" / "python_api.md").read_text()
+    assert [name for name in lmjax.PUBLIC if f"lmjax.{name}" not in guide] == []
 
 
 def test_generate(workdir):

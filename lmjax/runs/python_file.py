@@ -23,7 +23,9 @@ def load_from_file(reference: str | Path, what: str, expected: type) -> Any:
     """
     path, colon, argument = str(reference).partition(":")
     if not Path(path).is_file():
-        raise UserError(f"no {what} file {path}; give the path of a Python file, FILE.py[:argument]")
+        raise UserError(
+            f"no {what} file {path}; give the path of a Python file, FILE.py[:argument]"
+        )
     specification = importlib.util.spec_from_file_location(f"{what}_file", path)
     if specification is None:
         raise UserError(f"{path} is no Python file; give FILE.py[:argument]")

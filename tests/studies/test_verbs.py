@@ -1,9 +1,12 @@
 """`lmjax study` and `lmjax report` from end to end, on a few lines of text."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
+import lmjax
 from lmjax.cli.main import main
 
 STUDY = """
@@ -70,6 +73,10 @@ def test_a_study_from_its_file_to_its_report_and_again(study_file, tmp_path, cap
     assert main(command) == 0
     assert "step 1" not in capsys.readouterr().out
     assert {path: path.read_bytes() for path in results} == results
+
+    again = lmjax.study(str(study_file), folder, Console(file=io.StringIO()))
+    assert [arm.name for arm in again.record.arms] == ["n-gram", "Elman", "GRU"]
+    assert (again.failures, again.page) == ([], folder / "report.html")
 
     (tmp_path / "study" / "report.html").unlink()
     assert main(["report", f"--workdir={tmp_path}/study"]) == 0

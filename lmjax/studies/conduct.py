@@ -1,0 +1,49 @@
+"""A study from its plan to its report, in one call."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from lmjax.runs.devices import prepare_devices
+from lmjax.runs.terminal import say
+from lmjax.studies.matching import match_study
+from lmjax.studies.plan import plan_study, plan_text
+from lmjax.studies.records import StudyRecord
+from lmjax.studies.report import write_report
+from lmjax.studies.runner import run_study
+from lmjax.studies.study import Study, load_study
+from lmjax.studies.summary import terminal_summary
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found."""
+
+    record: StudyRecord  # its arms, runs and scores, as read from the run directories
+    page: Path  # report.html
+    failures: list[str]  # a line for each run that failed; empty if all went well
+
+
+def study(
+    study: Study | str, workdir: Path | str | None = None, console: Console | None = None
+) -> StudyResult:
+    """Tunes and trains every arm of a study and writes its report.
+
+    A study may be named by its file, `FILE.py[:argument]`. Without a `workdir` it lies in `runs/`,
+    under the study's name. What is finished is skipped, and a run that stopped goes on. Raises
+    UserError for a study that cannot be run, or a folder of another one; Stopped if a signal ends
+    it before.
+    """
+    console = console or Console()
+    study = load_study(study) if isinstance(study, str) else study
+    workdir = Path(workdir or f"runs/{study.name}")
+    # Matching sizes would otherwise make jax settle for one CPU device.
+    prepare_devices(study.arms[0].config.execution.cpu_devices)
+    study = match_study(study)
+    console.print(plan_text(study, plan_study(study)))
+    failures = run_study(study, workdir, console=console)
+    record, page = write_report(workdir)
+    console.print(terminal_summary(record))
+    say(console, f"\nreport: {page}")
+    return StudyResult(record, page, failures)
