@@ -116,7 +116,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.evaluation = evaluation = ConfigDict()
     evaluation.every = "10 percent"  # how often the validation split is scored
     evaluation.context = "carried"  # carried | windowed
-    evaluation.rows = 1  # carried: parallel rows; each row's first token sees no context
+    evaluation.rows = 1  # carried: parallel rows
+    evaluation.overlap = 256  # carried: tokens read before each row's first target, not scored
     evaluation.window = 0  # windowed: tokens of a window; 0: data.length
     evaluation.stride = 0  # windowed: targets scored by each window; 0: the window
     evaluation.patience = 0  # stop after so many evaluations without a better one; 0: never

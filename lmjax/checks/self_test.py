@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.config import model_config
-from lmjax.data.streams import Counts, TokenStream
+from lmjax.data.streams import Counts, Segments, TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.registry import build_model
@@ -138,7 +138,8 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
     generator = np.random.default_rng(0)
     if model.is_counted:
         tokens_N = generator.integers(0, VOCABULARY, 300).astype(np.int32)
-        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0)
+        segments = Segments.of_rows([(0, 0, 0)])
+        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0, segments)
         return model, jax.device_get(model.fit([stream]))
     shapes = jax.eval_shape(model.init, jax.random.key(0), draw()[0])
     return model, jax.tree.map(

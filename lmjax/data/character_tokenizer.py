@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.data.tokenizer import Ids, Tokenizer
+from lmjax.data.tokenizer import Ids, Tokenizer, Untold, utf8
 from lmjax.errors import UserError
 
 
@@ -48,6 +48,11 @@ class CharacterTokenizer(Tokenizer):
 
     def encode_prompt(self, text: str) -> np.ndarray:
         return self._refuse_unknown(text, self._known_ids(text))
+
+    def untold(self, text: str, mid_line: bool = False) -> Untold:
+        places_N = np.flatnonzero(self._known_ids(text) < 0)
+        unknown = "".join([text[place] for place in places_N])
+        return Untold(len(unknown), len(utf8(unknown)))
 
     def decode(self, ids: Ids) -> str:
         symbols = self.characters + "\ufffd" * self.has_unknown + "\n" * self.document_end

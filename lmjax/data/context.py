@@ -10,12 +10,15 @@ class ContextPolicy:
     """How much text a model has read when it is scored on a target; every target is scored once.
 
     `carried`: the stream in `rows` contiguous rows, each of which is read to its end with one
-    carry. `windowed`: windows of `window` tokens, each read anew; the first is scored on all its
-    targets, the next ones, `stride` further each, on their last `stride`.
+    carry. It begins `overlap` tokens before its first target, which are read and not scored, so
+    that a score hardly depends on where rows begin. `windowed`: windows of `window` tokens, each
+    read anew; the first is scored on all its targets, the next ones, `stride` further each, on
+    their last `stride`.
     """
 
     kind: str = "carried"  # carried | windowed
     rows: int = 1  # carried
+    overlap: int = 0  # carried, in tokens
     window: int = 0  # windowed, in tokens
     stride: int = 0  # windowed, in tokens; 0: the window
     chunk: int = 128  # carried: tokens a batch, which the score does not depend on
@@ -26,6 +29,8 @@ class ContextPolicy:
             raise UserError(f"unknown evaluation.context {self.kind!r}: {known}")
         if self.kind == "carried" and (self.rows < 1 or self.chunk < 1):
             raise UserError(f"evaluation.rows is {self.rows}; give at least 1")
+        if self.overlap < 0:
+            raise UserError(f"evaluation.overlap is {self.overlap}; give at least 0")
         if self.kind == "windowed" and not (self.window > 0 and 0 <= self.stride <= self.window):
             raise UserError(
                 f"evaluation.window is {self.window} and stride {self.stride}; "
@@ -37,4 +42,6 @@ class ContextPolicy:
         """What a metric's name says of the context."""
         if self.kind == "windowed":
             return f"windowed_{self.window}_stride_{self.stride or self.window}"
-        return "carried" if self.rows == 1 else f"carried_{self.rows}_rows"
+        if self.rows == 1:
+            return "carried"
+        return f"carried_{self.rows}_rows_overlap_{self.overlap}"

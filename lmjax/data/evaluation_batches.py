@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmjax.data.batch import Batch, ceil_divide, contiguous_batch, gather
+from lmjax.data.batch import Batch, ceil_divide, gather
 from lmjax.data.context import ContextPolicy
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
@@ -12,8 +12,8 @@ from lmjax.errors import UserError
 
 def evaluation_batches(
     stream: TokenStream, policy: ContextPolicy, batch_size: int
-) -> Iterator[Batch]:
-    """Batches in which each target of the stream has weight 1 exactly once.
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Batches in which each target of the stream has weight 1 exactly once, and `places_BT` of all.
 
     Rows of a batch: `policy.rows` if the carry is carried, else `batch_size` windows. Raises
     UserError for a stream that is shorter than the rows or than a window.
@@ -24,8 +24,10 @@ def evaluation_batches(
             raise UserError(
                 f"{targets} tokens cannot fill {policy.rows} rows; lower evaluation.rows"
             )
-        for step in range(ceil_divide(ceil_divide(targets, policy.rows), policy.chunk)):
-            yield contiguous_batch(stream, policy.rows, policy.chunk, step)
+        borders = np.arange(policy.rows + 1) * targets // policy.rows
+        begins_B = np.maximum(borders[:-1] - policy.overlap, 0)
+        for step in range(ceil_divide((borders[1:] - begins_B).max(), policy.chunk)):
+            yield _carried_batch(stream, policy, borders, begins_B, step)
         return
     if targets < policy.window:
         raise UserError(
@@ -37,10 +39,22 @@ def evaluation_batches(
         yield _window_batch(stream, policy, np.arange(first, first + batch_size))
 
 
-def _window_batch(stream: TokenStream, policy: ContextPolicy, windows_B: np.ndarray) -> Batch:
+def _carried_batch(
+    stream: TokenStream, policy: ContextPolicy, borders: np.ndarray, begins_B: np.ndarray, step: int
+) -> tuple[Batch, np.ndarray]:
+    """Of each row `policy.chunk` columns, of which those before its border have weight 0."""
+    places_BT = begins_B[:, None] + step * policy.chunk + np.arange(policy.chunk)[None, :]
+    batch = gather(stream, places_BT, places_BT < borders[1:, None], continues=step > 0)
+    new_BT = places_BT >= borders[:-1, None]
+    return batch.replace(weights_BT=batch.weights_BT * new_BT), places_BT
+
+
+def _window_batch(
+    stream: TokenStream, policy: ContextPolicy, windows_B: np.ndarray
+) -> tuple[Batch, np.ndarray]:
     stride = policy.stride or policy.window
     columns_T = np.arange(policy.window)
-    targets_BT = windows_B[:, None] * stride + columns_T[None, :]
+    places_BT = windows_B[:, None] * stride + columns_T[None, :]
     new_BT = (windows_B[:, None] == 0) | (columns_T[None, :] >= policy.window - stride)
-    batch = gather(stream, targets_BT, targets_BT < len(stream.tokens_N))
-    return batch.replace(weights_BT=batch.weights_BT * new_BT)
+    batch = gather(stream, places_BT, places_BT < len(stream.tokens_N))
+    return batch.replace(weights_BT=batch.weights_BT * new_BT), places_BT

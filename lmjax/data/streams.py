@@ -1,7 +1,7 @@
 """A split as one long row of tokens on disk, with what a score needs to know about its text."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -14,7 +14,9 @@ from lmjax.data.tokenizer import Tokenizer, split_text, utf8
 from lmjax.errors import UserError
 from lmjax.runs.files import inside
 
-SUFFIXES = ("tokens", "starts")  # of the files of a split
+SUFFIXES = ("tokens", "starts", "segments")  # of the files of a split
+SEGMENT_CHARACTERS = 4096  # after which a long document's segment ends, at the end of a word
+MOST_SEGMENTS = 4096  # of a split; of more, neighbours are put together
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,39 @@ class Counts:
     words: int = 0  # between whitespace, without <eos>
     bytes: int = 0  # of the text in UTF-8
     characters: int = 0
-    unknowns: int = 0  # tokens that are <unk>
+    unknowns: int = 0  # targets that the vocabulary lacks
+    dropped_bytes: int = 0  # of whitespace that the tokens don't give back
     ends_of_line: int = 0
     documents: int = 0
+    segments: int = 0
+
+
+@dataclass(frozen=True)
+class Segments:
+    """G runs of a stream, whose borders are the text's, so that they are of equal text whatever the
+    tokenizer: each document, in parts of about SEGMENT_CHARACTERS, to the end of a word, if long.
+    """
+
+    starts_G: np.ndarray  # int64, the first target; where a segment has no target, the next one's
+    bytes_G: np.ndarray  # int64, of the text
+    spelled_G: np.ndarray  # int64, symbols that spell what the tokens don't tell
+
+    @classmethod
+    def of_rows(cls, rows_GC: list[tuple[int, int, int]]) -> "Segments":
+        """Of `(start, bytes, spelled)` of each, at most MOST_SEGMENTS of them."""
+        starts_G, bytes_G, spelled_G = np.array(rows_GC, np.int64).reshape(-1, 3).T
+        kept = slice(None, None, max(1, -(-len(starts_G) // MOST_SEGMENTS)))
+        firsts_G = np.arange(len(starts_G))[kept]
+        sums = (np.add.reduceat(column, firsts_G) for column in (bytes_G, spelled_G))
+        return cls(starts_G[kept], *sums)
+
+    def tokens_G(self, tokens: int) -> np.ndarray:
+        """The targets of each, of a stream of so many."""
+        return np.diff(self.starts_G, append=tokens)
+
+    def of_targets(self, places_N: np.ndarray) -> np.ndarray:
+        """The segment of each of the targets at these places of the stream."""
+        return np.searchsorted(self.starts_G, places_N, side="right") - 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +75,7 @@ class TokenStream:
     counts: Counts
     fingerprint: str
     start_id: int
+    segments: Segments
 
 
 def stream_of(
@@ -50,23 +83,24 @@ def stream_of(
 ) -> TokenStream:
     """The stream of a few documents, in memory; raises UserError if they hold no token."""
     pieces: list[np.ndarray] = []
-    starts_M, counts, fingerprint = _encode(texts, tokenizer, document_end, pieces.append)
+    starts_M, segments, counts, fingerprint = _encode(texts, tokenizer, document_end, pieces.append)
     tokens_N = np.concatenate(pieces)
-    return TokenStream(tokens_N, starts_M, counts, fingerprint, tokenizer.start_id)
+    return TokenStream(tokens_N, starts_M, counts, fingerprint, tokenizer.start_id, segments)
 
 
 def write_stream(
     folder: Path, split: str, texts: Iterable[str], tokenizer: Tokenizer, document_end: bool
 ) -> dict[str, Any]:
-    """Writes `<split>.tokens` and `<split>.starts`; returns, for JSON, what else a stream has.
+    """Writes the tokens, starts and segments of a split; returns, for JSON, what else it has.
 
     Raises UserError if the texts hold no token.
     """
     with open(folder / f"{split}.tokens", "wb") as file:
-        starts_M, counts, fingerprint = _encode(
+        starts_M, segments, counts, fingerprint = _encode(
             texts, tokenizer, document_end, lambda ids_N: file.write(ids_N.data)
         )
     starts_M.tofile(folder / f"{split}.starts")
+    np.stack(list(vars(segments).values())).tofile(folder / f"{split}.segments")
     digests = {suffix: _digest(folder / f"{split}.{suffix}") for suffix in SUFFIXES}
     return {"counts": asdict(counts), "fingerprint": fingerprint, "sha256": digests}
 
@@ -76,12 +110,17 @@ def read_stream(folder: Path, split: str, described: dict[str, Any], start_id: i
     counts = Counts(**{count.name: described["counts"][count.name] for count in fields(Counts)})
     tokens_N = _map(inside(folder, f"{split}.tokens"), np.int32, counts.tokens)
     starts_M = _map(inside(folder, f"{split}.starts"), np.int64, counts.documents)
+    columns_CG = _map(inside(folder, f"{split}.segments"), np.int64, 3 * counts.segments)
+    segments = Segments(*columns_CG.reshape(3, -1))
     for suffix in SUFFIXES:
         if _digest(folder / f"{split}.{suffix}") != described["sha256"][suffix]:
             raise _damaged(folder / f"{split}.{suffix}")
-    if starts_M[0] != 0 or (np.diff(starts_M, append=counts.tokens) < 0).any():
-        raise _damaged(folder / f"{split}.starts")
-    return TokenStream(tokens_N, starts_M, counts, described["fingerprint"], start_id)
+    for suffix, begins_K in (("starts", starts_M), ("segments", segments.starts_G)):
+        if begins_K[0] != 0 or (np.diff(begins_K, append=counts.tokens) < 0).any():
+            raise _damaged(folder / f"{split}.{suffix}")
+    if segments.bytes_G.sum() != counts.bytes:
+        raise _damaged(folder / f"{split}.segments")
+    return TokenStream(tokens_N, starts_M, counts, described["fingerprint"], start_id, segments)
 
 
 def _encode(
@@ -89,20 +128,26 @@ def _encode(
     tokenizer: Tokenizer,
     document_end: bool,
     write: Callable[[np.ndarray], Any],
-) -> tuple[np.ndarray, Counts, str]:
-    """`document_starts_M, counts, fingerprint` of the tokens that are passed on to `write`."""
+) -> tuple[np.ndarray, Segments, Counts, str]:
+    """`document_starts_M, segments, counts, fingerprint` of the tokens that `write` is given."""
     starts: list[int] = []
+    segments: list[tuple[int, int, int]] = []
     counts: Counter = Counter()
     digest = sha256()
     for text in texts:
         starts.append(counts["tokens"])
         last_id = None
-        for piece in tokenizer.text_pieces(text):
-            ids_N = tokenizer.encode_piece(piece)
-            write(ids_N)
-            counts["tokens"] += len(ids_N)
-            counts["unknowns"] += int(np.count_nonzero(ids_N == tokenizer.unknown_id))
-            last_id = ids_N[-1] if len(ids_N) else last_id
+        for i, part in enumerate(_segments_of(text)):
+            untold = tokenizer.untold(part, mid_line=i > 0)
+            segments.append((counts["tokens"], len(utf8(part)), untold.symbols))
+            for piece in tokenizer.text_pieces(part):
+                ids_N = tokenizer.encode_piece(piece)
+                write(ids_N)
+                counts["tokens"] += len(ids_N)
+                last_id = ids_N[-1] if len(ids_N) else last_id
+            counts["unknowns"] += untold.unknowns
+            counts["dropped_bytes"] += untold.dropped_bytes
+            counts["words"] += len(part.split())
         if document_end and last_id != tokenizer.end_id:
             write(np.array([tokenizer.end_id], np.int32))
             counts["tokens"] += 1
@@ -110,13 +155,19 @@ def _encode(
         digest.update(f"{len(content)}:".encode() + content)
         counts["bytes"] += len(content)
         counts["characters"] += len(text)
-        counts["words"] += sum(len(piece.split()) for piece in split_text(text, keep_words=True))
         counts["ends_of_line"] += text.count("\n")
     if not counts["tokens"]:
         raise UserError("there is no text to make tokens of; check data.corpus and data.cleaning")
     tokens_key = key_of([tokenizer.to_json(), document_end])
     fingerprint = f"{digest.hexdigest()[:16]}-{tokens_key}"
-    return np.array(starts, np.int64), Counts(documents=len(starts), **counts), fingerprint
+    table = Segments.of_rows(segments)
+    counts.update(documents=len(starts), segments=len(table.starts_G))
+    return np.array(starts, np.int64), table, Counts(**counts), fingerprint
+
+
+def _segments_of(text: str) -> Iterator[str]:
+    """The parts of a document whose tokens, put together, are those of the whole; at least one."""
+    yield from split_text(text, SEGMENT_CHARACTERS, keep_words=True) if text else [""]
 
 
 def _map(path: Path, dtype: type, length: int) -> np.ndarray:

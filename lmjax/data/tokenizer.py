@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,19 @@ from lmjax.runs.files import to_json, write_atomically
 Ids = Sequence[int] | np.ndarray
 PIECE_CHARACTERS = 1 << 20
 WORD_END = re.compile(r"(?<=\S)(?=[ \n])")
+
+
+class Untold(NamedTuple):
+    """What is in a text and not in its tokens."""
+
+    unknowns: int = 0  # words or characters that the vocabulary lacks
+    unknown_bytes: int = 0  # of those, in UTF-8
+    dropped_bytes: int = 0  # of whitespace other than the tokenizer decodes
+
+    @property
+    def symbols(self) -> int:
+        """How many bytes, and ends of the spelling of an unknown, tell it."""
+        return self.unknown_bytes + self.unknowns + self.dropped_bytes
 
 
 class Tokenizer:
@@ -56,6 +69,10 @@ class Tokenizer:
     def text_pieces(self, text: str) -> Iterator[str]:
         """`text` in pieces of bounded size whose tokens, put together, are those of the whole."""
         return split_text(text, keep_words=False)
+
+    def untold(self, text: str, mid_line: bool = False) -> Untold:
+        """What the tokens of `text` don't tell of it; `mid_line`: it goes on after a word."""
+        return Untold()
 
     def decode(self, ids: Ids) -> str:
         """The text of `ids_N`; bytes that are no UTF-8, as a model may write, become U+FFFD."""

@@ -1,5 +1,6 @@
 """The tokenizer whose tokens are words between whitespace."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.data.tokenizer import Ids, Tokenizer, split_text
+from lmjax.data.tokenizer import Ids, Tokenizer, Untold, split_text, utf8
 from lmjax.errors import UserError
 
 UNKNOWN_WORD = "<unk>"
+WHITESPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,19 @@ class WordTokenizer(Tokenizer):
             ids.extend(map(self._id_of_word.__getitem__, line.split()))
         return np.array(ids, np.int32)
 
+    def untold(self, text: str, mid_line: bool = False) -> Untold:
+        known = self._id_of_word
+        unknown = [word for word in text.split() if word not in known]
+        dropped = 0
+        for line in text.split("\n"):
+            decoded = " ".join(line.split())
+            if mid_line and decoded:
+                decoded = " " + decoded
+            if line != decoded:
+                dropped += _dropped_bytes(line, mid_line)
+            mid_line = False
+        return Untold(len(unknown), sum(len(utf8(word)) for word in unknown), dropped)
+
     def text_pieces(self, text: str) -> Iterator[str]:
         return split_text(text, keep_words=True)
 
@@ -85,6 +100,15 @@ class WordTokenizer(Tokenizer):
         ids = _WordIds(zip(self.words, range(first, first + len(self.words)), strict=True))
         ids.unknown_id = self.unknown_id
         return ids
+
+
+def _dropped_bytes(line: str, mid_line: bool) -> int:
+    """Bytes of the whitespace of a line that is not one space between two words."""
+    return sum(
+        len(utf8(space.group()))
+        for space in WHITESPACE.finditer(line)
+        if space.group() != " " or space.end() == len(line) or (space.start() == 0 and not mid_line)
+    )
 
 
 class _WordIds(dict):

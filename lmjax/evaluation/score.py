@@ -14,21 +14,30 @@ VIEWS = (
     "perplexity",
     "word_perplexity",
 )
+NATS_OF_A_SYMBOL = math.log(257)
 
 
 @dataclass(frozen=True)
 class Score:
-    """Minus the log-probability of a whole text in nats; everything else is a view of it."""
+    """Minus the log-probability of a whole text in nats; everything else is a view of it.
+
+    `total_nats` are those of the tokens, `spelling_nats` what it takes to tell of the text what
+    they don't. Views per token are of the tokens alone; all others are of the text, so of both. A
+    view is None where the text has none of what it divides by.
+    """
 
     total_nats: float
+    spelling_nats: float
     tokens: int
     words: int
     bytes: int
     characters: int
-    unknowns: int
+    unknowns: int  # targets that the vocabulary lacks
+    dropped_bytes: int  # of whitespace that the tokens don't give back
     ends_of_line: int
     context: str  # the context policy's name
     fingerprint: str  # the stream's: <text>-<tokens>
+    segments: dict[str, list]  # columns nats, spelling_nats, tokens, bytes, in the text's order
 
     @property
     def text_fingerprint(self) -> str:
@@ -44,12 +53,17 @@ class Score:
         return self.nats_per_token / math.log(2)
 
     @property
-    def bits_per_byte(self) -> float:
-        return self.total_nats / math.log(2) / self.bytes
+    def text_nats(self) -> float:
+        """Of the whole text: of its tokens, and of what they don't tell of it."""
+        return self.total_nats + self.spelling_nats
 
     @property
-    def bits_per_character(self) -> float:
-        return self.total_nats / math.log(2) / self.characters
+    def bits_per_byte(self) -> float | None:
+        return self.text_nats / math.log(2) / self.bytes if self.bytes else None
+
+    @property
+    def bits_per_character(self) -> float | None:
+        return self.text_nats / math.log(2) / self.characters if self.characters else None
 
     @property
     def perplexity(self) -> float:
@@ -57,9 +71,10 @@ class Score:
         return _exp(self.nats_per_token)
 
     @property
-    def word_perplexity(self) -> float:
+    def word_perplexity(self) -> float | None:
         """Per word, the end of a line counted as one, whatever the tokens are."""
-        return _exp(self.total_nats / (self.words + self.ends_of_line))
+        words = self.words + self.ends_of_line
+        return _exp(self.text_nats / words) if words else None
 
     def to_json(self) -> dict[str, Any]:
         """All fields and what is derived from them."""
@@ -70,6 +85,16 @@ class Score:
     def from_json(cls, written: dict[str, Any]) -> "Score":
         """The score that `to_json` wrote; what is derived is derived anew."""
         return cls(**{field.name: written[field.name] for field in fields(cls)})
+
+
+def spelling_nats(symbols: int) -> float:
+    """Nats that it takes to spell what a vocabulary lacks: uniform over 256 bytes and an end.
+
+    A word of n bytes takes n + 1 symbols. So the probabilities of all words that `<unk>` can stand
+    for sum to the one that the model gives to `<unk>`, as Mielke (2019), "Can you compare
+    perplexity across different segmentations?", asks for.
+    """
+    return symbols * NATS_OF_A_SYMBOL
 
 
 def compare(a: Score, b: Score, view: str = "bits_per_byte") -> float:

@@ -1,5 +1,6 @@
 """Scores any model on a whole stream: every target once, whatever the batch size."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +17,7 @@ from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream, stream_of
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
-from lmjax.evaluation.score import Score
+from lmjax.evaluation.score import Score, spelling_nats
 from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
 
 AHEAD = 4  # batches under way before the first one's result is waited for
@@ -36,7 +37,8 @@ def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
                 "can't be carried over a whole split; set evaluation.context to 'windowed'"
             )
         chunk = max(1, CHUNK_TOKENS // max(1, evaluation.rows))
-        return ContextPolicy("carried", rows=evaluation.rows, chunk=chunk)
+        rows, overlap = evaluation.rows, evaluation.overlap
+        return ContextPolicy("carried", rows=rows, overlap=overlap, chunk=chunk)
     if evaluation.context != "windowed":
         hint = nearest(evaluation.context, ("carried", "windowed"))
         raise UserError(f"unknown evaluation.context {evaluation.context!r}: {hint}")
@@ -62,38 +64,45 @@ def score_stream(
 
     `batch_size` is how many windows are scored at a time; no score depends on it. Rows are spread
     over as many devices as divide them. `on_scored` is given the number of targets scored, after
-    every batch. Log-probabilities are summed in float64.
+    every batch. Log-probabilities are summed in float64, segment by segment.
 
     Raises UserError if one is not finite.
     """
-    nats, scored = 0.0, 0
-    for batch, log_probs_BT in _ahead(_scored_batches(model, params, stream, policy, batch_size)):
-        is_target_BT = batch.weights_BT > 0
-        log_probs_N = np.asarray(log_probs_BT, np.float64)[is_target_BT]
-        if not np.isfinite(log_probs_N).all():
-            bad = int(np.argmin(np.isfinite(log_probs_N)))
-            raise DivergedError(
-                f"target {scored + bad} (token {batch.targets_BT[is_target_BT][bad]}) has the "
-                f"log-probability {log_probs_N[bad]}: the model's parameters are broken; go back "
-                "to an earlier checkpoint"
-            )
-        nats -= float(log_probs_N.sum())
-        scored += len(log_probs_N)
+    segments, counts = stream.segments, stream.counts
+    nats_G = np.zeros(len(segments.starts_G))
+    scored_G = np.zeros(len(nats_G), np.int64)
+    results = _ahead(_scored_batches(model, params, stream, policy, batch_size))
+    for batch, places_BT, log_probs_BT in results:
+        is_scored_BT = batch.weights_BT > 0
+        log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
+        places_N = places_BT[is_scored_BT]
+        _check_finite(log_probs_N, places_N, stream)
+        segment_N = segments.of_targets(places_N)
+        nats_G -= np.bincount(segment_N, log_probs_N, len(nats_G))
+        scored_G += np.bincount(segment_N, minlength=len(nats_G))
         if on_scored:
             on_scored(len(log_probs_N))
-    counts = stream.counts
-    if scored != counts.tokens:
-        raise RuntimeError(f"{scored} targets were scored in a stream of {counts.tokens}")
+    tokens_G = segments.tokens_G(counts.tokens)
+    if (scored_G != tokens_G).any():
+        raise RuntimeError(f"{scored_G.sum()} targets were scored in a stream of {counts.tokens}")
     return Score(
-        total_nats=nats,
+        total_nats=math.fsum(nats_G),
+        spelling_nats=spelling_nats(int(segments.spelled_G.sum())),
         tokens=counts.tokens,
         words=counts.words,
         bytes=counts.bytes,
         characters=counts.characters,
         unknowns=counts.unknowns,
+        dropped_bytes=counts.dropped_bytes,
         ends_of_line=counts.ends_of_line,
         context=policy.name,
         fingerprint=stream.fingerprint,
+        segments={
+            "nats": nats_G.tolist(),
+            "spelling_nats": [spelling_nats(symbols) for symbols in segments.spelled_G.tolist()],
+            "tokens": tokens_G.tolist(),
+            "bytes": segments.bytes_G.tolist(),
+        },
     )
 
 
@@ -129,8 +138,8 @@ def batch_log_probs(
 
 def _scored_batches(
     model: LanguageModel, params: Any, stream: TokenStream, policy: ContextPolicy, batch_size: int
-) -> Iterator[tuple[Batch, jax.Array]]:
-    """Each batch and its `log_probs_BT`, which the devices may still be working on."""
+) -> Iterator[tuple[Batch, np.ndarray, jax.Array]]:
+    """Each batch, its `places_BT` and `log_probs_BT`, which the devices may still work on."""
     carried = policy.kind == "carried"
     rows = policy.rows if carried else batch_size
     devices = jax.local_devices()
@@ -140,10 +149,21 @@ def _scored_batches(
     params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
     fresh = initial_carry(model, params, rows, len(stream.tokens_N)) if carried else None
     carry = fresh = jax.device_put(fresh, spread)
-    for batch in evaluation_batches(stream, policy, batch_size):
+    for batch, places_BT in evaluation_batches(stream, policy, batch_size):
         placed = jax.device_put(batch, spread)
         log_probs_BT, carry = batch_log_probs(model, params, placed, carry, fresh)
-        yield batch, log_probs_BT
+        yield batch, places_BT, log_probs_BT
+
+
+def _check_finite(log_probs_N: np.ndarray, places_N: np.ndarray, stream: TokenStream) -> None:
+    is_bad_N = ~np.isfinite(log_probs_N)
+    if is_bad_N.any():
+        first = places_N[is_bad_N].min()
+        raise DivergedError(
+            f"target {first} (token {stream.tokens_N[first]}) has the log-probability "
+            f"{log_probs_N[places_N == first][0]}: the model's parameters are broken; go back "
+            "to an earlier checkpoint"
+        )
 
 
 def _ahead(results: Iterator) -> Iterator:

@@ -40,6 +40,17 @@ def scored(batches):
     return np.concatenate([batch.targets_BT[batch.weights_BT == 1] for batch in batches])
 
 
+def placed_batches(stream, policy, batch_size):
+    """The evaluation batches, after a look at the places that come with them."""
+    batches = []
+    for batch, places_BT in evaluation_batches(stream, policy, batch_size):
+        exists_BT = batch.targets_BT > 0
+        np.testing.assert_array_equal(batch.targets_BT[exists_BT], 1 + places_BT[exists_BT])
+        assert exists_BT[batch.weights_BT == 1].all()
+        batches.append(batch)
+    return batches
+
+
 def check_arrays(batch, rows, length):
     assert batch.tokens_BT.shape == batch.targets_BT.shape == (rows, length)
     assert batch.tokens_BT.dtype == batch.targets_BT.dtype == np.int32
@@ -283,23 +294,28 @@ def test_first_target_follows_the_start_token():
     assert sorted(batch.tokens_BT[0]) == [5, 7, 9, 9]
 
 
-@given(sizes, small, small)
-def test_carried_evaluation_scores_each_target_once(size, rows, chunk):
-    stream, policy = counting_stream(size), ContextPolicy("carried", rows=rows, chunk=chunk)
+@given(sizes, small, small, st.integers(0, 9))
+def test_carried_evaluation_scores_each_target_once(size, rows, chunk, overlap):
+    stream = counting_stream(size)
+    policy = ContextPolicy("carried", rows=rows, chunk=chunk, overlap=overlap)
     if size < rows:
         with pytest.raises(UserError, match="cannot fill"):
             list(evaluation_batches(stream, policy, 1))
         return
-    batches = list(evaluation_batches(stream, policy, 1))
+    batches = placed_batches(stream, policy, 1)
     assert sorted(scored(batches)) == list(stream.tokens_N)
     for i, batch in enumerate(batches):
         check_arrays(batch, rows, chunk)
         assert batch.continues_B.all() if i else not batch.continues_B.any()
-        seen = batch.weights_BT == 1
-        np.testing.assert_array_equal(batch.tokens_BT[seen], batch.targets_BT[seen] - 1)
-        if i:
-            last = batches[i - 1].targets_BT[:, -1]
-            np.testing.assert_array_equal(batch.tokens_BT[:, 0][seen[:, 0]], last[seen[:, 0]])
+    targets_BT = np.concatenate([batch.targets_BT for batch in batches], axis=1)
+    tokens_BT = np.concatenate([batch.tokens_BT for batch in batches], axis=1)
+    weights_BT = np.concatenate([batch.weights_BT for batch in batches], axis=1)
+    for row in range(rows):
+        exists = targets_BT[row] > 0
+        np.testing.assert_array_equal(tokens_BT[row][exists], targets_BT[row][exists] - 1)
+        border = row * size // rows
+        assert targets_BT[row, 0] == 1 + max(0, border - overlap)
+        np.testing.assert_array_equal(weights_BT[row] == 1, exists & (targets_BT[row] > border))
 
 
 @given(sizes, small, st.integers(0, 9), small)
@@ -310,7 +326,7 @@ def test_windowed_evaluation_scores_each_target_once(size, window, stride, batch
         with pytest.raises(UserError, match="fewer than the window"):
             list(evaluation_batches(stream, policy, batch_size))
         return
-    batches = list(evaluation_batches(stream, policy, batch_size))
+    batches = placed_batches(stream, policy, batch_size)
     np.testing.assert_array_equal(scored(batches), stream.tokens_N)
     for batch in batches:
         check_arrays(batch, batch_size, window)
@@ -331,7 +347,8 @@ def test_windowed_evaluation_scores_each_target_once(size, window, stride, batch
 
 def test_policy_names_say_what_the_score_depends_on():
     assert ContextPolicy().name == "carried"
-    assert ContextPolicy("carried", rows=32, chunk=7).name == "carried_32_rows"
+    many = ContextPolicy("carried", rows=32, overlap=8, chunk=7)
+    assert many.name == "carried_32_rows_overlap_8"
     assert ContextPolicy("windowed", window=64).name == "windowed_64_stride_64"
     assert ContextPolicy("windowed", window=64, stride=16).name == "windowed_64_stride_16"
 
@@ -344,6 +361,7 @@ def test_policy_names_say_what_the_score_depends_on():
         {"kind": "windowed", "window": 4, "stride": 5},
         {"kind": "windowed", "window": 4, "stride": -1},
         {"kind": "carried", "rows": 0},
+        {"kind": "carried", "rows": 2, "overlap": -1},
         {"kind": "carried", "chunk": 0},
     ],
 )

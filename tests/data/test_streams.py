@@ -1,6 +1,7 @@
 """Streams: tokens, document starts and counts agree with the text, in memory and on disk."""
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmjax.data import streams
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.streams import read_stream, stream_of, write_stream
-from lmjax.data.word_tokenizer import WordTokenizer
+from lmjax.data.word_tokenizer import UNKNOWN_WORD, WordTokenizer
 from lmjax.errors import UserError
 
 corpora = st.lists(st.text("ab é\n\x00", max_size=30), max_size=5)
@@ -49,9 +51,79 @@ def test_a_stream_is_its_documents_one_after_the_other(texts, document_end):
             "bytes": sum(len(text.encode()) for text in texts),
             "characters": sum(map(len, texts)),
             "unknowns": 0,
+            "dropped_bytes": dropped_bytes(texts, tokenizer),
             "ends_of_line": sum(text.count("\n") for text in texts),
             "documents": len(texts),
+            "segments": len(texts),
         }
+
+
+def dropped_bytes(texts, tokenizer):
+    """Whitespace that a word tokenizer does not give back, gap by gap."""
+    if not isinstance(tokenizer, WordTokenizer):
+        return 0
+    gaps = [gap for text in texts for gap in re.findall(r"(?<=[^ \n]) +(?=[^ \n])", text)]
+    return sum(text.count(" ") for text in texts) - gaps.count(" ")
+
+
+pieces = st.lists(st.sampled_from(["a", "b", "é", " ", "  ", "\n"]), max_size=60)
+
+
+@given(st.lists(pieces.map("".join), min_size=1, max_size=3), st.booleans())
+def test_segments_are_runs_of_the_text_whatever_the_tokenizer(texts, document_end):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "SEGMENT_CHARACTERS", 5)
+        parts = [part for text in texts for part in streams._segments_of(text)]
+        assert "".join(parts) == "".join(texts)
+        for tokenizer in (*tokenizers(texts, document_end), WordTokenizer(("a", "b"), True)):
+            if not any(len(tokenizer.encode(text)) or document_end for text in texts):
+                continue
+            stream = stream_of(texts, tokenizer, document_end)
+            segments = stream.segments
+            assert segments.bytes_G.tolist() == [len(part.encode()) for part in parts]
+            tokens_G = segments.tokens_G(stream.counts.tokens)
+            assert tokens_G.sum() == stream.counts.tokens
+            places_N = np.arange(stream.counts.tokens)
+            counted_G = np.bincount(segments.of_targets(places_N), minlength=len(parts))
+            np.testing.assert_array_equal(counted_G, tokens_G)
+            for part, count in zip(parts, tokens_G, strict=True):
+                assert count - len(tokenizer.encode(part)) in (0, document_end)
+            check_spelled(texts, tokenizer, stream)
+
+
+def check_spelled(texts, tokenizer, stream):
+    """All unknown words with an end each, and the dropped whitespace, are spelled."""
+    known = {UNKNOWN_WORD, *getattr(tokenizer, "words", ())}
+    is_word = isinstance(tokenizer, WordTokenizer)
+    unknown = [word for text in texts for word in text.split() if is_word and word not in known]
+    dropped = dropped_bytes(texts, tokenizer)
+    assert (stream.counts.unknowns, stream.counts.dropped_bytes) == (len(unknown), dropped)
+    spelled = sum(len(word.encode()) + 1 for word in unknown) + dropped
+    assert stream.segments.spelled_G.sum() == spelled
+
+
+def test_a_long_documents_segments_end_after_about_4096_characters():
+    text = "word " * 5000 + "x" * 20_000 + "\nend"
+    bytes_G = stream_of([text], ByteTokenizer(False)).segments.bytes_G
+    assert bytes_G.tolist() == [4099, *[4100] * 5, 20_401, 4]
+
+
+def test_of_too_many_segments_neighbours_are_put_together(monkeypatch):
+    monkeypatch.setattr(streams, "MOST_SEGMENTS", 3)
+    stream = stream_of(["a", "bb", "ccc", "d", "ee", "fff", "g"], ByteTokenizer(False))
+    assert stream.segments.bytes_G.tolist() == [6, 6, 1]
+    assert stream.segments.starts_G.tolist() == [0, 6, 12]
+    assert stream.counts.segments == 3 and stream.counts.documents == 7
+
+
+def test_the_literal_unknown_word_is_told_and_a_strange_gap_is_not():
+    tokenizer = WordTokenizer(("a",), True)
+    assert tokenizer.untold("a <unk> a\na") == (0, 0, 0)
+    assert tokenizer.untold(" é a\n b", mid_line=True) == (2, 3, 1)
+    assert tokenizer.untold("a\ta \r\n  a\u2003") == (0, 0, 1 + 2 + 2 + 3)
+    assert tokenizer.untold(" \n") == (0, 0, 1)
+    assert tokenizer.untold(" \n", mid_line=True) == (0, 0, 1)
+    assert CharacterTokenizer("a", True, False).untold("aéa€") == (2, 5, 0)
 
 
 def test_unknown_tokens_are_counted():
@@ -67,6 +139,8 @@ def test_a_stream_on_disk_is_the_one_in_memory(tmp_path):
     assert isinstance(read.tokens_N, np.memmap)
     np.testing.assert_array_equal(read.tokens_N, stream.tokens_N)
     np.testing.assert_array_equal(read.document_starts_M, stream.document_starts_M)
+    for name, column_G in vars(stream.segments).items():
+        np.testing.assert_array_equal(getattr(read.segments, name), column_G)
     assert (read.counts, read.fingerprint, read.start_id) == (
         stream.counts,
         stream.fingerprint,
@@ -74,7 +148,7 @@ def test_a_stream_on_disk_is_the_one_in_memory(tmp_path):
     )
 
 
-@pytest.mark.parametrize("file", ["train.tokens", "train.starts"])
+@pytest.mark.parametrize("file", ["train.tokens", "train.starts", "train.segments"])
 def test_a_truncated_stream_is_refused(tmp_path, file):
     described = write_stream(tmp_path, "train", ["text"], ByteTokenizer(False), False)
     path = tmp_path / file

@@ -5,19 +5,27 @@ import math
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.evaluation.score import Score, compare
+from lmjax.evaluation.score import Score, compare, spelling_nats
 
 # 1000 lines of 4 words, each of 5 characters and a space or line end; every fifth takes 2 bytes.
 LINES = Score(
     total_nats=24_000 * math.log(8),
+    spelling_nats=0.0,
     tokens=5_000,
     words=4_000,
     bytes=28_800,
     characters=24_000,
-    unknowns=17,
+    unknowns=0,
+    dropped_bytes=0,
     ends_of_line=1_000,
     context="carried",
     fingerprint="text-words",
+    segments={
+        "nats": [24_000 * math.log(8)],
+        "spelling_nats": [0.0],
+        "tokens": [5_000],
+        "bytes": [28_800],
+    },
 )
 
 
@@ -38,6 +46,29 @@ def test_words_and_line_ends_as_tokens_make_one_perplexity():
     bytewise = replace(tokens=LINES.bytes)
     assert bytewise.word_perplexity == LINES.perplexity
     assert bytewise.perplexity == pytest.approx(2**2.5)
+
+
+def test_what_tokens_do_not_tell_counts_for_the_text_and_not_for_the_tokens():
+    told = replace(total_nats=20_000 * math.log(8), spelling_nats=4_000 * math.log(8))
+    for view in ("bits_per_byte", "bits_per_character", "word_perplexity"):
+        assert getattr(told, view) == pytest.approx(getattr(LINES, view))
+    for view in ("nats_per_token", "bits_per_token"):
+        assert getattr(told, view) == pytest.approx(getattr(LINES, view) * 5 / 6)
+    assert told.perplexity == pytest.approx(LINES.perplexity ** (5 / 6))
+
+
+def test_the_spellings_of_all_words_have_one_probability_together():
+    together = 0.0
+    for length in range(5000):  # 256**length words, each with an end
+        together += math.exp(length * math.log(256) - spelling_nats(length + 1))
+        assert together < 1 + 1e-9
+    assert together == pytest.approx(1)
+
+
+def test_a_text_without_words_has_no_perplexity_of_words():
+    assert replace(words=0, ends_of_line=0).word_perplexity is None
+    assert replace(bytes=0, characters=0).bits_per_byte is None
+    assert replace(bytes=0, characters=0).bits_per_character is None
 
 
 def test_a_perplexity_beyond_a_float_is_infinite():

@@ -17,17 +17,28 @@ from tests.toy_models import HashModel, hash_log_prob, make_hash_model
 
 SIZE = 103
 TOKENS = np.random.default_rng(0).integers(0, 6, SIZE)
-STREAM = stream_of(TOKENS, start_id=4)
+SEGMENT_STARTS = [0, 11, 11, 40, 90]
+STREAM = stream_of(TOKENS, start_id=4, segment_starts=SEGMENT_STARTS)
 READ = [4, *TOKENS]  # READ[k] is read just before target k
 
 
 def expected_nats(first_read_of_target):
-    """Target by target: what is read before it begins with READ[first_read_of_target(k)]."""
+    """Of each segment, target by target: what is read before it begins with READ[first(k)]."""
     table_NV = make_hash_model()[2]
-    return -sum(
-        hash_log_prob(table_NV, READ[first_read_of_target(k) : k + 1], target)
+    nats = [
+        -hash_log_prob(table_NV, READ[first_read_of_target(k) : k + 1], target)
         for k, target in enumerate(TOKENS)
-    )
+    ]
+    ends = [*SEGMENT_STARTS[1:], SIZE]
+    return [sum(nats[begin:end]) for begin, end in zip(SEGMENT_STARTS, ends, strict=True)]
+
+
+def check(score, expected):
+    assert score.total_nats == pytest.approx(sum(expected), rel=1e-6)
+    assert score.total_nats == pytest.approx(sum(score.segments["nats"]), rel=1e-12)
+    assert score.segments["nats"] == pytest.approx(expected, rel=1e-5)
+    assert score.segments["tokens"] == [11, 0, 29, 50, 13]
+    assert score.tokens == SIZE
 
 
 def score(policy, batch_size=4, stream=STREAM, **options):
@@ -36,14 +47,21 @@ def score(policy, batch_size=4, stream=STREAM, **options):
 
 
 @pytest.mark.parametrize("chunk", [1, 7, SIZE, 200])
-@pytest.mark.parametrize("rows", [1, 2, 5])
-def test_carried_equals_target_by_target(rows, chunk):
+@pytest.mark.parametrize(("rows", "overlap"), [(1, 0), (2, 0), (5, 0), (2, 9), (5, 30), (3, 999)])
+def test_carried_equals_target_by_target(rows, overlap, chunk):
     borders = [row * SIZE // rows for row in range(rows)]
-    expected = expected_nats(lambda k: max(begin for begin in borders if begin <= k))
-    result = score(ContextPolicy("carried", rows=rows, chunk=chunk))
-    assert result.total_nats == pytest.approx(expected, rel=1e-6)
-    assert result.tokens == SIZE
-    assert result.context == ("carried" if rows == 1 else f"carried_{rows}_rows")
+
+    def first_read(k):
+        return max(0, max(border for border in borders if border <= k) - overlap)
+
+    result = score(ContextPolicy("carried", rows=rows, overlap=overlap, chunk=chunk))
+    check(result, expected_nats(first_read))
+    assert result.context == ("carried" if rows == 1 else f"carried_{rows}_rows_overlap_{overlap}")
+
+
+def test_rows_that_read_all_before_them_score_as_one():
+    many = ContextPolicy("carried", rows=4, overlap=SIZE)
+    assert score(many).total_nats == pytest.approx(score(ContextPolicy()).total_nats, rel=1e-9)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -52,17 +70,28 @@ def test_windowed_equals_target_by_target(window, stride, batch_size):
     windows = range(0, SIZE, stride)
     expected = expected_nats(lambda k: min(begin for begin in windows if k < begin + window))
     result = score(ContextPolicy("windowed", window=window, stride=stride), batch_size)
-    assert result.total_nats == pytest.approx(expected, rel=1e-6)
+    check(result, expected)
     assert result.context == f"windowed_{window}_stride_{stride}"
 
 
 def test_counts_and_fingerprint_are_the_streams():
     counts = replace(STREAM.counts, words=50, bytes=200, unknowns=3, ends_of_line=9, characters=150)
+    counts = replace(counts, dropped_bytes=7)
     stream = replace(STREAM, counts=counts, fingerprint="a-b")
     result = score(ContextPolicy(), stream=stream)
-    for name in ("tokens", "words", "bytes", "characters", "unknowns", "ends_of_line"):
+    names = ("tokens", "words", "bytes", "characters", "unknowns", "dropped_bytes", "ends_of_line")
+    for name in names:
         assert getattr(result, name) == getattr(counts, name)
     assert (result.fingerprint, result.text_fingerprint) == ("a-b", "a")
+
+
+def test_what_the_tokens_do_not_tell_is_charged_where_it_stands():
+    spelled = np.array([0, 0, 5, 2, 0])
+    stream = replace(STREAM, segments=replace(STREAM.segments, spelled_G=spelled))
+    result = score(ContextPolicy(), stream=stream)
+    assert result.spelling_nats == pytest.approx(7 * math.log(257))
+    assert result.segments["spelling_nats"] == pytest.approx(list(spelled * math.log(257)))
+    assert result.total_nats == score(ContextPolicy()).total_nats
 
 
 def test_a_count_that_does_not_match_is_an_error():
@@ -219,7 +248,8 @@ def policy_of(limit=None, **fields):
 
 def test_the_policy_is_the_configurations():
     assert policy_of().name == "carried"
-    assert policy_of(rows=32).name == "carried_32_rows"
+    assert policy_of(rows=32).name == "carried_32_rows_overlap_256"
+    assert policy_of(rows=32, overlap=3).name == "carried_32_rows_overlap_3"
     assert policy_of(context="windowed").name == "windowed_128_stride_128"
     windowed = policy_of(limit=64, context="windowed", window=64, stride=16)
     assert windowed.name == "windowed_64_stride_16"
