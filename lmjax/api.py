@@ -9,21 +9,27 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
+from rich.console import Console
 
 from lmjax.checkpoints.store import Checkpoints
+from lmjax.data.dataset import open_dataset
 from lmjax.data.tokenizer_registry import Tokenizer, load_tokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
-from lmjax.evaluation.scoring import score_text
+from lmjax.evaluation.scoring import context_policy, score_text, with_context
+from lmjax.evaluation.splits import check_fingerprints, check_splits, score_split
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
 from lmjax.generation.text import TextStream, continuation
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
-from lmjax.runs.fields import check_fields, is_count
+from lmjax.runs.fields import check_fields, is_count, is_text
+from lmjax.runs.lock import only_writer
 from lmjax.runs.python_file import load_from_file
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.terminal import progress_bar
+from lmjax.training.prepare import check_tokenizer_of
 from lmjax.training.state import random_key
 
 
@@ -36,6 +42,8 @@ class Trained:
     tokenizer: Tokenizer
     config: ConfigDict
     step: int
+    workdir: Path
+    fingerprints: dict[str, str]  # of the splits, when the run was trained; at least of `train`
 
     def generate(
         self,
@@ -82,6 +90,52 @@ class Trained:
         """The score of `text`, each of its tokens once; raises UserError if it is empty."""
         return score_text(self.model, self.params, self.tokenizer, text)
 
+    def evaluate(
+        self,
+        split: str = "validation",
+        *,
+        reader: str = "lmjax.evaluate",
+        console: Console | None = None,
+        **context: str | int,
+    ) -> Score:
+        """The score of a whole split of the corpus that the model was trained on.
+
+        `context` are fields of `config.evaluation` that say how much is read before each target:
+        context, rows, overlap, window, stride; by default those of the run. The score of a finished
+        run, of its scored checkpoint and in its own context, is also put into its results.json.
+        Each read of `test` is logged in the run's test_reads.jsonl with its `reader`: nothing may
+        be chosen by it, see docs/evaluation.md. A `console` shows progress and warnings.
+
+        Raises UserError for a split that there is not, a context that the model can't have or that
+        a field of `context` does not apply to, and a corpus that has changed since.
+        """
+        run, console = RunDirectory(self.workdir), console or Console(quiet=True)
+        policy = context_policy(with_context(self.config, context), self.model)
+        dataset = open_dataset(self.config.data)
+        check_tokenizer_of(run, dataset)
+        check_fingerprints(run, self.fingerprints, dataset)
+        check_splits([split], dataset, policy)
+        targets = dataset.splits[split].counts.tokens
+        with progress_bar(console, split, targets) as advance:
+            score = score_split(
+                run,
+                dataset,
+                split,
+                self.model,
+                self.params,
+                policy,
+                self.config.data.batch_size,
+                step=self.step,
+                reader=reader,
+                console=console,
+                on_scored=advance,
+            )
+        own_policy = context_policy(self.config, self.model)
+        if run.is_finished and policy == own_policy and self.step == _scored_step(run):
+            with only_writer(run.path):
+                run.add_score(split, score.to_json())
+        return score
+
 
 def load(workdir: Path | str, step: int | None = None) -> Trained:
     """The model of a run: of the checkpoint at `step`, or the one that its results are of.
@@ -96,19 +150,33 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     checkpoints = Checkpoints(run.checkpoints, read_only=True)
     try:
         if step is None and run.is_finished:
-            results = run.results()
-            check_fields(
-                results, {"training": {"scored_step": is_count}}, run.path / "results.json"
-            )
-            step = results["training"]["scored_step"]
+            step = _scored_step(run)
         elif step is None:
             step = checkpoints.newest_intact()
         if step is None:
             raise UserError(f"{run.path} has no checkpoint yet; train it first")
         params = checkpoints.restore_params(step, _parameters_of(model))
+        fingerprints = {"train": checkpoints.about(step)["stream"]}
     finally:
         checkpoints.close()
-    return Trained(model, jax.device_put(params), tokenizer, config, step)
+    if run.is_finished:
+        kept = run.results().get("fingerprints", {})
+        check_fields(kept, {...: is_text}, run.path / "results.json", "fingerprints")
+        fingerprints |= kept
+    return Trained(model, jax.device_put(params), tokenizer, config, step, run.path, fingerprints)
+
+
+def evaluate(
+    workdir: Path | str, split: str = "validation", *, step: int | None = None, **options: Any
+) -> Score:
+    """`load(workdir, step)`, then `Trained.evaluate` with the `options`; raises as they do."""
+    return load(workdir, step).evaluate(split, **options)
+
+
+def _scored_step(run: RunDirectory) -> int:
+    results = run.results()
+    check_fields(results, {"training": {"scored_step": is_count}}, run.path / "results.json")
+    return results["training"]["scored_step"]
 
 
 def load_experiment(reference: Path | str) -> ConfigDict:

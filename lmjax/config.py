@@ -121,6 +121,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     evaluation.window = 0  # windowed: tokens of a window; 0: data.length
     evaluation.stride = 0  # windowed: targets scored by each window; 0: the window
     evaluation.patience = 0  # stop after so many evaluations without a better one; 0: never
+    evaluation.splits = ("validation",)  # scored at the end; each read of "test" is logged
     evaluation.checkpoint = "best"  # scored at the end: best (on validation) | last
 
     config.checkpoint = checkpoint = ConfigDict()

@@ -30,6 +30,7 @@ def workdir(tmp_path_factory):
     )
     config.model.update(width=8, layers=1)
     config.training.duration = "10 steps"
+    config.evaluation.splits = ("validation", "test")
     lmjax.train(config, folder / "run", Console(file=io.StringIO()))
     return folder / "run"
 

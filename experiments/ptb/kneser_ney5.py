@@ -30,5 +30,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.update(order=5, smoothing="modified_kneser_ney", sentence_boundary=True)
     config.model.update(VARIANTS.get(arg, {}))
     config.data.update(corpus="ptb", tokenizer="word")
-    config.evaluation.update(context="carried", rows=1)
+    config.evaluation.update(context="carried", rows=1, splits=("validation", "test"))
     return config

@@ -34,7 +34,13 @@ def get_config(arg: str = "") -> ConfigDict:
         clip_norm=5.0,
         loss_reduction="sequence_mean",
     )
-    config.evaluation.update(every="1 epochs", context="carried", rows=1, checkpoint="last")
+    config.evaluation.update(
+        every="1 epochs",
+        context="carried",
+        rows=1,
+        splits=("validation", "test"),
+        checkpoint="last",
+    )
     config.checkpoint.every = "1 epochs"
     if arg == "smoke":
         config.model.width = 8

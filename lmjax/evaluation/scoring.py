@@ -21,6 +21,13 @@ from lmjax.evaluation.score import Score, spelling_nats
 from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
 
 AHEAD = 4  # batches under way before the first one's result is waited for
+KIND_OF_FIELD = {  # of config.evaluation, that say what the context is
+    "context": None,
+    "rows": "carried",
+    "overlap": "carried",
+    "window": "windowed",
+    "stride": "windowed",
+}
 CHUNK_TOKENS = 1024  # carried: tokens of a batch, over all its rows; changes no score
 
 
@@ -49,6 +56,25 @@ def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
             "tokens at most; give a shorter window"
         )
     return ContextPolicy("windowed", window=window, stride=evaluation.stride or window)
+
+
+def with_context(config: ConfigDict, fields: dict[str, Any]) -> ConfigDict:
+    """The configuration with these fields of `evaluation` that say what the context is.
+
+    Raises UserError for a field that is none of them, or does not apply to the kind of context.
+    """
+    kind = fields.get("context", config.evaluation.context)
+    for name in fields:
+        if name not in KIND_OF_FIELD:
+            raise UserError(f"a context has no field {name!r}: {nearest(name, KIND_OF_FIELD)}")
+        if KIND_OF_FIELD[name] not in (None, kind):
+            raise UserError(
+                f"{name} is of a {KIND_OF_FIELD[name]} context, and this one is {kind}; leave it "
+                f"out or give context={KIND_OF_FIELD[name]}"
+            )
+    config = ConfigDict(config.to_dict())
+    config.evaluation.update(fields)
+    return config
 
 
 def score_stream(

@@ -1,6 +1,8 @@
 """What a run writes, where, and how it is read back."""
 
+import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from ml_collections import ConfigDict
 from lmjax.errors import UserError, writing
 from lmjax.own_models import SOURCE, content_of, file_of, is_own, kept_name
 from lmjax.runs.environment import environment
-from lmjax.runs.fields import leaves, read_config
+from lmjax.runs.fields import check_fields, leaves, read_config
 from lmjax.runs.files import (
     array_to_json,
     inside,
@@ -24,10 +26,17 @@ from lmjax.runs.secrets import redact, redacted
 STUDY_FILE = "study.json"  # says that a folder is a study's
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
 # kept, shown and scored of a run and what is done in trouble, not what a healthy step computes.
-HARMLESS = ("checkpoint.", "data.read_threads", "evaluation.checkpoint", "health.", "logging.")
+HARMLESS = (
+    "checkpoint.",
+    "data.read_threads",
+    "evaluation.checkpoint",
+    "evaluation.splits",
+    "health.",
+    "logging.",
+)
 # Of a finished run: its score is fixed, but it may go on to a longer duration.
 HARMLESS_WHEN_FINISHED = (
-    *(field for field in HARMLESS if field != "evaluation.checkpoint"),
+    *(field for field in HARMLESS if field not in ("evaluation.checkpoint", "evaluation.splits")),
     "training.duration",
 )
 MOST_LISTED = 8  # differences in a message
@@ -145,6 +154,21 @@ class RunDirectory:
         _write(self._config_path, storable(config))
         with writing(self.path):
             self._results_path.replace(self.path / f"results_after_{steps}_steps.json")
+
+    def add_score(self, split: str, score: dict[str, Any]) -> None:
+        """Puts the score of a split into the results; raises UserError if there are none yet."""
+        results = self.results()
+        check_fields(results, {"splits": {}}, self._results_path)
+        self.write_results({**results, "splits": {**results["splits"], split: score}})
+
+    def log_test_read(self, **details: Any) -> None:
+        """Adds a line to test_reads.jsonl, which tells each time that the test split was read."""
+        path = self.path / "test_reads.jsonl"
+        row = redacted({"time": datetime.now(UTC).isoformat(timespec="seconds"), **details})
+        with writing(path), open(path, "a", encoding="utf-8") as file:
+            file.write(to_json(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def write_samples(self, text: str) -> None:
         with writing(self.path / "samples.txt"):

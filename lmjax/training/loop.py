@@ -17,6 +17,7 @@ from lmjax.checkpoints.identity import check_identity, identity
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.batch import Batch
 from lmjax.errors import DivergedError, UserError
+from lmjax.evaluation.astray import astray
 from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
@@ -267,6 +268,8 @@ class TrainingLoop:
         row = evaluation_row(plan, position, score)
         self.run.append_metrics(row)
         self._say(evaluation_line(row))
+        for line in astray(score, plan.model.vocabulary_size):
+            self._say(f"validation: {line}")
         position.evaluated_step = position.step
         if score.nats_per_token < position.best_nats_per_token:
             position.best_step, position.best_nats_per_token = position.step, score.nats_per_token

@@ -51,6 +51,8 @@ def evaluation_row(plan: TrainingPlan, position: Position, score: Score) -> dict
         "nats_per_token": score.nats_per_token,
         "perplexity": score.perplexity,
         "bits_per_byte": score.bits_per_byte,
+        "unknowns": score.unknowns,
+        "spelling_nats": score.spelling_nats,
     }
 
 
@@ -92,9 +94,9 @@ def train_line(row: dict[str, Any], total_steps: int) -> str:
 
 
 def evaluation_line(row: dict[str, Any]) -> str:
-    """One score for people, with its context policy."""
+    """One score for people, with its context policy and how much the vocabulary lacked."""
     return (
         f"step {row['step']:,} | {row['split']} ({row['context']}): "
         f"{row['nats_per_token']:.4f} nats/token | perplexity {row['perplexity']:,.2f} | "
-        f"{row['bits_per_byte']:.4f} bits/byte"
+        f"{row['bits_per_byte']:.4f} bits/byte | {row['unknowns']:,} unknown"
     )

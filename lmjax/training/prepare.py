@@ -8,6 +8,7 @@ from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.scoring import context_policy
+from lmjax.evaluation.splits import check_splits
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
@@ -38,9 +39,9 @@ def prepare(config: ConfigDict) -> Prepared:
     keep_compiled_programs()
     dataset = open_dataset(config.data)
     model = build_model(config.model, dataset.tokenizer)
+    check_splits(config.evaluation.splits, dataset, context_policy(config, model))
     if not model.is_counted:
         return Prepared(dataset, model, plan_training(config, dataset, model))
-    context_policy(config, model)
     if config.training.initial_params:
         raise UserError(
             f"model {config.model.name!r} is counted and begins with no parameters; leave "

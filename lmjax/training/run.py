@@ -12,7 +12,8 @@ from lmjax.checkpoints.identity import check_identity, identity
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.dataset import Dataset
 from lmjax.errors import UserError, writing
-from lmjax.evaluation.scoring import context_policy, score_stream
+from lmjax.evaluation.scoring import context_policy
+from lmjax.evaluation.splits import score_split
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, counted_model_cost
 from lmjax.runs.devices import device_errors
@@ -116,6 +117,7 @@ def _train(
         "corpus": config.data.corpus,
         "seed": config.seed,
         "splits": _scores(run, config, dataset, model, params, training, console),
+        "fingerprints": {split: stream.fingerprint for split, stream in dataset.splits.items()},
         **cost.to_json(),
         "training": training,
     }
@@ -162,13 +164,21 @@ def _count(
 
 
 def _scores(run, config, dataset, model, params, training, console) -> dict[str, Any]:
-    """The scores of the held-out splits; that a test split was read stands in the log."""
-    scores = {}
-    for split, stream in dataset.splits.items():
-        if split == "train":
-            continue
-        policy = context_policy(config, model)
-        score = score_stream(model, params, stream, policy, config.data.batch_size)
+    """The scores of the splits that `config.evaluation.splits` names."""
+    policy, scores = context_policy(config, model), {}
+    for split in config.evaluation.splits:
+        score = score_split(
+            run,
+            dataset,
+            split,
+            model,
+            params,
+            policy,
+            config.data.batch_size,
+            step=training["scored_step"],
+            reader="training, at its end (evaluation.splits)",
+            console=console,
+        )
         scores[split] = score.to_json()
         row = {**scores[split], "step": training["scored_step"], "split": split}
         line = f"result | {evaluation_line(row)}"
