@@ -141,6 +141,11 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
     config.execution = execution = ConfigDict()
     execution.mode = "jit"  # jit (over a mesh of devices) | pmap
+    # Axes and sizes: data (rows), fsdp (rows, and parameters cut), tensor (parameters cut); -1: the
+    # rest of the devices, as far as the rows can be spread over them.
+    execution.mesh = ("data=-1",)
+    # Which axis of the mesh cuts which logical axis of the parameters, where the mesh has it.
+    execution.rules = ("vocab=tensor", "mlp=tensor", "heads=tensor", "gates=tensor", "embed=fsdp")
     execution.cpu_devices = 0  # virtual CPU devices; 0: one a core if the batch size divides
 
     if model == "transformer":  # its learned positions end, so no state is carried for ever

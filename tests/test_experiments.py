@@ -32,7 +32,7 @@ def test_it_resolves(path, argument):
     model = build_model(config.model, SimpleNamespace(vocabulary_size=50, end_id=0))
     clock = Clock(100, config.data.batch_size * config.data.length)
     clock = clock.with_total(config.training.duration)
-    make_optimizer(config.training)
+    make_optimizer(config.training, {})
     numbers = hyperparameters_of(config.training, clock)
     rate = make_schedule(config.training, clock)(jax.numpy.int32(0), numbers)
     assert np.isfinite(rate)

@@ -19,6 +19,7 @@ from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score, spelling_nats
 from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
+from lmjax.runs.devices import most_devices
 
 AHEAD = 4  # batches under way before the first one's result is waited for
 KIND_OF_FIELD = {  # of config.evaluation, that say what the context is
@@ -169,7 +170,7 @@ def _scored_batches(
     carried = policy.kind == "carried"
     rows = policy.rows if carried else batch_size
     devices = jax.local_devices()
-    count = max(n for n in range(1, len(devices) + 1) if rows % n == 0)
+    count = most_devices(rows, len(devices))
     mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=devices[:count])
     spread = NamedSharding(mesh, PartitionSpec("data"))
     params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))

@@ -43,6 +43,11 @@ def _keep_freed_memory() -> None:
             mallopt(option, value)
 
 
+def most_devices(rows: int, available: int) -> int:
+    """The largest number of devices, of those available, over which so many rows spread evenly."""
+    return max(count for count in range(1, available + 1) if rows % count == 0)
+
+
 def described_devices(devices: Iterable[jax.Device]) -> str:
     """Their number and kinds: with the same, a run is the same bit for bit."""
     kinds = Counter(f"{device.platform} {device.device_kind}" for device in devices)

@@ -8,27 +8,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.runs.devices import described_devices
+from lmjax.training.mesh import layout, make_mesh, mesh_sizes, parsed_rules, rows_layout
 from lmjax.training.state import TrainState
 from lmjax.training.step import TrainStep
 
-# Logical axis of a parameter -> axis of the mesh. Data parallel: parameters are whole everywhere.
-LAYOUT = tuple(
-    (axis, None)
-    for axis in ("vocab", "embed", "mlp", "heads", "layers", "hidden", "gates", "position")
-)
+MODES = ("jit", "pmap")
 
 
 def make_execution(execution: ConfigDict, step: TrainStep, batch_size: int) -> "Execution":
-    """The execution that the configuration names, on as many devices as divide the batch."""
+    """The execution that the configuration names.
+
+    Raises UserError for a mode, a mesh or rules that can't be, or a batch that can't be divided.
+    """
     if execution.mode not in MODES:
         hint = nearest(execution.mode, MODES)
         raise UserError(f"unknown execution.mode {execution.mode!r}: {hint}")
@@ -39,35 +38,49 @@ def make_execution(execution: ConfigDict, step: TrainStep, batch_size: int) -> "
         )
     devices = jax.devices()
     rows = batch_size // step.accumulation_steps
-    count = max(n for n in range(1, len(devices) + 1) if rows % n == 0)
-    return MODES[execution.mode](step, devices[:count])
+    sizes = mesh_sizes(execution.mesh, rows, len(devices))
+    if execution.mode == "jit":
+        return JitExecution(step, devices, sizes, parsed_rules(execution.rules))
+    if set(sizes) != {"data"}:
+        raise UserError("execution.mode 'pmap' has the axis data alone; set execution.mode='jit'")
+    return PmapExecution(step, devices[: sizes["data"]])
 
 
 class JitExecution:
-    """`jit` over a mesh with one axis, `data`: rows are spread, parameters laid out by LAYOUT."""
+    """`jit` over a mesh of axes of these `sizes`; parameters are laid out by `rules`."""
 
-    def __init__(self, step: TrainStep, devices: list[jax.Device]):
-        self.mesh = jax.make_mesh(
-            (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
-        )
-        self.device_count = len(devices)
-        self._rows = NamedSharding(self.mesh, PartitionSpec("data"))
-        self._step = jax.jit(step, donate_argnums=0)
+    def __init__(
+        self,
+        step: TrainStep,
+        devices: list[jax.Device],
+        sizes: dict[str, int] | None = None,
+        rules: dict[str, str] | None = None,
+    ):
+        self.mesh = make_mesh(sizes or {"data": len(devices)}, devices)
+        self.device_count = self.mesh.size
+        self._rules = rules or {}
+        self._rows = rows_layout(self.mesh)
+        self._step = step
+        self._compiled: Callable | None = None
 
     def place_state(self, state: TrainState, names: TrainState) -> TrainState:
         """`state` on the devices; `names` is its abstract tree, boxed with logical axis names."""
-        layout = nn.logical_to_mesh_sharding(nn.get_partition_spec(names), self.mesh, LAYOUT)
-        layout = replace(layout, carry=jax.tree.map(lambda _: self._rows, state.carry))
-        return jax.device_put(state, layout, may_alias=False)  # its buffers are donated
+        places = layout(self.mesh, self._rules, names)
+        places = replace(places, carry=jax.tree.map(lambda _: self._rows, state.carry))
+        if not self._compiled:  # a step leaves the state where it was
+            whole = NamedSharding(self.mesh, PartitionSpec())
+            self._compiled = jax.jit(self._step, donate_argnums=0, out_shardings=(places, whole))
+        return jax.device_put(state, places, may_alias=False)  # its buffers are donated
 
     def place_batch(self, batch: Batch) -> Batch:
         return jax.device_put(batch, self._rows)
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        return self._step(state, batch)
+        return self._compiled(state, batch)
 
     def described(self) -> str:
-        return described_devices(self.mesh.devices.flat)
+        sizes = "" if len(self.mesh.shape) == 1 else f" as {dict(self.mesh.shape)}"
+        return described_devices(self.mesh.devices.flat) + sizes
 
     def fetch(self, tree: Any) -> Any:
         return jax.device_get(tree)
@@ -119,4 +132,3 @@ class PmapExecution:
 
 
 Execution = JitExecution | PmapExecution
-MODES: dict[str, Callable[..., Execution]] = {"jit": JitExecution, "pmap": PmapExecution}

@@ -4,17 +4,23 @@ The transformation leaves the learning rate out: the step multiplies by it, so t
 number that metrics, plateau decay and replicas can see.
 """
 
+from typing import Any
+
+import flax.linen as nn
 import jax
 import optax
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 
+LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
 
-def make_optimizer(training: ConfigDict) -> optax.GradientTransformation:
+
+def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransformation:
     """Clipping, preconditioning and decoupled weight decay; raises UserError if unknown.
 
-    AdamW: Loshchilov & Hutter 2019. Decay is on arrays of two or more dimensions.
+    `params` may be abstract, and tell by the names of their axes which of them decay, as
+    `decayed` says. AdamW: Loshchilov & Hutter 2019.
     """
     preconditioners = {
         "adamw": lambda: optax.scale_by_adam(training.beta1, training.beta2, training.epsilon),
@@ -30,9 +36,19 @@ def make_optimizer(training: ConfigDict) -> optax.GradientTransformation:
         steps.append(optax.clip_by_global_norm(training.clip_norm))
     steps.append(preconditioners[training.optimizer]())
     if training.weight_decay:
-        steps.append(optax.add_decayed_weights(training.weight_decay, mask=_is_matrix))
+        steps.append(optax.add_decayed_weights(training.weight_decay, mask=decayed(params)))
     return optax.chain(*steps)
 
 
-def _is_matrix(params):
-    return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
+def decayed(params: Any) -> Any:
+    """A tree of whether weight decay is on each parameter: on matrices, not on biases and norms.
+
+    A matrix has two or more logical axes beside `layers`; without names, two or more dimensions.
+    """
+
+    def is_matrix(leaf):
+        if isinstance(leaf, nn.Partitioned):
+            return sum(name != LAYERS for name in leaf.names) >= 2
+        return leaf.ndim >= 2
+
+    return jax.tree.map(is_matrix, params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))

@@ -26,7 +26,7 @@ from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
-from lmjax.training.state import Hyperparameters, TrainState, initial_state
+from lmjax.training.state import Hyperparameters, TrainState, initial_params, initial_state
 from lmjax.training.step import TrainStep, leaf_names
 from lmjax.training.warm_start import WarmStart, warm_start
 
@@ -109,7 +109,8 @@ def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Prog
     data, training = config.data, config.training
     if not 0 <= config.seed < 1 << 32:  # two seeds that differ beyond that would be one run
         raise UserError(f"seed is {config.seed}; give one from 0 to {(1 << 32) - 1}")
-    optimizer = make_optimizer(training)
+    params = jax.eval_shape(partial(initial_params, model, length=data.length), np.uint32(0))
+    optimizer = make_optimizer(training, params)
     step = TrainStep(
         model=model,
         objective=find_objective(training.objective),

@@ -41,6 +41,11 @@ class CountedState:
     params: Any
 
 
+def initial_params(model: LanguageModel, seed: jax.Array, length: int) -> Any:
+    """The parameters of (seed, "parameters"), boxed with their logical axis names."""
+    return model.init(random_key(seed, "parameters"), jnp.zeros((1, length), jnp.int32))
+
+
 def initial_state(
     model: LanguageModel,
     optimizer: optax.GradientTransformation,
@@ -51,12 +56,8 @@ def initial_state(
     length: int,
     carried: bool,
 ) -> TrainState:
-    """The state before the first step; parameters come boxed with their logical axis names.
-
-    Parameters depend on (seed, "parameters") alone.
-    """
-    tokens_BT = jnp.zeros((1, length), jnp.int32)
-    params = model.init(random_key(seed, "parameters"), tokens_BT)
+    """The state before the first step; parameters come boxed, as from `initial_params`."""
+    params = initial_params(model, seed, length)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         seed=seed,

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +38,7 @@ def rates(steps, **changes):
     ],
 )
 def test_adamw_is_optax_adamw_with_decay_on_matrices_alone(changes, peers):
-    ours = make_optimizer(training(weight_decay=0.1, **changes))
+    ours = make_optimizer(training(weight_decay=0.1, **changes), PARAMS)
     peer = optax.adamw(0.01, weight_decay=0.1, mask={"matrix": True, "bias": False}, **peers)
     state, peer_state, params, peer_params = ours.init(PARAMS), peer.init(PARAMS), PARAMS, PARAMS
     for scale in (1.0, -0.3, 0.2):  # a constant gradient would hide the moments
@@ -49,6 +50,29 @@ def test_adamw_is_optax_adamw_with_decay_on_matrices_alone(changes, peers):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), params, peer_params)
 
 
+def test_decay_goes_by_the_names_of_axes():
+    def named(shape, *names):
+        return nn.LogicallyPartitioned(jnp.ones(shape), names)
+
+    params = {
+        "kernel": named((2, 3), "embed", "mlp"),
+        "bias": named((3,), "mlp"),
+        "scanned_kernel": named((4, 2, 3), "layers", "embed", "mlp"),
+        "scanned_bias": named((4, 3), "layers", "mlp"),
+        "plain_kernel": jnp.ones((2, 3)),
+        "plain_bias": jnp.ones(3),
+    }
+    optimizer = make_optimizer(training(optimizer="sgd", weight_decay=0.5), params)
+    state = optimizer.init(params)
+    unboxed = nn.meta.unbox(params)
+    zeros = jax.tree.map(jnp.zeros_like, unboxed)
+    direction, _ = optimizer.update(zeros, state, unboxed)
+    shrunk = {name for name, leaf in direction.items() if np.all(leaf == 0.5)}
+    kept = {name for name, leaf in direction.items() if np.all(leaf == 0.0)}
+    assert shrunk == {"kernel", "scanned_kernel", "plain_kernel"}
+    assert kept == {"bias", "scanned_bias", "plain_bias"}
+
+
 def test_clipping_by_norm_and_by_value():
     clipped, _ = _direction(optimizer="sgd", clip_norm=1.0)
     norm = np.sqrt(sum((np.asarray(leaf) ** 2).sum() for leaf in jax.tree.leaves(clipped)))
@@ -58,7 +82,7 @@ def test_clipping_by_norm_and_by_value():
 
 
 def test_momentum():
-    optimizer = make_optimizer(training(optimizer="sgd", momentum=0.9))
+    optimizer = make_optimizer(training(optimizer="sgd", momentum=0.9), PARAMS)
     _, state = optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)
     direction, _ = optimizer.update(GRADIENT, state, PARAMS)
     np.testing.assert_allclose(direction["bias"], 1.9 * GRADIENT["bias"], rtol=1e-6)
@@ -96,10 +120,10 @@ def test_unknown_names_are_refused_with_the_nearest(field):
     wrong = {"optimizer": "adam", "schedule": "cosin"}[field]
     meant = {"optimizer": "adamw", "schedule": "cosine"}[field]
     with pytest.raises(UserError, match=f"did you mean '{meant}'"):
-        make_optimizer(training(**{field: wrong}))
+        make_optimizer(training(**{field: wrong}), PARAMS)
         make_schedule(training(**{field: wrong}), CLOCK)
 
 
 def _direction(**changes):
-    optimizer = make_optimizer(training(**changes))
+    optimizer = make_optimizer(training(**changes), PARAMS)
     return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)

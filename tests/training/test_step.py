@@ -35,7 +35,7 @@ def step_of(family, **changes):
     model = build(family, dict(width=8, layers=1))
     training = base_config(family).training
     training.update(dict(optimizer="sgd", clip_norm=0.5))
-    return TrainStep(model, causal, make_optimizer(training), constant_rate, **changes)
+    return TrainStep(model, causal, make_optimizer(training, {}), constant_rate, **changes)
 
 
 def begin(step, carried, seed=0, numbers=NUMBERS):
@@ -129,7 +129,7 @@ def test_accumulation_is_the_full_batch(family, carried, execution_class):
 
 @pytest.mark.parametrize("reduction", ["token_mean", "sequence_mean"])
 def test_a_step_is_the_gradient_of_the_mean_loss(reduction):
-    changes = dict(optimizer=make_optimizer(_sgd()), loss_reduction=reduction)
+    changes = dict(optimizer=make_optimizer(_sgd(), {}), loss_reduction=reduction)
     step = replace(step_of("transformer"), **changes)
     state = nn.meta.unbox(begin(step, carried=False))
     (batch,) = batches(1)
@@ -219,7 +219,7 @@ def test_stacked_replicas_are_the_runs_alone(family, carried):
     step = replace(
         step_of(family),
         model=build(family, dict(width=8, layers=1, dropout=0.2)),
-        optimizer=make_optimizer(training),
+        optimizer=make_optimizer(training, {}),
         schedule=make_schedule(training, clock),
     )
 
