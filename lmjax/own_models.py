@@ -109,9 +109,13 @@ def own_config(name: str) -> dict[str, Any]:
     _given.add(digest)
     found = own_class(name, digest)
     source = {} if file_of(name) is None else {SOURCE: digest}
+    return {"name": name, **source, **configured_defaults(found)}
+
+
+def configured_defaults(found: type) -> dict[str, Any]:
+    """The defaults of those fields of a class that a configuration keeps."""
     defaults = {field.name: field.default for field in _configurable(found)}
-    plain = {key: value for key, value in defaults.items() if _is_plain(value)}
-    return {"name": name, **source, **plain}
+    return {name: value for name, value in defaults.items() if _is_plain(value)}
 
 
 def kept_name(name: str) -> str:

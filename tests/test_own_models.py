@@ -142,6 +142,16 @@ def test_a_run_names_no_file_of_another_folder(here, name):
         lmjax.load("run")
 
 
+def test_a_field_of_another_type_is_named(folder, here, monkeypatch):
+    monkeypatch.setenv("LMJAX_CACHE_DIR", str(folder / "cache"))
+    path = here / "run/config.json"
+    config = json.loads(path.read_text())
+    config["model"]["width"] = "6"
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match="'width' should be: integer, not '6'"):
+        lmjax.load("run")
+
+
 def test_a_changed_copy_is_refused(folder, here, monkeypatch):
     monkeypatch.setenv("LMJAX_CACHE_DIR", str(folder / "cache"))
     (here / "run/mine.py").write_text(MODEL + "# more\n")

@@ -8,7 +8,15 @@ from ml_collections import ConfigDict
 from lmjax.data.cache import build_once, cache_directory
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel
-from lmjax.own_models import SOURCE, digest_of, is_own, own_class, was_given
+from lmjax.own_models import (
+    SOURCE,
+    configured_defaults,
+    digest_of,
+    is_own,
+    own_class,
+    was_given,
+)
+from lmjax.runs.fields import check_fields, expected_like
 
 FAMILIES = {
     "ngram": "lmjax.models.ngram:NGramModel",
@@ -48,6 +56,10 @@ def build_model(model: ConfigDict, tokenizer) -> LanguageModel:
     for field in given:
         if field not in known - set(derived):
             raise UserError(f"model {model.name!r} has no field {field!r}: {nearest(field, known)}")
+    if is_own(model.name):
+        defaults = configured_defaults(family)
+        expected = {name: expected_like(defaults[name]) for name in given if name in defaults}
+        check_fields(given, expected, model.name, cure="give such a value")
     return family(vocabulary_size=tokenizer.vocabulary_size, **given, **derived)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config
+from lmjax.config import base_config, model_config
 from lmjax.errors import UserError
 from lmjax.own_models import file_of, is_own
 from lmjax.runs.files import inside, plain, read_json
+from lmjax.runs.ranges import check_ranges
 
-SIGNED = ("seed", "model.forget_bias")
 READ_BACK = ("seed", "model", "data", "evaluation", "execution")  # what a trained model needs
 SHOWN = 80  # characters of a name
 
@@ -49,7 +49,13 @@ def is_count(value: Any) -> bool:
     return is_integer(value) and value >= 0
 
 
-def check_fields(value: Any, expected: Expected, source: object, name: str = "") -> None:
+def check_fields(
+    value: Any,
+    expected: Expected,
+    source: object,
+    name: str = "",
+    cure: str = "restore the file or delete it",
+) -> None:
     """Raises UserError, naming `source` and the field, if `value` is not what is `expected`.
 
     That is a predicate; for a list, one of what is expected of each item; for an object, a mapping
@@ -58,24 +64,25 @@ def check_fields(value: Any, expected: Expected, source: object, name: str = "")
     """
     if isinstance(expected, Mapping):
         if not isinstance(value, dict):
-            raise _unexpected(value, "object", source, name)
+            raise _unexpected(value, "object", source, name, cure)
         for field, inner in expected.items():
             for key in list(value) if field is ... else [field]:
-                check_fields(value.get(key), inner, source, f"{name}.{key}".removeprefix("."))
+                inner_name = f"{name}.{key}".removeprefix(".")
+                check_fields(value.get(key), inner, source, inner_name, cure)
     elif isinstance(expected, list):
         if not isinstance(value, list | tuple):
-            raise _unexpected(value, "list", source, name)
+            raise _unexpected(value, "list", source, name, cure)
         for item in value:
-            check_fields(item, expected[0], source, f"what is in {name}")
+            check_fields(item, expected[0], source, f"what is in {name}", cure)
     elif not expected(value):
         kind = expected.__name__.removeprefix("is_").replace("_", " ")
-        raise _unexpected(value, kind, source, name)
+        raise _unexpected(value, kind, source, name, cure)
 
 
-def _unexpected(value: Any, kind: str, source: object, name: str) -> UserError:
+def _unexpected(value: Any, kind: str, source: object, name: str, cure: str) -> UserError:
     return UserError(
         f"{source}: {repr(name[:SHOWN]) if name else 'all of it'} should be: {kind}, not "
-        f"{reprlib.repr(value)}; restore the file or delete it"
+        f"{reprlib.repr(value)}; {cure}"
     )
 
 
@@ -97,26 +104,44 @@ def read_config(path: Path) -> ConfigDict:
         else:
             known = plain(base_config(name).to_dict())
         config = ConfigDict(_with_tuples(fields)).lock()
-        check_values(config)
+        _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:
         raise UserError(f"{path} is no configuration ({error}); restore it or delete it") from error
-    check_fields(fields, {name: _expected(known[name]) for name in READ_BACK}, path)
+    check_fields(fields, {name: expected_like(known[name]) for name in READ_BACK}, path)
     return config
 
 
 def check_values(config: ConfigDict) -> None:
-    """Raises UserError, naming the field, for a value that no field of a configuration can have.
+    """Raises UserError, naming the field, for a value that its field cannot have.
 
-    That is a number which is not finite, or below zero unless it is the seed or a bias, and text
-    with a NUL.
+    That is one of another type than the default, a number which is not finite or out of its range,
+    and text with a NUL.
     """
+    _check_possible(config)
+    known = base_config().to_dict()
+    if is_own(config.model.name):
+        del known["model"]  # checked where the class is known
+    else:
+        known["model"] = model_config(config.model.name).to_dict()
+    given = config.to_dict()
+    expected = expected_like({key: known[key] for key in known.keys() & given.keys()})
+    check_fields(given, expected, "the configuration", cure="give such a value")
+    check_ranges(config)
+
+
+def _check_possible(config: ConfigDict) -> None:
+    """Refuses what no field can have; those below zero may be a seed's, a bias's or a model's own.
+
+    A seed below zero is refused by its range.
+    """
+    signed = ("seed", "model." if is_own(config.model.name) else "model.forget_bias")
     for name, value in leaves(config.to_dict()):
         if is_text(value) and "\0" in value:
             raise UserError(f"{name} has a NUL character in it; leave it out")
         if isinstance(value, int | float):
             if not (is_true_or_false(value) or is_number(value)):
                 raise UserError(f"{name} is {value}; give a finite number")
-            if value < 0 and name not in SIGNED:
+            if value < 0 and not name.startswith(signed):
                 raise UserError(f"{name} is {value}; give zero or more")
 
 
@@ -132,16 +157,13 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
         yield ".".join(path), value
 
 
-def _expected(default: Any) -> Expected:
+def expected_like(default: Any) -> Expected:
+    """What is expected of a field with this default: its type."""
     if isinstance(default, dict):
-        return {name: _expected(value) for name, value in default.items()}
-    by_type = {
-        bool: is_true_or_false,
-        int: is_integer,
-        float: is_number,
-        str: is_text,
-        list: [is_text],
-    }
+        return {name: expected_like(value) for name, value in default.items()}
+    if isinstance(default, list | tuple):
+        return [expected_like(default[0]) if default else is_text]
+    by_type = {bool: is_true_or_false, int: is_integer, float: is_number, str: is_text}
     return by_type[type(default)]
 
 

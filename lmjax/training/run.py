@@ -19,6 +19,7 @@ from lmjax.models.cost import ModelCost, counted_model_cost
 from lmjax.runs.devices import device_errors
 from lmjax.runs.fields import check_fields, check_values, is_count
 from lmjax.runs.lock import only_writer
+from lmjax.runs.ranges import without_effect
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
@@ -106,6 +107,9 @@ def _train(
         with writing(run.tokenizer_path):
             dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, dataset)
+    for line in without_effect(config):
+        run.log(line)
+        say(console, line)
     if plan is None:
         params, cost, training = _count(run, config, dataset, model, console)
     else:

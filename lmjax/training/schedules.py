@@ -15,11 +15,20 @@ Schedule = Callable[[jax.Array, Hyperparameters], jax.Array]
 
 
 def hyperparameters_of(training: ConfigDict, clock: Clock) -> Hyperparameters:
-    """The numbers of the schedule; `clock` knows the whole duration."""
+    """The numbers of the schedule; `clock` knows the whole duration.
+
+    Raises UserError for a warm-up that is longer.
+    """
+    warmup_steps = clock.steps(training.warmup)
+    if warmup_steps > clock.total_steps:
+        raise UserError(
+            f"training.warmup {training.warmup!r} is {warmup_steps:,} steps, longer than the "
+            f"whole training of {clock.total_steps:,}; give a shorter one"
+        )
     return Hyperparameters(
         learning_rate=np.float32(training.learning_rate),
         final_learning_rate=np.float32(training.final_learning_rate),
-        warmup_steps=np.int32(clock.steps(training.warmup)),
+        warmup_steps=np.int32(warmup_steps),
         total_steps=np.int32(clock.total_steps),
     )
 

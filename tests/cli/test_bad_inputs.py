@@ -72,6 +72,11 @@ def test_unknown_configuration_key(fails, experiment, tmp_path):
         ("data.batch_size=" + "9" * 5000, "config.data.batch_size"),
         ("data.files=\0", "data.files has a NUL"),
         ("data={'corpus': 'text'}", "'data' is no field"),
+        ("data.cleaning=None", "data.cleaning' should be: text, not None"),
+        ("model.layers=0", "model.layers is 0; it is at least 1"),
+        ("seed=99999999999999999999", "seed is 99999999999999999999; it is from 0"),
+        ("training.duration=1e18 steps", "'1e18 steps'"),
+        ("training.warmup=5 steps", "longer than the whole training of 4"),
         ("model.__class__=1", "'model.__class__'"),
     ],
 )
@@ -87,6 +92,14 @@ def test_a_bias_may_be_negative_and_a_seed_may_not(fails, experiment, tmp_path):
     command = ("train", f"--config={experiment()}", f"--workdir={tmp_path}/run")
     assert "seed is -1" in fails(*command, "--config.seed=-1")
     assert main([*command, "--config.model.forget_bias=-1"]) == 0
+
+
+def test_a_field_without_effect_is_told_of(experiment, tmp_path, capsys):
+    command = ("train", f"--config={experiment()}", f"--workdir={tmp_path}/run")
+    assert main([*command, "--config.training.momentum=0.9"]) == 0
+    line = "training.momentum is 0.9, which has no effect while training.optimizer is 'adamw'"
+    assert line in " ".join(capsys.readouterr().out.split())
+    assert line in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_unknown_model(fails, experiment):

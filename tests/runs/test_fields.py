@@ -17,6 +17,7 @@ from lmjax.runs.fields import (
     read_config,
 )
 from lmjax.runs.files import to_json
+from lmjax.runs.ranges import without_effect
 
 VALUES = (True, 0, 1, -1, 1.5, float("nan"), float("inf"), 10**400, "text", None, [], {})
 
@@ -103,5 +104,86 @@ def test_values_that_cannot_be_are_named(name, value, message):
         check_values(config)
 
 
-def test_a_seed_and_a_bias_may_be_negative():
-    check_values(ConfigDict({"seed": -1, "model": {"forget_bias": -1.0, "tied": False}}))
+def test_a_bias_may_be_negative():
+    config = base_config("rnn")
+    config.model.forget_bias = -1.0
+    check_values(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("seed", -1, "seed is -1; it is from 0 to 4294967295"),
+        ("seed", 2**32, "seed is 4294967296"),
+        ("seed", 99999999999999999999, "seed is 99999999999999999999; it is from 0"),
+        ("model.heads", 0, "model.heads is 0; it is at least 1"),
+        ("model.layers", 0, "model.layers is 0; it is at least 1"),
+        ("model.dropout", 1.5, "model.dropout is 1.5; it is at least 0 and below 1"),
+        ("training.beta1", 1.5, "training.beta1 is 1.5; it is at least 0 and below 1"),
+        ("training.beta2", 1.0, "training.beta2 is 1.0"),
+        ("training.momentum", 1.5, "training.momentum is 1.5"),
+        ("training.epsilon", 0.0, "training.epsilon is 0.0; it is above 0"),
+        ("training.accumulation_steps", 0, "training.accumulation_steps is 0"),
+        ("data.batch_size", 0, "data.batch_size is 0; it is at least 1"),
+        ("evaluation.rows", 0, "evaluation.rows is 0"),
+    ],
+)
+def test_numbers_out_of_range_are_named(name, value, message):
+    config = base_config("transformer")
+    config.update_from_flattened_dict({name: value})
+    with pytest.raises(UserError, match=message):
+        check_values(config)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_the_range_of_seeds_has_ends(seed):
+    config = base_config("rnn")
+    config.seed = seed
+    check_values(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data.cleaning", None, "'data.cleaning' should be: list, not None; give such a value"),
+        ("data.cleaning", (1,), "what is in data.cleaning' should be: text, not 1"),
+        ("model.width", "8", "'model.width' should be: integer, not '8'"),
+        ("training.warmup", 5, "'training.warmup' should be: text, not 5"),
+        ("training.clip_norm", True, "'training.clip_norm' should be: number, not True"),
+    ],
+)
+def test_values_of_another_type_are_named(name, value, message):
+    fields = base_config("rnn").to_dict()
+    section, _, field = name.partition(".")
+    fields[section][field] = value
+    with pytest.raises(UserError, match=message):
+        check_values(ConfigDict(fields))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_default_configuration_has_no_field_without_effect(model):
+    assert without_effect(base_config(model)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training.momentum": 0.9}, "training.momentum is 0.9, which has no effect while"),
+        ({"training.optimizer": "sgd", "training.beta1": 0.8}, "training.beta1 is 0.8"),
+        ({"training.decay_after": "3 epochs"}, "while training.schedule is 'cosine'"),
+        ({"evaluation.stride": 4}, "evaluation.stride is 4"),
+        ({"data.vocabulary_size": 100}, "while data.tokenizer is 'byte'"),
+    ],
+)
+def test_fields_without_effect_are_named(changes, message):
+    config = base_config("rnn")
+    config.update_from_flattened_dict(changes)
+    (line,) = without_effect(config)
+    assert message in line
+
+
+def test_fields_with_an_effect_are_not():
+    config = base_config("rnn")
+    config.training.update(optimizer="sgd", momentum=0.9, schedule="epoch_decay", decay_factor=0.1)
+    config.evaluation.update(context="windowed", stride=3, window=9)
+    assert without_effect(config) == []

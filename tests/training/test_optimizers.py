@@ -124,6 +124,12 @@ def test_unknown_names_are_refused_with_the_nearest(field):
         make_schedule(training(**{field: wrong}), CLOCK)
 
 
+def test_a_warm_up_as_long_as_the_training_is_the_longest():
+    hyperparameters_of(training(warmup="100 steps"), CLOCK)
+    with pytest.raises(UserError, match="'101 steps' is 101 steps, longer than the whole training"):
+        hyperparameters_of(training(warmup="101 steps"), CLOCK)
+
+
 def _direction(**changes):
     optimizer = make_optimizer(training(**changes), PARAMS)
     return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)

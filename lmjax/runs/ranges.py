@@ -1,0 +1,85 @@
+"""Which values the fields of a configuration may have, and which fields have no effect in it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lmjax.config import base_config
+from lmjax.errors import UserError
+from lmjax.own_models import is_own
+
+Range = tuple[Callable[[Any], bool], str]
+
+SEED: Range = (lambda value: 0 <= value < 1 << 32, f"from 0 to {(1 << 32) - 1}")
+FROM_ONE: Range = (lambda value: value >= 1, "at least 1")
+POSITIVE: Range = (lambda value: value > 0, "above 0")
+FRACTION: Range = (lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+RANGES: dict[str, Range] = {
+    "seed": SEED,
+    "data.batch_size": FROM_ONE,
+    "data.length": FROM_ONE,
+    "data.read_threads": FROM_ONE,
+    "training.accumulation_steps": FROM_ONE,
+    "training.beta1": FRACTION,
+    "training.beta2": FRACTION,
+    "training.decay_factor": POSITIVE,
+    "training.epsilon": POSITIVE,
+    "training.momentum": FRACTION,
+    "evaluation.rows": FROM_ONE,
+    "checkpoint.keep": FROM_ONE,
+}
+OF_FAMILIES: dict[str, Range] = {
+    "model.context_length": FROM_ONE,
+    "model.dropout": FRACTION,
+    "model.heads": FROM_ONE,
+    "model.layers": FROM_ONE,
+    "model.order": FROM_ONE,
+    "model.span": FROM_ONE,
+    "model.width": FROM_ONE,
+}
+
+# Field -> the field that it depends on, and with which values of that it has an effect.
+EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "data.files": ("data.corpus", ("text",)),
+    "data.resets": ("data.batching", ("stream",)),
+    "data.vocabulary_size": ("data.tokenizer", ("word", "bpe")),
+    "training.beta1": ("training.optimizer", ("adamw",)),
+    "training.beta2": ("training.optimizer", ("adamw",)),
+    "training.epsilon": ("training.optimizer", ("adamw",)),
+    "training.momentum": ("training.optimizer", ("sgd",)),
+    "training.decay_after": ("training.schedule", ("epoch_decay",)),
+    "training.decay_factor": ("training.schedule", ("epoch_decay", "plateau")),
+    "training.final_learning_rate": ("training.schedule", ("cosine",)),
+    "evaluation.rows": ("evaluation.context", ("carried",)),
+    "evaluation.stride": ("evaluation.context", ("windowed",)),
+    "evaluation.window": ("evaluation.context", ("windowed",)),
+}
+
+
+def check_ranges(config: ConfigDict) -> None:
+    """Raises UserError, naming the field, for a number that is out of its field's range."""
+    of_model = {} if is_own(config.model.name) else OF_FAMILIES
+    for name, (accepts, words) in {**RANGES, **of_model}.items():
+        value = _find(config, name)
+        if value is not None and not accepts(value):
+            raise UserError(f"{name} is {value}; it is {words}")
+
+
+def without_effect(config: ConfigDict) -> list[str]:
+    """A sentence on each field that was changed from its default and has no effect."""
+    defaults = base_config()
+    return [
+        f"{name} is {_find(config, name)}, which has no effect while {other} is "
+        f"{_find(config, other)!r}"
+        for name, (other, values) in EFFECTIVE.items()
+        if _find(config, name) not in (None, _find(defaults, name))
+        and _find(config, other) not in values
+    ]
+
+
+def _find(config: ConfigDict, name: str) -> Any:
+    """The value of a field; None if the configuration does not have it."""
+    section, _, field = name.rpartition(".")
+    return (config.get(section, {}) if section else config).get(field)
