@@ -51,10 +51,21 @@ def environment() -> dict[str, Any]:
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
+            "processor": processor_name(),
             "cores": core_count(),
         },
         "source": checkout(Path(lmjax.__file__).parent.parent),
     }
+
+
+def processor_name() -> str:
+    """The processor's name as Linux tells it; elsewhere what Python knows of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, names), platform.processor() or "unknown")
 
 
 def core_count() -> int:

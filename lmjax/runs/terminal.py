@@ -1,9 +1,13 @@
 """What a person sees of long work: a bar while it lasts, and lines."""
 
+import unicodedata
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+# Of the Unicode bidirectional algorithm: what embeds, overrides and isolates.
+TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 @contextmanager
@@ -52,3 +56,17 @@ def short_number(number: float) -> str:
             return f"{number:.3g}{unit}"
         number /= 1000
     return f"{number:.3g}T"
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey replaced: whoever wrote it, it is only shown.
+
+    That is every control character but newline and tab, and what turns the direction of writing.
+    """
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if (unicodedata.category(character) == "Cc" and character not in "\n\t")
+        or unicodedata.bidirectional(character) in TURNS
+        else character
+        for character in text
+    )

@@ -21,6 +21,9 @@ def study_verdict(study: StudyRecord) -> Verdict:
     if damaged := [arm.name for arm in study.arms if arm.damaged]:
         names = ", ".join(damaged)
         return Verdict(None, None, f"No verdict is drawn while a run of {names} is damaged.")
+    if undecided := [arm.name for arm in study.arms if arm.unfinished_choices]:
+        names = ", ".join(undecided)
+        return Verdict(None, None, f"No verdict is drawn while choices of {names} are unfinished.")
     scores = [score for arm in study.arms for score in arm.scores(split).values()]
     if len({score["text_fingerprint"] for score in scores}) > 1:
         return Verdict(None, None, "No verdict is drawn: the arms were scored on different texts.")

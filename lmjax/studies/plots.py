@@ -12,10 +12,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, MultipleLocator
 
 from lmjax.runs.files import write_atomically
 from lmjax.studies.records import ArmRecord
+from lmjax.studies.statistics import LEAST_SEEDS, summarize
 
 AXES = {
     "tokens": "training tokens",
@@ -57,17 +58,18 @@ LABEL_GAP = 0.075  # of the axes' height, between two labels
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation bits per byte in the course of training: mean, lowest and highest over seeds.
+    """Validation bits per byte in the course of training: a mean over seeds and its 95 % interval.
 
-    A counted arm has no course of training: its one value holds throughout.
+    The interval is Student's t, as in the tables; with one seed its ends are the mean. A counted
+    arm has no course of training: its one value holds throughout.
     """
 
     arm: str
     seeds: int
     x: np.ndarray
     mean: np.ndarray
-    lowest: np.ndarray
-    highest: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     is_level: bool = False
 
 
@@ -89,13 +91,16 @@ def read_curve(arm: ArmRecord, axis: str) -> Curve | None:
         places, values = np.moveaxis(
             [[course[step] for step in steps] for course in courses], -1, 0
         )
+    summaries = [summarize(column) for column in values.T]
+    mean = np.array([summary.mean for summary in summaries])
+    half_width = np.array([summary.half_width or 0.0 for summary in summaries])
     return Curve(
         arm.name,
         len(values),
         places.mean(axis=0),
-        values.mean(axis=0),
-        values.min(axis=0),
-        values.max(axis=0),
+        mean,
+        mean - half_width,
+        mean + half_width,
         is_level=bool(scores) and arm.is_counted,
     )
 
@@ -124,9 +129,9 @@ def to_csv(curves: Sequence[Curve], axis: str) -> str:
     """The plotted numbers; a level curve's place on the axis is left empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("arm", "seeds", axis, "validation_bits_per_byte", "lowest", "highest"))
+    rows.writerow(("arm", "seeds", axis, "validation_bits_per_byte", "low", "high"))
     for curve in curves:
-        for x, *values in zip(curve.x, curve.mean, curve.lowest, curve.highest, strict=True):
+        for x, *values in zip(curve.x, curve.mean, curve.low, curve.high, strict=True):
             place = "" if curve.is_level else repr(float(x))
             rows.writerow((curve.arm, curve.seeds, place, *map(repr, map(float, values))))
     return text.getvalue()
@@ -145,12 +150,11 @@ def draw(curves: Sequence[Curve], axis: str, arms: Sequence[str]) -> Figure:
         axes.plot(curve.x, curve.mean, marker="o", markersize=3.5, **look)
         if curve.seeds > 1:
             axes.fill_between(
-                curve.x, curve.lowest, curve.highest, color=look["color"], alpha=0.2, linewidth=0
+                curve.x, curve.low, curve.high, color=look["color"], alpha=0.2, linewidth=0
             )
     axes.set_ylim(*_limits(curves))
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))
-    axes.set_xlabel(AXES[axis])
+    _label_places(axes, axis)
     figure.text(0.0, 0.95, "validation bits per byte", color=MUTED)
     _label_ends(axes, curves, looks)
     return figure
@@ -183,11 +187,39 @@ def _course(metrics: Sequence[Mapping[str, Any]], axis: str) -> dict[int, tuple[
 
 
 def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
-    """From the lowest value to the highest after the first fifth, where all fall steeply."""
-    seen = [curve.highest[curve.x >= curve.x[-1] / 5].max() for curve in curves]
-    lowest, highest = min(curve.lowest.min() for curve in curves), max(seen)
+    """From the lowest mean to the highest after the first fifth, where all fall steeply.
+
+    Bands count from three seeds on: two leave the mean so uncertain that curves would lie flat.
+    """
+    highs = [curve.high if curve.seeds >= LEAST_SEEDS else curve.mean for curve in curves]
+    lows = [curve.low if curve.seeds >= LEAST_SEEDS else curve.mean for curve in curves]
+    seen = zip(curves, highs, strict=True)
+    highest = max(high[curve.x >= curve.x[-1] / 5].max() for curve, high in seen)
+    lowest = min(min(low[-1], curve.mean.min()) for curve, low in zip(curves, lows, strict=True))
     margin = 0.05 * (highest - lowest) or 0.1
     return lowest - margin, highest + margin
+
+
+def _label_places(axes: Axes, axis: str) -> None:
+    """Names the axis and its places: time in the unit that it is told in, the rest as 1 k, 1 M."""
+    longest = axes.get_xlim()[1]
+    if axis == "seconds" and longest > 2 * 60:
+        hours = longest > 2 * 3600
+        axes.set_xlabel("training hours" if hours else "training minutes")
+        unit = 3600 if hours else 60
+        axes.xaxis.set_major_locator(MultipleLocator(unit * _round_step(longest / unit)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place / unit:g}"))
+        return
+    axes.set_xlabel(AXES[axis])
+    if axis != "seconds":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))
+
+
+def _round_step(length: float) -> float:
+    """A step of 1, 2 or 5 times a power of ten that goes some five times into `length`."""
+    power = 10.0 ** np.floor(np.log10(length / 5))
+    return power * min((1, 2, 5, 10), key=lambda factor: abs(length / (power * factor) - 5))
 
 
 def _label_ends(axes: Axes, curves: Sequence[Curve], looks: dict[str, dict[str, str]]) -> None:

@@ -21,7 +21,9 @@ from lmjax.runs.fields import (
 )
 from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
+from lmjax.runs.terminal import printable
 from lmjax.studies.study import MATCHES
+from lmjax.studies.tuning import is_number_or_nothing, read_tuning
 
 SEED_FOLDER = re.compile(r"seed_\d+")
 ERROR_FILE = "error.txt"
@@ -36,7 +38,7 @@ STUDY = {
     "seeds": [is_integer],
     "arms": [[is_text]],  # name and folder of each
 }
-SCORE = {"bits_per_byte": is_number, "context": is_text, "text_fingerprint": is_text}
+SCORE = {"bits_per_byte": is_number_or_nothing, "context": is_text, "text_fingerprint": is_text}
 SEGMENTS = {
     "nats": [is_number],
     "bytes": [is_count],
@@ -71,6 +73,7 @@ class RunRecord:
     results: Mapping[str, Any] | None  # None: not finished
     environment: Mapping[str, Any]
     sample: str  # the prompt and how the model went on
+    tuning: Mapping[str, Any] | None = None  # the trials that its values were chosen by
 
     @property
     def seed(self) -> int:
@@ -86,9 +89,13 @@ class ArmRecord:
     failures: tuple[str, ...] = ()  # why runs of the arm, of any choice, have no results
     damaged: tuple[str, ...] = ()  # runs that can't be read, and why
     chosen: str = ""
-    considered: Mapping[str, float] = field(
-        default_factory=dict
-    )  # choice: validation bits per byte
+    considered: Mapping[str, float] = field(default_factory=dict)  # choice: validation bits/byte
+    unfinished_choices: tuple[str, ...] = ()
+
+    @property
+    def tuning(self) -> Mapping[str, Any] | None:
+        """The trials that the arm's values were chosen by."""
+        return next((run.tuning for run in self.runs if run.tuning), None)
 
     @property
     def finished(self) -> tuple[RunRecord, ...]:
@@ -102,11 +109,11 @@ class ArmRecord:
         )
 
     def scores(self, split: str) -> dict[int, Mapping[str, Any]]:
-        """The score of a split by seed, for the runs that have one."""
+        """The score of a split by seed, for the runs that have one in bits per byte."""
         return {
             run.seed: run.results["splits"][split]
             for run in self.finished
-            if split in run.results["splits"]
+            if run.results["splits"].get(split, {}).get("bits_per_byte") is not None
         }
 
 
@@ -134,10 +141,10 @@ def read_study(workdir: Path) -> StudyRecord:
         study = read_study_file(workdir)
         arms = workdir / "arms"
         return StudyRecord(
-            name=study["name"],
-            question=study["question"],
+            name=printable(study["name"]),
+            question=printable(study["question"]),
             arms=tuple(_read_arm(name, inside(arms, folder)) for name, folder in study["arms"]),
-            baseline=study["baseline"],
+            baseline=printable(study["baseline"]),
             matched=tuple(study["matched"]),
             prompt=study["prompt"],
             seeds=tuple(study["seeds"]),
@@ -152,10 +159,10 @@ def read_study(workdir: Path) -> StudyRecord:
     for folder, paths in folders.items():
         name = folder.relative_to(workdir).as_posix() if workdir in folder.parents else folder.name
         runs, damaged = _read_runs(paths)
-        arms.append(ArmRecord(name, tuple(runs), _failures(folder), damaged))
+        arms.append(ArmRecord(printable(name), tuple(runs), _failures(folder), damaged))
     if not any(arm.runs for arm in arms):
         raise UserError(arms[0].damaged[0])
-    return StudyRecord(workdir.name, "", tuple(arms))
+    return StudyRecord(printable(workdir.name), "", tuple(arms))
 
 
 def read_study_file(workdir: Path) -> dict[str, Any]:
@@ -179,6 +186,7 @@ def choose(candidates: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
 
 
 def _read_arm(name: str, folder: Path) -> ArmRecord:
+    name = printable(name)
     runs, damaged = _read_runs(_run_paths(folder))
     candidates = {}
     for run in runs:
@@ -189,12 +197,15 @@ def _read_arm(name: str, folder: Path) -> ArmRecord:
         return ArmRecord(name, tuple(candidates.get(".", ())), failures, damaged)
     considered = choose(candidates)
     chosen = next(iter(considered or candidates))
-    return ArmRecord(name, tuple(candidates[chosen]), failures, damaged, chosen, considered)
+    unfinished = tuple(choice for choice in candidates if choice not in considered)
+    return ArmRecord(
+        name, tuple(candidates[chosen]), failures, damaged, chosen, considered, unfinished
+    )
 
 
 def _failures(folder: Path) -> tuple[str, ...]:
     return tuple(
-        f"{file.parent.relative_to(folder)}: {_read_text(file).partition(chr(10))[0]}"
+        printable(f"{file.parent.relative_to(folder)}: {_read_text(file).partition(chr(10))[0]}")
         for file in sorted(folder.rglob(ERROR_FILE))
     )
 
@@ -210,7 +221,7 @@ def _read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], tuple[str, ...]]
         try:
             runs.append(_read_run(path))
         except UserError as error:
-            damaged.append(str(error))
+            damaged.append(printable(str(error)))
     return runs, tuple(damaged)
 
 
@@ -230,6 +241,7 @@ def _read_run(path: Path) -> RunRecord:
         results=results,
         environment=_read_environment(path / "environment.json"),
         sample=_read_text(path / "samples.txt"),
+        tuning=read_tuning(path),
     )
 
 

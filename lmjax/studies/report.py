@@ -10,11 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
+from lmjax.runs.terminal import printable
 from lmjax.studies import plots
 from lmjax.studies.judging import study_verdict
+from lmjax.studies.notes import study_notes
 from lmjax.studies.records import StudyRecord, read_study
 from lmjax.studies.study import flatten
-from lmjax.studies.summary import COLUMNS, study_notes, study_samples, summary_rows
+from lmjax.studies.summary import shown_tables, study_samples, summary_rows
 
 # What of the plots' colours follows the page from light to dark.
 PAGE_COLORS = {
@@ -46,16 +48,19 @@ def render(study: StudyRecord, drawn: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    rows = summary_rows(study)
     return environment.get_template("report.html.jinja").render(
         study=study,
-        columns=COLUMNS,
-        rows=summary_rows(study),
+        tables=shown_tables(rows),
+        rows=rows,
         verdict=study_verdict(study),
         notes=study_notes(study),
         colors=[plots.arm_look(index)["color"] for index in range(len(study.arms))],
         plots=[(axis, plots.AXES[axis], inline_svg(svg)) for axis, svg in drawn.items()],
         samples=study_samples(study),
         differences=config_differences(study),
+        common=common_config(study),
+        text=text_facts(study),
         environment=environment_facts(study),
     )
 
@@ -73,17 +78,46 @@ def inline_svg(svg: str) -> Markup:
 
 
 def config_differences(study: StudyRecord) -> dict[str, dict[str, str]]:
-    """By arm, the values of the configuration keys that are not the same for all arms."""
-    configs = {arm.name: flatten(arm.runs[0].config) for arm in study.arms if arm.runs}
-    keys = sorted({key for config in configs.values() for key in config} - {"seed"})
-    differing = [
-        key for key in keys if len({str(config.get(key)) for config in configs.values()}) > 1
-    ]
+    """By field, the values of the arms of which the configurations are not all alike."""
+    configs = _configs(study)
     return {
-        name: {key: str(config[key]) for key in differing if key in config}
-        for name, config in configs.items()
-        if differing
+        name: {arm: config[name] for arm, config in configs.items() if name in config}
+        for name in sorted({name for config in configs.values() for name in config})
+        if len({config.get(name) for config in configs.values()}) > 1
     }
+
+
+def common_config(study: StudyRecord) -> dict[str, str]:
+    """The fields, beside the seed, that all arms have and in which they are alike."""
+    configs = list(_configs(study).values())
+    return {
+        name: value
+        for name, value in (configs[0] if configs else {}).items()
+        if all(config.get(name) == value for config in configs)
+    }
+
+
+def _configs(study: StudyRecord) -> dict[str, dict[str, str]]:
+    configs = {arm.name: flatten(arm.runs[0].config) for arm in study.arms if arm.runs}
+    return {
+        arm: {name: printable(str(value)) for name, value in config.items() if name != "seed"}
+        for arm, config in configs.items()
+    }
+
+
+def text_facts(study: StudyRecord) -> dict[str, str]:
+    """Which text was read, and how; a fact that is not the same for all runs has several values."""
+    facts: dict[str, dict[str, None]] = {"Corpus": {}, "Tokenizer": {}}
+    for arm in study.arms:
+        for run in arm.runs:
+            data = run.config["data"]
+            files = f" ({data['files']})" if data.get("files") else ""
+            size = (
+                f", at most {data['vocabulary_size']:,} entries" if data["vocabulary_size"] else ""
+            )
+            facts["Corpus"][f"{data['corpus']}{files}"] = None
+            facts["Tokenizer"][f"{data['tokenizer']}{size}"] = None
+    return {name: printable("; or ".join(values)) for name, values in facts.items() if values}
 
 
 def environment_facts(study: StudyRecord) -> dict[str, str]:
@@ -93,7 +127,7 @@ def environment_facts(study: StudyRecord) -> dict[str, str]:
         for run in arm.runs:
             for name, value in _facts(run.environment).items():
                 facts.setdefault(name, {})[value] = None
-    return {name: "; or ".join(values) for name, values in facts.items()}
+    return {name: printable("; or ".join(values)) for name, values in facts.items()}
 
 
 def _facts(environment: Mapping[str, Any]) -> dict[str, str]:

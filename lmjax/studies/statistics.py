@@ -13,6 +13,7 @@ alike on both, go up and down together (the test is then too careful), and segme
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -189,13 +190,16 @@ def verdict(arms: Mapping[str, ArmScores], metric: str, seeds: Collection[int] =
             "are needed to tell a difference between arms from one between seeds.",
         )
     differences = {name: difference(arms[name], arms[lowest]) for name in rivals}
-    closest = max(rivals, key=lambda name: (differences[name].p_value, -differences[name].mean))
-    test = _test(closest, lowest, arms, differences[closest], len(seeds))
-    if differences[closest].p_value < SIGNIFICANCE:
-        return Verdict(lowest, lowest, f"{figure} and wins: {test}.", tuple(rivals))
+    next_ = min(rivals, key=lambda name: differences[name].mean)
+    unsurest = max(rivals, key=lambda name: (differences[name].p_value, name == next_))
+    told = partial(_test, lowest, arms, differences, len(seeds))
+    if differences[unsurest].p_value < SIGNIFICANCE:
+        largest = "" if unsurest == next_ else f"; {told(unsurest)}"
+        return Verdict(lowest, lowest, f"{figure} and wins: {told(next_)}{largest}.", tuple(rivals))
     worse = tuple(name for name in rivals if _is_told_apart(differences[name], len(arms)))
-    told = f" It is better than {', '.join(worse)} (Games and Howell's test)." if worse else ""
-    return Verdict(lowest, None, f"{figure}, but no winner is marked: {test}.{told}", worse)
+    better = f" It is better than {', '.join(worse)} (Games and Howell's test)." if worse else ""
+    text = f"{figure}, but no winner is marked: {told(unsurest)}.{better}"
+    return Verdict(lowest, None, text, worse)
 
 
 def _is_told_apart(found: Difference, arms: int) -> bool:
@@ -220,9 +224,14 @@ def _missing(arms: Mapping[str, ArmScores], seeds: Sequence[int]) -> list[str]:
 
 
 def _test(
-    higher: str, lower: str, arms: Mapping[str, ArmScores], found: Difference, seeds: int
+    lower: str,
+    arms: Mapping[str, ArmScores],
+    differences: Mapping[str, Difference],
+    seeds: int,
+    higher: str,
 ) -> str:
-    """How the closest rival compares, and over what that is known."""
+    """How a rival compares with the lowest arm, and over what that is known."""
+    found = differences[higher]
     drawn = [name for name in (higher, lower) if not arms[name].is_counted]
     segments = paired_segments(arms[higher], arms[lower])
     over = []

@@ -1,9 +1,7 @@
-"""The figures of a study: a row an arm, the verdict, and what one must know to read them."""
+"""The figures of a study: tables with a row an arm, the verdict, the same for a terminal."""
 
-import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -11,28 +9,53 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lmjax.studies.judging import study_verdict
-from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
-from lmjax.studies.statistics import summarize
-from lmjax.studies.study import TOLERANCE
+from lmjax.runs.terminal import clock_time, printable
+from lmjax.studies.judging import arm_scores, study_verdict
+from lmjax.studies.notes import study_notes
+from lmjax.studies.records import ArmRecord, StudyRecord
+from lmjax.studies.statistics import summarize, text_half_width
 
-COLUMNS = {
-    "parameters": "all of them, embeddings included; entries of the tables of a counted model",
-    "tokens/s": "read in training, the median of the log's rows",
-    "validation bits/byte": "of the scored checkpoint",
-    "test bits/byte": "of the scored checkpoint, which validation has chosen",
-    "state bytes": "what is remembered of one text between two tokens, at its longest",
-    "seconds": "of training, without compilation and evaluation",
+# Each table's columns, and what they mean.
+TABLES = {
+    "Scores": {
+        "seeds": "finished of those begun; a counted model draws nothing, so one run is enough",
+        "validation bits/byte": "a mean over seeds ± half of its 95 % interval (Student's t)",
+        "test bits/byte": "the same; this split is read last, once nothing is left to choose",
+        "by text": "half of the 95 % interval over texts (a bootstrap over segments), of test "
+        "where it is scored; arms share the text, so that it tells little of their differences",
+        "unknowns": "targets that the vocabulary lacks, in validation and in test; bits/byte "
+        "charges their spelling",
+    },
+    "Models": {
+        "parameters": "all of them; of a counted model the entries of its tables",
+        "non-embedding": "those that belong to no token and no position",
+        "context": "what has been read of the text when a token is scored",
+        "state bytes": "what is remembered of one text between two tokens, at its longest",
+    },
+    "Training": {
+        "tokens": "that were trained on, each as often as it was read",
+        "distinct tokens": "places of the training text that were read at least once",
+        "FLOPs": "of the matrix products of training, a multiply and an add each; what is done "
+        "element by element is not counted",
+        "tokens/s": "training tokens over seconds of training",
+        "time": "of training, without compilation and evaluation",
+    },
+    "Choices by validation": {
+        "trials": "configurations that validation was asked about, and how many of them failed",
+        "tokens each": "that a trial was trained on",
+        "best trial": "its bits/byte on validation; of choices trained in full, a mean over seeds",
+        "chosen": "values of the best trial, which every seed was then trained with",
+    },
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm's figures as text, in the order of COLUMNS; none where there is no result."""
+    """One arm's figures as text, by column; empty where there is none."""
 
     arm: str
     note: str
-    figures: tuple[str, ...]
+    figures: dict[str, str]
     is_winner: bool
 
 
@@ -40,51 +63,46 @@ def summary_rows(study: StudyRecord) -> list[Row]:
     """A row for each arm, in the study's order."""
     winner = study_verdict(study).winner
     return [
-        Row(arm.name, _note(arm, study, winner), _figures(arm), arm.name == winner)
+        Row(arm.name, _note(arm, study, winner), _figures(arm, study), arm.name == winner)
         for arm in study.arms
     ]
 
 
-def study_notes(study: StudyRecord) -> list[str]:
-    """What the figures rest on, in sentences; what failed comes first."""
-    notes = [f"{arm.name} failed: {failure}." for arm in study.arms for failure in arm.failures]
-    notes += [f"{arm.name} has a damaged run: {why}." for arm in study.arms for why in arm.damaged]
-    trained = [arm for arm in study.arms if arm.finished and not arm.is_counted]
-    notes += [_matched(study, quantity, trained) for quantity in study.matched if trained]
-    for arm in study.arms:
-        if arm.considered:
-            figures = ", ".join(f"{name} {value:.4f}" for name, value in arm.considered.items())
-            notes.append(f"{arm.name}: validation chose {arm.chosen} (bits per byte: {figures}).")
-        elif arm.finished and arm.is_counted:
-            notes.append(f"{arm.name} is counted, not trained, and states its own size.")
-    contexts, counts = {}, {}
-    for arm in study.arms:
-        for score in arm.scores("validation").values():
-            contexts.setdefault(score["context"], {})[arm.name] = None
-        counts.setdefault(len(arm.finished), []).append(arm.name)
-    notes += [
-        f"Context of the scores of {_list(names, study)}: {name}."
-        for name, names in contexts.items()
-    ]
-    notes += [f"Seeds of {_list(names, study)}: n = {count}." for count, names in counts.items()]
-    if any(count > 1 for count in counts):
-        notes.append("Figures after ± are half of the 95 % interval of a mean (Student's t).")
-    return notes
+def shown_tables(rows: list[Row]) -> dict[str, dict[str, str]]:
+    """Of TABLES those, and their columns, in which any row has a figure."""
+    tables = {
+        title: {
+            column: meaning
+            for column, meaning in columns.items()
+            if any(row.figures.get(column) for row in rows)
+        }
+        for title, columns in TABLES.items()
+    }
+    return {title: columns for title, columns in tables.items() if columns}
 
 
 def terminal_summary(study: StudyRecord) -> Group:
-    """The table, the verdict, the notes and each model's continuation of the prompt, for rich."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("model", overflow="fold")
-    for column in COLUMNS:
-        is_score = column.endswith("bits/byte")  # breaks before its interval where space is short
-        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=not is_score)
-    for row in summary_rows(study):
-        name = Text(row.arm, style="bold" if row.is_winner else "")
-        name.append(f" {row.note}" if row.note else "", style="dim")
-        table.add_row(name, *row.figures)
-    title = Text(study.question or study.name, style="bold")
-    parts = [title, table, Text(study_verdict(study).text, style="bold")]
+    """The tables, the verdict, the notes and each model's continuation of the prompt, for rich."""
+    rows = summary_rows(study)
+    parts = [Text(study.question or study.name, style="bold")]
+    for number, (title, columns) in enumerate(shown_tables(rows).items()):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column(title, overflow="fold")
+        for column in columns:
+            # Only words and, before its interval, a score may break.
+            may_break = column.endswith(("bits/byte", "chosen", "context"))
+            justify = "left" if column == "chosen" else "right"
+            table.add_column(
+                column.replace(" ", "\n"), justify=justify, no_wrap=not may_break, overflow="fold"
+            )
+        for row in rows:
+            name = Text(row.arm, style="bold" if row.is_winner else "")
+            if row.note and not number:
+                name.append(f" {row.note}", style="dim")
+            if number == 0 or any(row.figures.get(column) for column in columns):
+                table.add_row(name, *(row.figures.get(column, "") for column in columns))
+        parts.append(table)
+    parts.append(Text(study_verdict(study).text, style="bold"))
     parts += [Text(note, style="dim") for note in study_notes(study)]
     for name, prompt, continuation in study_samples(study):
         parts += [Text(f"\n{name}", style="bold"), Text(prompt, style="dim") + Text(continuation)]
@@ -103,32 +121,38 @@ def study_samples(study: StudyRecord) -> list[tuple[str, str, str]]:
     return samples
 
 
-def printable(text: str) -> str:
-    """The text with every control character but newline and tab replaced: models write anything."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
-        else character
-        for character in text
-    )
-
-
-def _list(names: Collection[str], study: StudyRecord) -> str:
-    return "all arms" if len(names) == len(study.arms) else ", ".join(names)
-
-
-def _figures(arm: ArmRecord) -> tuple[str, ...]:
+def _figures(arm: ArmRecord, study: StudyRecord) -> dict[str, str]:
     if not arm.finished:
-        return ()
-    results = arm.finished[0].results
-    return (
-        f"{results['parameters']['total']:,}",
-        f"{np.mean([_tokens_per_second(run) for run in arm.finished]):,.0f}",
-        _interval(arm, "validation"),
-        _interval(arm, "test"),
-        f"{results['state_bytes']:,}",
-        f"{np.mean([run.results['training']['seconds'] for run in arm.finished]):,.1f}",
-    )
+        return {}
+    results = [run.results for run in arm.finished]
+    training = [result["training"] for result in results]
+    tokens = np.mean([run["tokens"] for run in training])
+    seconds = np.mean([run["seconds"] for run in training])
+    distinct = [run["distinct_tokens"] for run in training if run.get("distinct_tokens")]
+    flops = results[0].get("training_flops_per_token")
+    return {
+        "seeds": _seeds(arm, study),
+        "validation bits/byte": _interval(arm, "validation"),
+        "test bits/byte": _interval(arm, "test"),
+        "by text": _by_text(arm),
+        "unknowns": _of_splits(arm, lambda score: score.get("unknowns")),
+        "parameters": f"{results[0]['parameters']['total']:,}",
+        "non-embedding": f"{results[0]['parameters']['non_embedding']:,}",
+        "context": ", ".join(_contexts(arm)),
+        "state bytes": f"{results[0]['state_bytes']:,}",
+        "tokens": f"{tokens:,.0f}",
+        "distinct tokens": f"{np.mean(distinct):,.0f}" if distinct else "",
+        "FLOPs": f"{flops * tokens:.3g}" if flops else "",
+        "tokens/s": f"{tokens / seconds:,.0f}",
+        "time": f"{seconds:.1f} s" if seconds < 60 else clock_time(seconds),
+        **_choice(arm),
+    }
+
+
+def _seeds(arm: ArmRecord, study: StudyRecord) -> str:
+    asked = 1 if arm.is_counted else len({run.seed for run in arm.runs}.union(study.seeds))
+    finished = len(arm.finished)
+    return f"{finished} of {asked}" if finished < asked else str(finished)
 
 
 def _interval(arm: ArmRecord, split: str) -> str:
@@ -140,33 +164,56 @@ def _interval(arm: ArmRecord, split: str) -> str:
     return f"{summary.mean:.4f}{half_width}"
 
 
-def _tokens_per_second(run: RunRecord) -> float:
-    logged = [row["tokens_per_second"] for row in run.metrics if row["kind"] == "train"]
-    training = run.results["training"]
-    return float(np.median(logged)) if logged else training["tokens"] / training["seconds"]
+def _by_text(arm: ArmRecord) -> str:
+    segments = arm_scores(arm, "test" if arm.scores("test") else "validation").segments
+    half_width = None if segments is None else text_half_width(segments)
+    return "" if half_width is None else f"± {half_width:.4f}"
+
+
+def _of_splits(arm: ArmRecord, count: Callable) -> str:
+    """A count of the validation and, where it is scored, of the test split."""
+    counts = [
+        count(score)
+        for split in ("validation", "test")
+        for score in list(arm.scores(split).values())[:1]
+    ]
+    return ", ".join(f"{value:,}" for value in counts if value is not None)
+
+
+def _contexts(arm: ArmRecord) -> list[str]:
+    scores = [score for split in ("validation", "test") for score in arm.scores(split).values()]
+    return list(dict.fromkeys(score["context"].replace("_", " ") for score in scores))
+
+
+def _choice(arm: ArmRecord) -> dict[str, str]:
+    if arm.considered:
+        trials = len(arm.considered) + len(arm.unfinished_choices)
+        failed, best = len(arm.unfinished_choices), arm.considered[arm.chosen]
+        tokens, chosen = "", arm.chosen
+    elif arm.tuning:
+        ended = [trial for trial in arm.tuning["trials"] if trial["bits_per_byte"] is not None]
+        trials = len(arm.tuning["trials"])
+        failed = trials - len(ended)
+        best = min((trial["bits_per_byte"] for trial in ended), default=None)
+        tokens = f"{max((trial['tokens'] for trial in ended), default=0):,}"
+        chosen = ", ".join(
+            f"{name.rpartition('.')[2]}={value}" for name, value in arm.tuning["chosen"].items()
+        )
+    else:
+        return {}
+    return {
+        "trials": f"{trials} ({failed} failed)" if failed else str(trials),
+        "tokens each": tokens,
+        "best trial": "" if best is None else f"{best:.4f}",
+        "chosen": printable(chosen),
+    }
 
 
 def _note(arm: ArmRecord, study: StudyRecord, winner: str | None) -> str:
     if not arm.finished:
         return "failed" if arm.failures else "damaged" if arm.damaged else "not finished"
     parts = [arm.chosen] if arm.chosen else []
+    parts += ["counted"] if arm.is_counted else []
     parts += ["baseline"] if arm.name == study.baseline else []
     parts += ["winner"] if arm.name == winner else []
     return ", ".join(parts)
-
-
-def _matched(study: StudyRecord, quantity: str, arms: list[ArmRecord]) -> str:
-    figures = {arm.name: _quantity(arm.finished[0].results, quantity) for arm in arms}
-    target = figures.get(study.baseline) or next(iter(figures.values()))
-    largest = max(abs(figure - target) / target for figure in figures.values())
-    state = "Matched" if largest <= TOLERANCE else "NOT matched"
-    name = quantity.replace("_", " ")
-    return f"{state}: {name}, {target:,} in {study.baseline}, others within {largest:.2%} of it."
-
-
-def _quantity(results: Mapping[str, Any], quantity: str) -> int:
-    return {
-        "parameters": results["parameters"]["total"],
-        "non_embedding_parameters": results["parameters"]["non_embedding"],
-        "training_tokens": results["training"]["tokens"],
-    }[quantity]

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 
 import lmjax
-from lmjax.runs.environment import PACKAGES, checkout, environment, versions
+from lmjax.runs.environment import PACKAGES, checkout, environment, processor_name, versions
 
 
 def git(folder, *arguments):
@@ -41,6 +41,12 @@ def test_versions_need_no_jax():
 def test_environment_is_json_and_counts_devices():
     found = json.loads(json.dumps(environment(), allow_nan=False))
     assert len(found["devices"]) == jax.device_count()
+
+
+def test_the_processor_is_named_as_by_linux():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = {line.split(": ", 1)[1] for line in lines if line.startswith("model name")}
+    assert environment()["machine"]["processor"] in (names or {processor_name()})
 
 
 def test_checkout_names_commit_diff_and_new_files(tmp_path):

@@ -1,5 +1,6 @@
 """Run directories as training writes them, without training."""
 
+import math
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -34,7 +35,10 @@ def write_run(
     path: Path,
     *,
     validation: float = 2.0,
-    test: float = 2.1,
+    test: float | None = 2.1,
+    segments: int = 0,
+    unknowns: int = 0,
+    seconds: float = 15.0,
     parameters: int = 1000,
     sample: str = "",
     text: str = "text",
@@ -53,17 +57,40 @@ def write_run(
         run.append_metrics({"kind": "evaluation", **row, **evaluation})
     if not finished:
         return {}
-    common = {"context": "carried", "text_fingerprint": text, "bytes": 500}
+    common = {
+        "context": "carried",
+        "text_fingerprint": text,
+        "bytes": 1200,
+        "unknowns": unknowns,
+        "spelling_nats": 0.0,
+    }
     results = {
         "splits": {
-            "validation": {"bits_per_byte": validation, **common},
-            "test": {"bits_per_byte": test, **common},
+            split: {"bits_per_byte": score, "segments": _segments(score, segments), **common}
+            for split, score in (("validation", validation), ("test", test))
+            if score is not None
         },
-        "parameters": {"total": parameters, "non_embedding": parameters, "active": parameters},
+        "parameters": {"total": parameters, "non_embedding": parameters - 300},
         "state_bytes": 64,
-        "training": {"steps": 0 if counted else STEPS[-1], "tokens": 3000, "seconds": 15.0},
+        "training_flops_per_token": 1e4,
+        "training": {
+            "steps": 0 if counted else STEPS[-1],
+            "tokens": 3000,
+            "distinct_tokens": 2500,
+            "seconds": seconds,
+        },
     }
     run.write_results(results)
     if sample:
         run.write_samples(sample)
     return results
+
+
+def _segments(bits_per_byte: float, count: int) -> dict[str, list] | None:
+    """So many segments of 100 bytes, easy and hard in turn, whose mean is `bits_per_byte`."""
+    if not count:
+        return None
+    hard = [0.1 * (1 - 2 * (place % 2)) for place in range(count)]
+    nats = [100 * math.log(2) * (bits_per_byte + more) for more in hard]
+    zeros, hundreds = [0.0] * count, [100] * count
+    return {"nats": nats, "spelling_nats": zeros, "tokens": hundreds, "bytes": hundreds}

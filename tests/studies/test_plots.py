@@ -1,15 +1,18 @@
 """Plots show what their CSV says, and the CSV what the runs wrote."""
 
 import csv
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from lmjax.studies.plots import AXES, draw, read_curve, spread, to_csv, write_plots
-from lmjax.studies.records import read_study
+from lmjax.studies.plots import AXES, Curve, draw, read_curve, spread, to_csv, write_plots
+from lmjax.studies.records import StudyRecord, read_study
+from lmjax.studies.summary import summary_rows
 from tests.studies.fake_runs import STEPS, make_config, write_run
 
 
@@ -27,14 +30,42 @@ def read_csv(text):
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_curve_is_the_mean_over_seeds_between_the_lowest_and_the_highest(arms):
+def test_curve_is_the_mean_over_seeds_with_the_interval_of_the_tables(arms):
     curve = read_curve(arms[1], "tokens")
     assert curve.seeds == 2
     np.testing.assert_array_equal(curve.x, [100 * step for step in STEPS])
     below = np.array([(STEPS[-1] - step) / 10 for step in STEPS])
     np.testing.assert_allclose(curve.mean, 2.1 + below)
-    np.testing.assert_allclose(curve.lowest, 2.0 + below)
-    np.testing.assert_allclose(curve.highest, 2.2 + below)
+    half_width = stats.t.interval(0.95, 1, scale=stats.sem([2.0, 2.2]))[1]
+    np.testing.assert_allclose(curve.high - curve.mean, half_width)
+    np.testing.assert_allclose(curve.mean - curve.low, half_width)
+    table = summary_rows(StudyRecord("", "", tuple(arms)))[1].figures["validation bits/byte"]
+    assert table == f"2.1000 ± {half_width:.4f}"
+
+
+def test_one_seed_has_no_band(arms):
+    curve = read_curve(replace(arms[1], runs=arms[1].runs[:1]), "tokens")
+    np.testing.assert_array_equal(curve.low, curve.mean)
+    np.testing.assert_array_equal(curve.high, curve.mean)
+
+
+@pytest.mark.parametrize(
+    ("longest", "label", "ticks"),
+    [
+        (0.4, "training seconds", {"0.1"}),
+        (100.0, "training seconds", {"20", "40"}),
+        (600.0, "training minutes", {"2", "4", "10"}),
+        (20000.0, "training hours", {"1", "5"}),
+    ],
+)
+def test_time_is_told_in_seconds_minutes_or_hours(longest, label, ticks):
+    x = np.array([0.0, longest])
+    curve = Curve("a", 1, x, x, x, x)
+    figure = draw([curve], "seconds", ["a"])
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == label
+    assert ticks <= {text.get_text() for text in axes.get_xticklabels()}
 
 
 def test_seeds_that_stopped_at_different_steps_share_their_common_part(arms, tmp_path):

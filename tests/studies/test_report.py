@@ -1,14 +1,20 @@
 """The page says what the runs wrote, needs nothing else, and executes nothing that they wrote."""
 
+import io
 import json
-import math
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from rich.console import Console
+from scipy import stats
 
 from lmjax.errors import UserError
+from lmjax.runs.environment import processor_name
 from lmjax.studies.report import write_report
-from lmjax.studies.study import Arm
+from lmjax.studies.study import Arm, Tuning
+from lmjax.studies.summary import summary_rows, terminal_summary
+from lmjax.studies.tuning import Trial, write_tuning
 from tests.studies.fake_runs import make_config, write_run
 
 EVIL = "<script>alert('&')</script>"
@@ -20,18 +26,33 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.tags, self.links, self.texts = [], [], []
+        self.tables, self.in_cell = [], False  # of rows of cells
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self.in_cell = True
         self.links += [value for name, value in attributes if name in ("href", "src")]
 
     def handle_data(self, data):
         if data.strip():
             self.texts.append(data.strip())
+            if self.in_cell:
+                self.tables[-1][-1][-1] = f"{self.tables[-1][-1][-1]} {data.strip()}".strip()
+
+    def handle_endtag(self, tag):
+        self.in_cell = self.in_cell and tag not in ("td", "th")
 
 
-def write_study(workdir, scores, **fields):
+def write_study(
+    workdir, scores, *, segments=0, unknowns=0, seconds=15.0, parameters=1000, **fields
+):
     """A study directory with the arms and seeds of `scores[arm][seed]`, all of them finished."""
     study = {"name": "small", "question": "Which?", "baseline": "", "matched": [], "prompt": "Go "}
     study["seeds"] = list(range(max(map(len, scores.values()), default=0)))
@@ -43,7 +64,16 @@ def write_study(workdir, scores, **fields):
             config = make_config(cell="gru")
             config.seed = seed
             path = workdir / "arms" / Arm(name, config).folder / f"seed_{seed}"
-            write_run(config, path, test=score, sample=f"Go {name}")
+            write_run(
+                config,
+                path,
+                test=score,
+                sample=f"Go {name}",
+                segments=segments,
+                unknowns=unknowns,
+                seconds=seconds,
+                parameters=parameters,
+            )
 
 
 def read_page(workdir):
@@ -68,11 +98,151 @@ def test_the_page_needs_no_other_file(tmp_path):
     assert sorted(files) == sorted(f"plots/{path.name}" for path in (tmp_path / "plots").iterdir())
 
 
-def test_the_table_holds_each_arms_results(tmp_path):
-    write_study(tmp_path, {"A": [1.23456], "B": [2.0]})
-    texts = read_page(tmp_path).texts
-    row = texts[texts.index("A") : texts.index("B")]
-    assert row == ["A", "1,000", "200", "2.0000", "1.2346", "64", "15.0"]
+def figures_of(page, title, arm):
+    """The row of an arm in a table of a page, by column; a note beside the name is left out."""
+    table = next(table for table in page.tables if table[0][0] == title)
+    return next(
+        dict(zip(table[0][1:], row[1:], strict=True)) for row in table[1:] if row[0].startswith(arm)
+    )
+
+
+def test_the_tables_hold_each_arms_results(tmp_path):
+    write_study(tmp_path, {"A": [1.23456], "B": [2.0]}, segments=12, unknowns=1234)
+    page = read_page(tmp_path)
+    scores = figures_of(page, "Scores", "A")
+    segments = np.resize([1.13456, 1.33456], 12)
+    text = stats.t.ppf(0.975, 11) * stats.sem(segments)
+    by_text = float(scores.pop("by text").removeprefix("± "))
+    assert by_text == pytest.approx(text, rel=0.1)
+    assert scores == {
+        "seeds": "1",
+        "validation bits/byte": "2.0000",
+        "test bits/byte": "1.2346",
+        "unknowns": "1,234, 1,234",
+    }
+    assert figures_of(page, "Models", "A") == {
+        "parameters": "1,000",
+        "non-embedding": "700",
+        "context": "carried",
+        "state bytes": "64",
+    }
+    assert figures_of(page, "Training", "A") == {
+        "tokens": "3,000",
+        "distinct tokens": "2,500",
+        "FLOPs": "3e+07",
+        "tokens/s": "200",
+        "time": "15.0 s",
+    }
+
+
+def test_tokens_a_second_are_tokens_over_seconds_and_long_times_are_told_in_minutes(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.0]}, seconds=200.0)
+    training = figures_of(read_page(tmp_path), "Training", "A")
+    assert training["tokens/s"] == "15"  # the rows of the log say 200
+    assert training["time"] == "3 min 20 s"
+
+
+def test_runs_of_older_versions_leave_blank_what_they_lack(tmp_path):
+    write_study(tmp_path, {"A": [1.0]})
+    for path in tmp_path.rglob("results.json"):
+        results = json.loads(path.read_text())
+        for score in results["splits"].values():
+            del score["unknowns"], score["segments"]
+        del results["training"]["distinct_tokens"], results["training_flops_per_token"]
+        path.write_text(json.dumps(results))
+    page = read_page(tmp_path)
+    assert set(figures_of(page, "Training", "A")) == {"tokens", "tokens/s", "time"}
+    assert "unknowns" not in figures_of(page, "Scores", "A")
+
+
+def test_a_test_split_that_was_not_scored_is_left_out(tmp_path):
+    write_study(tmp_path, {"A": [None, None, None], "B": [None, None, None]})
+    page = read_page(tmp_path)
+    assert "test bits/byte" not in figures_of(page, "Scores", "A")
+    assert any("lowest mean validation bits per byte" in text for text in page.texts)
+
+
+def test_the_tuning_is_shown(tmp_path):
+    write_study(tmp_path, {"A": [1.0], "B": [2.0]})
+    tuning = Tuning({"training.learning_rate": (0.1, 0.3)}, "20 percent")
+    trials = [
+        Trial({"training.learning_rate": 0.1}, 2.5, 600),
+        Trial({"training.learning_rate": 0.3}, None, 0, "diverged"),
+    ]
+    for name in "ab":
+        write_tuning(tmp_path / "arms" / name / "seed_0", tuning, trials)
+    page = read_page(tmp_path)
+    assert figures_of(page, "Choices by validation", "B") == {
+        "trials": "2 (1 failed)",
+        "tokens each": "600",
+        "best trial": "2.5000",
+        "chosen": "learning_rate=0.1",
+    }
+    said = "2 trials of 20 percent each, seed 0: training.learning_rate 0.1, 0.3."
+    assert f"Tuned all trained arms alike: {said}" in page.texts
+
+
+def test_an_unfinished_baseline_lends_its_name_to_nobodys_figure(tmp_path):
+    write_study(tmp_path, {"Elman": [1.0], "LSTM": []}, baseline="LSTM", matched=["parameters"])
+    write_run(make_config(), tmp_path / "arms" / "lstm" / "seed_0", finished=False)
+    text = " ".join(read_page(tmp_path).texts)
+    assert "Not known yet whether parameters match: LSTM is not finished." in text
+    assert "in LSTM" not in text
+
+
+def test_choices_that_are_not_finished_draw_no_verdict(tmp_path):
+    write_study(tmp_path, {"n-gram": [], "B": [3.0, 3.1, 3.21]})
+    for order, finished in ((2, True), (3, False)):
+        path = tmp_path / "arms" / "n_gram" / f"order={order}" / "seed_0"
+        write_run(make_config("ngram", order=order), path, test=1.0, finished=finished)
+    text = " ".join(read_page(tmp_path).texts)
+    assert "n-gram: order=3 not finished, so its choice may change." in text
+    assert "No verdict is drawn while choices of n-gram are unfinished." in text
+
+
+def test_a_runs_page_shows_its_text_processor_configuration_and_sample(tmp_path):
+    write_run(make_config(cell="gru"), tmp_path / "run", sample="Go on")
+    texts = read_page(tmp_path / "run").texts
+    assert texts[texts.index("Corpus") + 1] == "python_docs"
+    assert texts[texts.index("Tokenizer") + 1] == "byte"
+    assert f"processor {processor_name()}" in texts[texts.index("Machine") + 1]
+    assert texts[texts.index("model.cell") + 1] == "gru"
+    assert "Go on" in texts
+
+
+NAME = "A\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}\x07"
+
+
+def test_control_characters_of_names_reach_neither_page_nor_plots_nor_terminal(tmp_path):
+    write_study(tmp_path, {NAME: [1.0], "B": [2.0]}, question=NAME, baseline="B")
+    write_run(make_config(cell="gru"), tmp_path / "runs" / NAME)
+    for workdir in (tmp_path, tmp_path / "runs"):
+        study, page = write_report(workdir)
+        console = Console(width=80, file=io.StringIO(), force_terminal=True)
+        console.print(terminal_summary(study))
+        plots = "".join(path.read_text() for path in (workdir / "plots").glob("*.svg"))
+        shown = page.read_text() + plots
+        assert not {"\x1b", "\x07", "\N{RIGHT-TO-LEFT OVERRIDE}"} & set(shown)
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in console.file.getvalue()
+        assert "\x1b[2J" not in console.file.getvalue()
+        assert "A\N{REPLACEMENT CHARACTER}[2J" in shown
+
+
+def test_a_terminal_of_80_columns_cuts_no_figure(tmp_path):
+    name = "LSTM with attention and a long name"
+    scores = {name: [1.23456, 1.3], "Transformer": [2.0, 2.5]}
+    sizes = {"parameters": 1_234_567_890, "seconds": 12345.6, "unknowns": 123_456, "segments": 40}
+    write_study(tmp_path, scores, baseline=name, **sizes)
+    study, _ = write_report(tmp_path)
+    console = Console(width=80, file=io.StringIO())
+    console.print(terminal_summary(study))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    written = " ".join(console.file.getvalue().split())
+    for row in summary_rows(study):
+        for figure in row.figures.values():
+            assert all(part in written for part in figure.split(" ± "))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in written
 
 
 def test_seeds_make_a_mean_with_an_interval_and_a_verdict(tmp_path):
@@ -143,13 +313,7 @@ def test_a_damaged_run_alone_is_refused(tmp_path):
 
 
 def test_a_verdict_names_seeds_and_text(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.01, 1.02], "B": [3.0, 3.01, 3.02]})
-    for path in sorted(tmp_path.rglob("results.json")):
-        results = json.loads(path.read_text())
-        score = results["splits"]["test"]
-        nats = [score["bits_per_byte"] * 100 * math.log(2)] * 12
-        score["segments"] = {"nats": nats, "tokens": [30] * 12, "bytes": [100] * 12}
-        path.write_text(json.dumps(results))
+    write_study(tmp_path, {"A": [1.0, 1.01, 1.02], "B": [3.0, 3.01, 3.02]}, segments=12)
     text = " ".join(read_page(tmp_path).texts)
     assert "and wins: B is 2.0000 ± 0.0227 above it" in text
     assert "Welch's t over n = 3 seeds and 12 segments of the text" in text
@@ -185,15 +349,17 @@ def test_an_unfinished_and_a_failed_arm_are_shown_as_such(tmp_path):
     assert f"C failed: seed_0: boom {EVIL}." in texts
 
 
-def test_only_the_keys_that_differ_are_shown(tmp_path):
+def test_fields_that_differ_stand_side_by_side_and_the_others_apart(tmp_path):
     write_run(make_config(cell="gru", width=8), tmp_path / "a")
     other = make_config(cell="gru", width=16)
     other.seed = 7  # no matter of an arm
     write_run(other, tmp_path / "b")
-    texts = read_page(tmp_path).texts
-    start = texts.index("In what the configurations differ")
-    end = texts.index("Where it ran")
-    assert texts[start + 1 : end] == ["a", "model.width", "8", "b", "model.width", "16"]
+    page = read_page(tmp_path)
+    tables = {table[0][0]: table for table in page.tables}
+    assert tables["field"] == [["field", "a", "b"], ["model.width", "8", "16"]]
+    assert "In what they are alike" in page.texts
+    common = page.texts[page.texts.index("In what they are alike") :]
+    assert "model.cell" in common and "model.width" not in common and "seed" not in common
 
 
 def test_samples_stand_on_the_page_without_control_characters(tmp_path):

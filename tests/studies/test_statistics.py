@@ -177,6 +177,19 @@ def test_rivals_that_are_far_away_ask_for_no_correction():
     assert verdict({"A": best, "B": rival, **others}, "loss").winner == "A"
 
 
+def test_a_winners_sentence_names_the_next_arm_and_the_one_that_is_least_sure():
+    scores = {
+        "A": arm([1.00, 1.01, 1.02]),
+        "B": arm([1.30, 1.31, 1.32]),
+        "C": arm([2.0, 2.5, 3.0]),
+    }
+    text = verdict(scores, "loss").text
+    assert "A has the lowest mean loss (1.0100) and wins: B is 0.3000 ± 0.0227 above it" in text
+    assert "; C is 1.4900 ± 1.2" in text
+    del scores["C"]
+    assert "; C" not in verdict(scores, "loss").text
+
+
 def test_an_arm_alone_is_compared_with_nothing():
     result = verdict({"A": arm([1, 2, 3])}, "loss")
     assert result.winner is None

@@ -1,0 +1,72 @@
+"""What one must know to read a study's figures, in sentences."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from lmjax.studies.records import ArmRecord, StudyRecord
+from lmjax.studies.study import TOLERANCE
+
+
+def study_notes(study: StudyRecord) -> list[str]:
+    """What the figures rest on; what failed comes first."""
+    notes = [f"{arm.name} failed: {failure}." for arm in study.arms for failure in arm.failures]
+    notes += [f"{arm.name} has a damaged run: {why}." for arm in study.arms for why in arm.damaged]
+    notes += [_matched(study, quantity) for quantity in study.matched]
+    notes += _tuned(study)
+    for arm in study.arms:
+        if arm.considered:
+            figures = ", ".join(f"{name} {value:.4f}" for name, value in arm.considered.items())
+            notes.append(f"{arm.name}: validation chose {arm.chosen} (bits per byte: {figures}).")
+        if arm.unfinished_choices:
+            names = ", ".join(arm.unfinished_choices)
+            notes.append(f"{arm.name}: {names} not finished, so its choice may change.")
+        if arm.is_counted and len(study.arms) > 1:
+            notes.append(f"{arm.name} is counted, not trained, and states its own size.")
+    return notes
+
+
+def _tuned(study: StudyRecord) -> list[str]:
+    """What each tuned arm was tuned by; a sentence for each budget and grid that there is."""
+    searches = {}
+    for arm in study.arms:
+        if arm.tuning:
+            search = arm.tuning
+            grid = "; ".join(
+                f"{name} {', '.join(map(str, values))}" for name, values in search["grid"].items()
+            )
+            budget = (
+                f"{len(search['trials'])} trials of {search['budget']} each, seed {search['seed']}"
+            )
+            searches.setdefault(f"{budget}: {grid}", []).append(arm.name)
+    return [f"Tuned {_list(names, study)}: {search}." for search, names in searches.items()]
+
+
+def _list(names: Collection[str], study: StudyRecord) -> str:
+    trained = [arm.name for arm in study.arms if not arm.is_counted]
+    return "all trained arms alike" if list(names) == trained else ", ".join(names)
+
+
+def _matched(study: StudyRecord, quantity: str) -> str:
+    """How near the trained arms are to the baseline, or that it isn't there to be compared with."""
+    name = quantity.replace("_", " ")
+    trained = {arm.name: arm for arm in study.arms if arm.finished and not arm.is_counted}
+    if study.baseline not in trained:
+        return f"Not known yet whether {name} match: {study.baseline} is not finished."
+    target = _quantity(trained[study.baseline], quantity)
+    distances = [abs(_quantity(arm, quantity) - target) / target for arm in trained.values()]
+    state = "Matched" if max(distances) <= TOLERANCE else "NOT matched"
+    missing = [arm.name for arm in study.arms if not arm.finished]
+    waiting = f"; {', '.join(missing)} not finished" if missing else ""
+    return (
+        f"{state}: {name}, {target:,} in {study.baseline}, others within {max(distances):.2%} "
+        f"of it{waiting}."
+    )
+
+
+def _quantity(arm: ArmRecord, quantity: str) -> int:
+    results: Mapping[str, Any] = arm.finished[0].results
+    return {
+        "parameters": results["parameters"]["total"],
+        "non_embedding_parameters": results["parameters"]["non_embedding"],
+        "training_tokens": results["training"]["tokens"],
+    }[quantity]
