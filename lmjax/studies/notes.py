@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from lmjax.runs.terminal import printable
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.study import TOLERANCE
 
@@ -20,6 +21,12 @@ def study_notes(study: StudyRecord) -> list[str]:
         if arm.unfinished_choices:
             names = ", ".join(arm.unfinished_choices)
             notes.append(f"{arm.name}: {names} not finished, so its choice may change.")
+        left_out = {
+            str(name) for run in arm.finished for name in run.results.get("not_counted", ())
+        }
+        if left_out:
+            names = printable(", ".join(sorted(left_out)))
+            notes.append(f"{arm.name}: FLOPs are without those of {names}.")
         if arm.is_counted and len(study.arms) > 1:
             notes.append(f"{arm.name} is counted, not trained, and states its own size.")
     return notes

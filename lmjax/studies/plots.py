@@ -212,7 +212,7 @@ def _label_places(axes: Axes, axis: str) -> None:
         return
     axes.set_xlabel(AXES[axis])
     if axis != "seconds":
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))
 
 

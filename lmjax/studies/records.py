@@ -247,6 +247,7 @@ def _read_run(path: Path) -> RunRecord:
 
 def _check_results(results: Mapping[str, Any], file: Path) -> None:
     check_fields(results, RESULTS, file)
+    check_fields(results.get("not_counted", []), [is_text], file, "not_counted")
     for split, score in results["splits"].items():
         segments = score.get("segments")
         if segments is not None:

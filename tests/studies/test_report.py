@@ -142,6 +142,15 @@ def test_tokens_a_second_are_tokens_over_seconds_and_long_times_are_told_in_minu
     assert training["time"] == "3 min 20 s"
 
 
+def test_what_flops_are_of_and_what_they_leave_out_is_said(tmp_path):
+    write_study(tmp_path, {"A": [1.0]})
+    path = tmp_path / "arms" / "a" / "seed_0" / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"not_counted": ["fft", "sort"]}))
+    texts = read_page(tmp_path).texts
+    assert "A: FLOPs are without those of fft, sort." in texts
+    assert any(text.startswith("FLOPs: of the matrix products") for text in texts)
+
+
 def test_runs_of_older_versions_leave_blank_what_they_lack(tmp_path):
     write_study(tmp_path, {"A": [1.0]})
     for path in tmp_path.rglob("results.json"):
