@@ -4,6 +4,9 @@
 Durations are text: `2000 steps`, `3 epochs`, `1e6 tokens`, or `10 percent` of the whole training.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
@@ -152,3 +155,18 @@ def base_config(model: str = "transformer") -> ConfigDict:
         data.batching = "windows"
         evaluation.context = "windowed"
     return config.lock()
+
+
+def with_variants(
+    config: ConfigDict, names: str, variants: Mapping[str, Mapping[str, Any]]
+) -> ConfigDict:
+    """`config` changed by each of the `names`, with commas between; without names as it is.
+
+    `variants` are what each changes: `{"smoke": {"model.width": 8, ...}}`. Raises UserError for a
+    name that is not among them.
+    """
+    for name in filter(None, names.split(",")):
+        if name not in variants:
+            raise UserError(f"the experiment has no variant {name!r}: {nearest(name, variants)}")
+        config.update_from_flattened_dict(variants[name])
+    return config

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from lmjax.errors import UserError
 from lmjax.models.registry import build_model
 from lmjax.training.durations import Clock
 from lmjax.training.optimizers import make_optimizer
@@ -24,8 +25,17 @@ def load(path):
     return module
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("argument", ["", "smoke"])
+def variants(path):
+    """Every argument that a file takes: its variants, and each of them in short."""
+    names = ["", *getattr(load(path), "VARIANTS", ["smoke"])]
+    return dict.fromkeys([*names, *(f"{name},smoke".strip(",") for name in names)])
+
+
+@pytest.mark.parametrize(
+    ("path", "argument"),
+    [(path, argument) for path in FILES for argument in variants(path)],
+    ids=lambda value: getattr(value, "stem", value),
+)
 def test_it_resolves(path, argument):
     config = load(path).get_config(argument)
     assert config.is_locked
@@ -36,7 +46,7 @@ def test_it_resolves(path, argument):
     numbers = hyperparameters_of(config.training, clock)
     rate = make_schedule(config.training, clock)(jax.numpy.int32(0), numbers)
     assert np.isfinite(rate)
-    if argument == "smoke" and not model.is_counted:
+    if argument.endswith("smoke") and not model.is_counted:
         assert clock.total_steps <= 200
 
 
@@ -45,3 +55,9 @@ def test_its_docstring_is_a_row_of_a_paper(path):
     text = load(path).__doc__
     command = f"lmjax train --config=experiments/{path.relative_to(EXPERIMENTS)}"
     assert command in " ".join(text.split())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_unknown_variant_is_named(path):
+    with pytest.raises(UserError, match="no variant 'smoek': did you mean 'smoke'"):
+        load(path).get_config("smoek")

@@ -14,14 +14,19 @@ Differs   Validation is the last 10 % of the text, not 5 %. An embedding of widt
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config
-from lmjax.errors import UserError, nearest
+from lmjax.config import base_config, with_variants
+
+VARIANTS = {
+    "smoke": {
+        "model.width": 8,
+        "training.duration": "20 steps",
+        "evaluation.every": "20 steps",
+    },
+}
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """The recipe, or its `smoke` variant; raises UserError for another `arg`."""
-    if arg not in ("", "smoke"):
-        raise UserError(f"char_lstm has no variant {arg!r}: {nearest(arg, ['smoke'])}")
     config = base_config("rnn")
     config.model.update(layers=2, width=128, initialization=0.08, forget_bias=1.0)
     config.data.update(
@@ -44,7 +49,4 @@ def get_config(arg: str = "") -> ConfigDict:
         clip_value=5.0,
     )
     config.evaluation.update(every="1000 steps", context="carried", rows=1)
-    if arg == "smoke":
-        config.model.width = 8
-        config.training.duration = config.evaluation.every = "20 steps"
-    return config
+    return with_variants(config, arg, VARIANTS)

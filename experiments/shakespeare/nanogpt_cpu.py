@@ -14,14 +14,22 @@ Seeds by --config.seed. `:smoke` is a tiny model and 20 steps.
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config
-from lmjax.errors import UserError, nearest
+from lmjax.config import base_config, with_variants
+
+VARIANTS = {
+    "smoke": {
+        "model.layers": 1,
+        "model.width": 16,
+        "model.heads": 2,
+        "training.duration": "20 steps",
+        "training.warmup": "2 steps",
+        "evaluation.every": "20 steps",
+    },
+}
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """The recipe, or its `smoke` variant; raises UserError for another `arg`."""
-    if arg not in ("", "smoke"):
-        raise UserError(f"nanogpt_cpu has no variant {arg!r}: {nearest(arg, ['smoke'])}")
     config = base_config("transformer")
     config.model.update(
         layers=4, width=128, heads=4, context_length=64, feed_forward="gelu_exact", bias=False
@@ -46,8 +54,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluation.update(
         every="500 steps", context="windowed", window=64, stride=64, checkpoint="last"
     )
-    if arg == "smoke":
-        config.model.update(layers=1, width=16, heads=2)
-        config.training.update(duration="20 steps", warmup="2 steps")
-        config.evaluation.every = "20 steps"
-    return config
+    return with_variants(config, arg, VARIANTS)

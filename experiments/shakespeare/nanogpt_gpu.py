@@ -16,14 +16,24 @@ Seeds by --config.seed. `:smoke` is a tiny model and 20 steps.
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config
-from lmjax.errors import UserError, nearest
+from lmjax.config import base_config, with_variants
+
+VARIANTS = {
+    "smoke": {
+        "model.layers": 1,
+        "model.width": 12,
+        "model.heads": 2,
+        "data.batch_size": 4,
+        "data.length": 64,
+        "training.duration": "20 steps",
+        "training.warmup": "2 steps",
+        "evaluation.every": "20 steps",
+    },
+}
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """The recipe, or its `smoke` variant; raises UserError for another `arg`."""
-    if arg not in ("", "smoke"):
-        raise UserError(f"nanogpt_gpu has no variant {arg!r}: {nearest(arg, ['smoke'])}")
     config = base_config("transformer")
     config.model.update(
         layers=6,
@@ -54,9 +64,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluation.update(
         every="250 steps", context="windowed", window=256, stride=256, checkpoint="best"
     )
-    if arg == "smoke":
-        config.model.update(layers=1, width=12, heads=2)
-        config.data.update(batch_size=4, length=64)
-        config.training.update(duration="20 steps", warmup="2 steps")
-        config.evaluation.every = "20 steps"
-    return config
+    return with_variants(config, arg, VARIANTS)
