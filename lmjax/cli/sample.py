@@ -60,15 +60,23 @@ def _after(prompt: str) -> Callable[[str], None]:
 def _define(values: flags.FlagValues):
     define_workdir(values, "folder of the run")
     for name, default, text in (
-        ("step", None, "of the checkpoint; the scored one if not given"),
-        ("length", 200, "how many tokens to draw"),
-        ("top_k", 0, "draw from so many most probable tokens; 0: all"),
-        ("seed", 0, "of the draws"),
+        ("step", None, "step of the checkpoint to load; if not given, the one that was scored"),
+        ("length", 200, "most tokens to draw for a continuation"),
+        ("top_k", 0, "draw from this many of the most probable tokens; 0: from all"),
+        ("seed", 0, "decides what is drawn"),
         ("samples", 1, "how many continuations, each with the next seed"),
     ):
         flags.DEFINE_integer(name, default, text, flag_values=values)
-    flags.DEFINE_string("prompt", "", "text to continue", flag_values=values)
-    flags.DEFINE_float("temperature", 1.0, "0: always the most probable", flag_values=values)
+    flags.DEFINE_string("prompt", "", "the text to continue", flag_values=values)
     flags.DEFINE_float(
-        "top_p", 1.0, "draw from the fewest tokens with this probability", flag_values=values
+        "temperature",
+        1.0,
+        "above 1 more varied, below 1 less; 0: always the most probable token",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "top_p",
+        1.0,
+        "draw from the fewest tokens that together have this probability",
+        flag_values=values,
     )
