@@ -11,6 +11,7 @@ PUBLIC = {
     "load_experiment": "lmjax.api",
     "train": "lmjax.training.run",
     "load": "lmjax.api",
+    "evaluate": "lmjax.api",
     "load_study": "lmjax.studies.study",
     "study": "lmjax.studies.conduct",
     "UserError": "lmjax.errors",

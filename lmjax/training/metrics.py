@@ -94,9 +94,19 @@ def train_line(row: dict[str, Any], total_steps: int) -> str:
 
 
 def evaluation_line(row: dict[str, Any]) -> str:
-    """One score for people, with its context policy and how much the vocabulary lacked."""
+    """A score during training for people; its context is that of the result."""
+    return f"step {row['step']:,}: {_score_text(row)}"
+
+
+def result_line(row: dict[str, Any]) -> str:
+    """A score at the end for people, with its context policy."""
+    return f"result: {_score_text(row)}, {row['context']}"
+
+
+def _score_text(row: dict[str, Any]) -> str:
+    """One score, with how many targets the vocabulary lacked."""
+    unknowns = f", {row['unknowns']:,} unknown" if row["unknowns"] else ""
     return (
-        f"step {row['step']:,} | {row['split']} ({row['context']}): "
-        f"{row['nats_per_token']:.4f} nats/token | perplexity {row['perplexity']:,.2f} | "
-        f"{row['bits_per_byte']:.4f} bits/byte | {row['unknowns']:,} unknown"
+        f"{row['split']} perplexity {row['perplexity']:,.2f} ({row['nats_per_token']:.4f} nats), "
+        f"{row['bits_per_byte']:.3f} bits/byte{unknowns}"
     )

@@ -25,7 +25,7 @@ from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
 from lmjax.runs.trackers import mirrored
 from lmjax.training.loop import TrainingLoop
-from lmjax.training.metrics import cost_table, evaluation_line
+from lmjax.training.metrics import cost_table, result_line
 from lmjax.training.prepare import Prepared, check_tokenizer_of, prepare
 from lmjax.training.state import CountedState
 
@@ -184,8 +184,7 @@ def _scores(run, config, dataset, model, params, training, console) -> dict[str,
             console=console,
         )
         scores[split] = score.to_json()
-        row = {**scores[split], "step": training["scored_step"], "split": split}
-        line = f"result | {evaluation_line(row)}"
+        line = result_line({**scores[split], "split": split})
         run.log(line)
         say(console, line)
     return scores

@@ -79,7 +79,7 @@ class Killing:
             "inside a save": lambda: (
                 log(workdir).count("\n") >= lines and unfinished_steps(workdir) and late()
             ),
-            "at the end": lambda: "result |" in log(workdir) and late(),
+            "at the end": lambda: "result: " in log(workdir) and late(),
         }[moment]
 
     def _count(self, workdir, began: bool) -> None:
@@ -89,7 +89,7 @@ class Killing:
         elif unfinished_steps(workdir):
             self.fell["inside a save"] += 1
         else:
-            self.fell["at the end" if "result |" in log(workdir) else "between saves"] += 1
+            self.fell["at the end" if "result: " in log(workdir) else "between saves"] += 1
         last = max((row["step"] for row in metrics(workdir)), default=0)
         lost = last - (committed[-1] if committed else 0)
         self.most_lost = max(self.most_lost, lost)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmjax.training.metrics import train_line
+from lmjax.training.metrics import evaluation_line, result_line, train_line
 
 ROW = {
     "step": 120_000,
@@ -25,3 +25,25 @@ def test_a_line_of_training():
 @pytest.mark.parametrize("total", [120_001, 240_000, 999_999])
 def test_lines_fit_into_a_terminal(total):
     assert len(train_line(ROW, total)) <= 100
+
+
+SCORE = {
+    "step": 30_212,
+    "split": "validation",
+    "context": "carried",
+    "perplexity": 1114.512,
+    "nats_per_token": 4.741234,
+    "bits_per_byte": 1.67801,
+    "unknowns": 3342,
+}
+
+
+def test_lines_of_scores():
+    assert evaluation_line(SCORE) == (
+        "step 30,212: validation perplexity 1,114.51 (4.7412 nats), 1.678 bits/byte, 3,342 unknown"
+    )
+    assert result_line(SCORE | {"unknowns": 0}) == (
+        "result: validation perplexity 1,114.51 (4.7412 nats), 1.678 bits/byte, carried"
+    )
+    for context in ("windowed_256_stride_256", "carried_16_rows_overlap_256"):
+        assert len(result_line(SCORE | {"context": context, "unknowns": 0})) <= 100
