@@ -4,7 +4,7 @@ Question  Which family predicts the English of Python's documentation best, if a
           the same number of parameters, read the same text once and are tuned alike?
 Command   lmjax study --study=experiments/quickstart.py --workdir=runs/quickstart
           `quickstart.py:seeds_3` is the same with seeds 3, 4 and 5 in place of 0, 1 and 2.
-Tuning    every trained arm tries the same six pairs of learning rate and initialization, each on a
+Tuning    every trained arm tries the same nine pairs of learning rate and initialization, each on a
           fifth of its training and with one seed; validation chooses. The scale of the initial
           weights is a family's own: half the width of a uniform draw for the recurrent ones, the
           deviation of a normal one for the Transformer.
@@ -32,7 +32,7 @@ ARMS = {
 }
 ORDERS = (4, 5, 6)
 GRID = {
-    "training.learning_rate": (3e-3, 1e-2),
+    "training.learning_rate": (3e-3, 1e-2, 3e-2),
     "model.initialization": (0.03, 0.1, 0.3),
 }
 SMOKE = {
@@ -52,7 +52,7 @@ def get_config(arg: str = "", arm: str = "LSTM") -> ConfigDict:
     config = base_config(model)
     config.model.update(fields)
     config.data.update(
-        corpus="python_docs", train_share=0.5, tokenizer="bpe", batch_size=16, length=64
+        corpus="python_docs", train_share=0.5, tokenizer="bpe", batch_size=8, length=64
     )
     config.training.update(
         duration="1 epochs",
@@ -67,7 +67,7 @@ def get_config(arg: str = "", arm: str = "LSTM") -> ConfigDict:
     config.evaluation.rows = 16
     if model == "transformer":
         # It can't carry its memory over the end of its context, so it reads windows.
-        config.data.update(batching="windows", batch_size=8, length=128)
+        config.data.update(batching="windows", batch_size=4, length=128)
         config.evaluation.update(context="windowed", window=128, stride=64)
     if arg == "smoke":
         config.update_from_flattened_dict(SMOKE)

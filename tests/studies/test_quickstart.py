@@ -40,7 +40,7 @@ def test_every_trained_arm_is_tuned_alike_and_variants_differ_in_seeds_alone(tmp
         for arm in study.arms
         if not matching.is_counted(arm)
     ]
-    assert trials == [trials[0]] * 5 and len(trials[0]) == 6
+    assert trials == [trials[0]] * 5 and len(trials[0]) == 9
     assert (study.seeds, other.seeds) == ((0, 1, 2), (3, 4, 5))
     assert replace(other, name=study.name, seeds=study.seeds) == study
 
