@@ -44,21 +44,24 @@ def row_borders(stream: TokenStream, rows: int) -> np.ndarray:
 def contiguous_batch(
     stream: TokenStream, rows: int, length: int, step: int, by_document: bool = False
 ) -> Batch:
-    """Columns `step * length` and on of the stream in `rows` rows, equally long but for one.
-
-    `by_document`: each document is a segment of its own, before which `start_id` is read.
-    """
+    """Columns `step * length` and on of the stream in `rows` rows, equally long but for one."""
     borders = row_borders(stream, rows)
     targets_BT = borders[:-1, None] + step * length + np.arange(length)[None, :]
     exists_BT = targets_BT < borders[1:, None]
-    if not by_document:
-        return gather(stream, targets_BT, exists_BT, continues=step > 0)
-    places_BT = np.minimum(targets_BT, borders[1:, None] - 1)
+    batch = gather(stream, targets_BT, exists_BT, continues=step > 0)
+    return documents_apart(batch, stream, targets_BT) if by_document else batch
+
+
+def documents_apart(batch: Batch, stream: TokenStream, targets_BT: np.ndarray) -> Batch:
+    """The batch of these targets with each document as a segment, before which is `start_id`."""
+    places_BT = np.minimum(targets_BT, len(stream.tokens_N) - 1)
     starts_M = stream.document_starts_M
     document_BT = np.searchsorted(starts_M, places_BT, side="right") - 1
     begins_BT = places_BT == starts_M[document_BT]
-    batch = gather(stream, targets_BT, exists_BT, begins_BT, continues=step > 0)
-    return batch.replace(segment_ids_BT=document_BT.astype(np.int32))
+    return batch.replace(
+        tokens_BT=np.where(begins_BT, np.int32(stream.start_id), batch.tokens_BT),
+        segment_ids_BT=document_BT.astype(np.int32),
+    )
 
 
 def gather(

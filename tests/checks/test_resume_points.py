@@ -1,6 +1,7 @@
 """Wherever a run is stopped, it goes on as if it had not been, for every family."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -28,10 +29,16 @@ def config_of(tmp_path):
     generator = np.random.default_rng(0)
     lines = ["".join(generator.choice(list("abcde "), 15)) for _ in range(100)]
     (tmp_path / "text.txt").write_text("\n".join(lines) + "\n")
+    pairs = [f"{first}\n{second}\n" for first, second in zip(lines[::2], lines[1::2], strict=True)]
+    (tmp_path / "documents.jsonl").write_text(
+        "".join(json.dumps({"text": t}) + "\n" for t in pairs)
+    )
 
     def make(family, **changes):
         config = base_config(family)
-        config.data.update(corpus="text", files=str(tmp_path / "text.txt"), batch_size=4)
+        many = changes.get("data__resets") == "documents"
+        file = tmp_path / ("documents.jsonl" if many else "text.txt")
+        config.data.update(corpus="text", files=str(file), batch_size=4)
         config.data.length = 36  # 1,440 bytes in 4 rows: ten steps an epoch
         config.model.update(SMALL[family])
         config.model.update(dropout=0.1)

@@ -136,15 +136,17 @@ def test_no_tokenizer_knows_of_the_other_splits(data, tokenizer, monkeypatch):
     assert made[0] == made[1]
 
 
-def test_a_closed_vocabulary_that_is_cleaned_is_open(data, monkeypatch):
-    documents = {split: [Document(split, "A b\n")] for split in ("train", "validation")}
+def test_a_closed_vocabulary_of_which_not_all_is_read_as_published_is_open(data, monkeypatch):
+    documents = {split: [Document(split, "A b\n")] * 2 for split in ("train", "validation")}
     corpus = Corpus("made_up", [], lambda: (documents, Counter()), closed=("word",))
     monkeypatch.setattr(dataset, "open_corpus", lambda data: corpus)
     data.tokenizer = "word"
     assert open_dataset(data).tokenizer.unknown_id is None
     data.cleaning = ("lowercase",)
     assert open_dataset(data).tokenizer.unknown_id == 1
-    data.cleaning, data.tokenizer = (), "character"
+    data.cleaning, data.train_share = (), 0.5
+    assert open_dataset(data).tokenizer.unknown_id == 1
+    data.train_share, data.tokenizer = 1.0, "character"
     assert open_dataset(data).tokenizer.unknown_id == 4
 
 
