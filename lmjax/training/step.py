@@ -1,6 +1,7 @@
 """One step of training: a pure function of the state and the batch."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -47,9 +48,7 @@ class TrainStep:
         and after it: `before_finite_L`, `after_finite_L`.
         """
         gradient, outcome = self._gradient(state, batch)
-        counts = self._total(outcome.counts)
-        denominator = jnp.maximum(counts[REDUCTIONS[self.loss_reduction]], 1.0)
-        gradient = jax.tree.map(lambda leaf: leaf / denominator, self._total(gradient))
+        gradient, denominator = self._total(gradient), self._denominator(outcome)
         squared_norms_L = jnp.stack(
             [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)]
         )
@@ -61,7 +60,7 @@ class TrainStep:
         params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
         metrics = {
             "nats": self._total(outcome.nats),
-            "weight": counts["tokens"],
+            "weight": self._total(outcome.counts["tokens"]),
             "extras": jax.tree.map(lambda extra: extra / denominator, self._total(outcome.extras)),
             "learning_rate": learning_rate,
             "gradient_norm": jnp.sqrt(squared_norms_L.sum()),
@@ -84,10 +83,10 @@ class TrainStep:
         return after, metrics
 
     def _gradient(self, state: TrainState, batch: Batch) -> tuple[Any, Outcome]:
-        """Gradient and outcome, not yet divided by a count, summed over the micro-batches.
+        """This device's share in the gradient, and its outcome, summed over the micro-batches.
 
-        An extra comes multiplied by the count that the nats will be divided by, so that in the end
-        each micro-batch and each device has a share in it that its targets have in the nats.
+        An extra is multiplied by the count that the nats are divided by, so that in the end each
+        micro-batch and each device has the share in it that its targets have in the nats.
         """
         carry = state.carry
         if carry is not None:
@@ -113,14 +112,23 @@ class TrainStep:
             return jax.tree.map(jnp.add, gradient, more), outcome
 
         if self.accumulation_steps == 1:
-            return jax.grad(loss, has_aux=True)(state.params, batch, carry, step_key)
+            whole = partial(loss, batch=batch, carry=carry, key=step_key)
+            _, pullback, outcome = jax.vjp(whole, state.params, has_aux=True)
+            # Scaled here, the gradient needs no pass over all parameters to be divided.
+            return pullback(1 / self._denominator(outcome))[0], outcome
         micros = jax.tree.map(self._split, (batch, carry))
         zeros = jax.tree.map(jnp.zeros_like, state.params)
         gradient, outcomes = lax.scan(
             micro_step, zeros, (jnp.arange(self.accumulation_steps), *micros)
         )
         summed = jax.tree.map(lambda leaf: leaf.sum(axis=0), replace(outcomes, carry=None))
+        scale = 1 / self._denominator(summed)
+        gradient = jax.tree.map(lambda leaf: leaf * scale, gradient)
         return gradient, replace(summed, carry=jax.tree.map(self._join, outcomes.carry))
+
+    def _denominator(self, outcome: Outcome) -> jax.Array:
+        """What the nats are divided by: a count of the whole batch."""
+        return jnp.maximum(self._total(outcome.counts[REDUCTIONS[self.loss_reduction]]), 1.0)
 
     def _split(self, leaf: jax.Array) -> jax.Array:
         # Every k-th row, so that each device's rows stay on it.
