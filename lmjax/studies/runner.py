@@ -40,7 +40,7 @@ def score_test(path: Path) -> None:
     """Adds the score of the test split to a run's results, if its corpus has one, once."""
     run = RunDirectory(path)
     if "test" not in run.results()["splits"] and "test" in open_dataset(run.config().data).splits:
-        api.evaluate(path, split="test")
+        api.evaluate(path, split="test", reader="lmjax study, after all training")
 
 
 def continue_prompt(path: Path, prompt: str, length: int) -> str:
@@ -99,7 +99,7 @@ class _StudyRun:
         for arm, record in zip(self.study.arms, read_study(self.workdir).arms, strict=True):
             planned = {path.resolve(): run for path, run in runs.get(arm.name, {}).items()}
             finished = [run for run in record.finished if run.path in planned]
-            if self._is_decided(planned):
+            if self._is_decided(planned) and not record.damaged:
                 for run in finished:
                     self._attempt(run.path, self.actions.score_test, run.path)
             if finished and not finished[0].sample:

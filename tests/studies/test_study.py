@@ -70,6 +70,10 @@ def test_a_missing_file_is_named(reference):
             {"arms": (Arm("A", make_config(), choices={"data.vocabulary_size": (10, 99)}),)},
             "lets validation choose data.vocabulary_size",
         ),
+        (
+            {"arms": (Arm("A", make_config()).with_fields({"evaluation.splits": ("test",)}),)},
+            "sets evaluation.splits",
+        ),
         ({"tuning": Tuning({"data.length": (1, 2)})}, "lets validation choose data.length"),
         ({"tuning": Tuning({"evaluation.rows": (1, 2)})}, "lets validation choose evaluation.rows"),
         ({"tuning": Tuning({"training.duration": ("1 steps",)})}, "not its duration"),
