@@ -150,7 +150,7 @@ def difference(higher: ArmScores, lower: ArmScores) -> Difference:
     """The difference of two arms' means, uncertain by the seeds of each and by the text."""
     parts = []  # a variance and its degrees of freedom
     for arm in (higher, lower):
-        if not arm.is_counted and len(arm.by_seed) > 1:
+        if len(arm.by_seed) > 1:
             values = list(arm.by_seed.values())
             parts.append((np.var(values, ddof=1) / len(values), len(values) - 1))
     segments = paired_segments(higher, lower)

@@ -146,7 +146,9 @@ def test_a_winner_is_lower_not_only_different():
 
 
 def test_seeds_that_change_nothing_are_no_evidence():
-    assert verdict({"A": arm([1.0, 1.0, 1.0]), "B": arm([2.0, 2.0, 2.0])}, "bits").winner is None
+    result = verdict({"A": arm([1.0, 1.0, 1.0]), "B": arm([2.0, 2.0, 2.0])}, "bits")
+    assert result.winner is None
+    assert "B is 1 above it, and nothing tells how sure that is" in result.text
 
 
 @pytest.mark.parametrize("n", [1, 2])
