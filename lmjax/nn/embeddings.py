@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
+from lmjax.nn.precision import wide_product
+
 
 class TokenEmbedding(nn.Module):
     """A table of `vocabulary_size` vectors of `width`, its entries drawn by `initializer`."""
@@ -25,6 +27,8 @@ class TokenEmbedding(nn.Module):
         return jnp.take(self.table_VD, tokens_BT, axis=0, mode="clip")
 
     def attend(self, x_BTD: jax.Array) -> jax.Array:
-        """`logits_BTV`, the product with each token's vector (Press and Wolf 2017)."""
+        """`logits_BTV`, float32: the product with each token's vector (Press and Wolf 2017)."""
         x_ND = x_BTD.reshape(-1, self.width)
-        return (x_ND @ self.table_VD.T).reshape(*x_BTD.shape[:-1], self.vocabulary_size)
+        table_DV = self.table_VD.T.astype(x_BTD.dtype)
+        logits_NV = wide_product(x_ND, table_DV)
+        return logits_NV.reshape(*x_BTD.shape[:-1], self.vocabulary_size)

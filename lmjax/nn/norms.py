@@ -4,11 +4,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.nn.precision import wide
+
 EPSILON = 1e-5
 
 
 class LayerNorm(nn.Module):
-    """Mean zero and variance one over D, then a learned scale and bias (Ba et al. 2016, eq. 4)."""
+    """Mean zero and variance one over D, then a learned scale and bias (Ba et al. 2016, eq. 4).
+
+    It computes in float32 and gives the type of x.
+    """
 
     bias: bool = False
 
@@ -17,11 +22,14 @@ class LayerNorm(nn.Module):
         """`y_BTD`."""
         shape_D = x_BTD.shape[-1:]
         ones = nn.with_logical_partitioning(nn.initializers.ones, ("embed",))
-        y_BTD = normalise(x_BTD) * self.param("scale", ones, shape_D)[None, None, :]
+        y_BTD = (
+            normalise(x_BTD.astype(wide(x_BTD.dtype)))
+            * self.param("scale", ones, shape_D)[None, None, :]
+        )
         if self.bias:
             zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("embed",))
             y_BTD += self.param("bias", zeros, shape_D)[None, None, :]
-        return y_BTD
+        return y_BTD.astype(x_BTD.dtype)
 
 
 @jax.custom_vjp
