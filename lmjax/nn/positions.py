@@ -13,6 +13,8 @@ class LearnedPosition(nn.Module):
     width: int
     initializer: Initializer
 
+    is_endless = False  # whether it tells apart positions beyond `context_length`
+
     @nn.compact
     def __call__(self, positions_BT: jax.Array) -> jax.Array:
         """`x_BTD`; a position beyond the context is read as its last one."""
@@ -21,4 +23,38 @@ class LearnedPosition(nn.Module):
         return jnp.take(table_SD, positions_BT, axis=0, mode="clip")
 
 
-POSITIONS = {"learned": LearnedPosition}
+class SinusoidalPosition(nn.Module):
+    """Sines and cosines whose wavelengths grow from 2 pi to 20,000 pi (Vaswani et al. 2017, 3.5).
+
+    The first half of the vector are sines, the other cosines; an odd width lacks the last cosine.
+    """
+
+    context_length: int
+    width: int
+    initializer: Initializer
+
+    is_endless = True
+
+    def __call__(self, positions_BT: jax.Array) -> jax.Array:
+        """`x_BTD`."""
+        frequency_D = 10_000.0 ** (-jnp.arange(0, self.width, 2) / self.width)
+        angle_BTD = positions_BT[..., None] * frequency_D[None, None, :]
+        x_BTD = jnp.concatenate([jnp.sin(angle_BTD), jnp.cos(angle_BTD)], axis=-1)
+        return x_BTD[..., : self.width]
+
+
+class NoPosition(nn.Module):
+    """Nothing: for mixers that know the order of tokens by themselves."""
+
+    context_length: int
+    width: int
+    initializer: Initializer
+
+    is_endless = True
+
+    def __call__(self, positions_BT: jax.Array) -> jax.Array:
+        """Zero, for all of `x_BTD`."""
+        return jnp.zeros((1, 1, 1))
+
+
+POSITIONS = {"learned": LearnedPosition, "sinusoidal": SinusoidalPosition, "none": NoPosition}
