@@ -45,15 +45,19 @@ MODELS = {
         width=128,
         heads=4,
         feed_forward_width=0,  # 0: four times the width
-        context_length=256,  # tokens; the number of learned positions
+        context_length=256,  # tokens; no limit where neither positions nor mixers set one
         norm="layer_norm",  # layer_norm
-        position="learned",  # learned
+        position="learned",  # learned | sinusoidal | none; the last two have no end
         feed_forward="gelu",  # gelu (approximated by tanh, as GPT-2) | gelu_exact (as nanoGPT)
-        attention="full",  # full
+        pattern=("attention",),  # mixers of the layers, over and over, see lmjax/mixers/registry.py
+        mixers=dict(),  # their options by name; those not given are the defaults of the mixer
         bias=False,  # biases in the dense layers and norms
         dropout=0.0,  # on embeddings, attention weights and residual branches
         tied=True,  # output weights are the embedding's
         initialization=0.02,  # deviation of the normal draw; GPT-2's
+        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
+        remat="none",  # none | block | products: what the backward pass computes anew
+        scan_layers=False,  # compile the repeated layers once; parameters are stacked
     ),
 }
 

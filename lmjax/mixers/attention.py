@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
+from lmjax.errors import UserError
+from lmjax.mixers.contract import Mixer
 from lmjax.nn.dense import Dense
+from lmjax.nn.precision import wide_product
 from lmjax.nn.segments import segment_starts
 
 HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
@@ -57,19 +60,37 @@ def parallel(
     """
     # Batched products over (B, H) with keys transposed first: faster on CPU than einsum's order.
     q_BHTK = q_BTHK.transpose(0, 2, 1, 3) * q_BTHK.shape[-1] ** -0.5
-    scores_BHTS = q_BHTK @ k_BSHK.transpose(0, 2, 3, 1)
+    k_BHKS = k_BSHK.transpose(0, 2, 3, 1)
+    scores_BHTS = wide_product(q_BHTK, k_BHKS)
     weights_BHTS = drop(jax.nn.softmax(jnp.where(visible_BTS[:, None], scores_BHTS, HIDDEN)))
-    return (weights_BHTS @ v_BSHK.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    y_BHTK = weights_BHTS.astype(v_BSHK.dtype) @ v_BSHK.transpose(0, 2, 1, 3)
+    return y_BHTK.transpose(0, 2, 1, 3)
 
 
-class Attention(nn.Module):
-    """The mixer: each token attends to those before it in its segment, and to itself."""
+class Attention(Mixer):
+    """Each token attends to those before it in its segment, and to itself.
+
+    Raises UserError for a width that the heads don't divide.
+    """
 
     heads: int
     bias: bool
     dropout: float  # on the attention weights
     initializer: Initializer
     output_initializer: Initializer
+
+    is_endless = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.heads < 1 or self.width % self.heads:
+            raise UserError(
+                f"model.width {self.width} is not a multiple of model.heads {self.heads}; "
+                "change one of them"
+            )
+
+    def initial_carry(self, batch_size: int, max_length: int) -> KeyValueCache:
+        return empty_cache(batch_size, max_length, self.heads, self.width // self.heads)
 
     @nn.compact
     def __call__(
@@ -78,31 +99,37 @@ class Attention(nn.Module):
         carry: KeyValueCache | None,
         positions_BT: jax.Array,
         segment_ids_BT: jax.Array | None,
-        *,
         deterministic: bool,
     ) -> tuple[jax.Array, KeyValueCache | None]:
         """`y_BTD, carry`; y is NaN for a token that finds no free slot in the carry."""
         rows, length, width = x_BTD.shape
         heads = rows, length, 3 * self.heads, width // self.heads
-        qkv = Dense(3 * width, ("embed", "heads"), self.bias, self.initializer, name="qkv")
-        qkv_BTD = qkv(x_BTD)
-        q_BTHK, k_BSHK, v_BSHK = jnp.split(qkv_BTD.reshape(heads), 3, axis=2)
+        project = Dense(3 * width, ("embed", "heads"), self.bias, self.initializer, name="qkv")
+        qkv = jnp.split(project(x_BTD).reshape(heads), 3, axis=2)
+        drop = nn.Dropout(self.dropout, deterministic=deterministic)
+        y_BTHK, carry = self._attend(*qkv, carry, segment_ids_BT, drop)
+        output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
+        return output(y_BTHK.reshape(x_BTD.shape)), carry
+
+    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, drop):
+        """`y_BTHK, carry`; a kind of attention of its own overrides it."""
+        length = q_BTHK.shape[1]
         if carry is None:
             index_BT, start_BT = jnp.arange(length)[None], jnp.zeros((1, 1), jnp.int32)
             if segment_ids_BT is not None:
                 start_BT = segment_starts(index_BT, segment_ids_BT)
-        else:
-            carry, index_BT, start_BT = remember(carry, k_BSHK, v_BSHK, segment_ids_BT)
-            k_BSHK, v_BSHK = carry.k_BSHK, carry.v_BSHK
+            visible_BTS = _visible(index_BT, start_BT, length)
+            return parallel(q_BTHK, k_BTHK, v_BTHK, visible_BTS, drop), None
+        carry, index_BT, start_BT = remember(carry, k_BTHK, v_BTHK, segment_ids_BT)
+        k_BSHK, v_BSHK = (cache.astype(q_BTHK.dtype) for cache in (carry.k_BSHK, carry.v_BSHK))
         slots = k_BSHK.shape[1]
-        slot_S = jnp.arange(slots)[None, None]
-        visible_BTS = (start_BT[..., None] <= slot_S) & (slot_S <= index_BT[..., None])
-        drop = nn.Dropout(self.dropout, deterministic=deterministic)
-        y_BTD = parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop).reshape(x_BTD.shape)
-        if carry is not None:
-            y_BTD = jnp.where(index_BT[..., None] < slots, y_BTD, jnp.nan)
-        output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
-        return output(y_BTD), carry
+        y_BTHK = parallel(q_BTHK, k_BSHK, v_BSHK, _visible(index_BT, start_BT, slots), drop)
+        return jnp.where(index_BT[..., None, None] < slots, y_BTHK, jnp.nan), carry
+
+
+def _visible(index_BT: jax.Array, start_BT: jax.Array, slots: int) -> jax.Array:
+    slot_S = jnp.arange(slots)[None, None]
+    return (start_BT[..., None] <= slot_S) & (slot_S <= index_BT[..., None])
 
 
 def remember(
@@ -133,6 +160,3 @@ def remember(
         segment_id_B=segment_id_B,
     )
     return cache, index_BT, start_BT
-
-
-ATTENTIONS = {"full": Attention}

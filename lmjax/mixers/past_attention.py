@@ -13,6 +13,7 @@ from jax import lax
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
+from lmjax.mixers.contract import Mixer
 from lmjax.nn.dense import Dense
 
 SCORES = ("additive", "dot", "general", "key_value_predict")
@@ -101,31 +102,37 @@ def weigh(scores: jax.Array, visible: jax.Array) -> jax.Array:
     return jnp.where(visible, weights, 0.0)
 
 
-class PastAttention(nn.Module):
-    """The mixer: what the last `span` outputs hold, joined to the present one.
+class PastAttention(Mixer, kw_only=True):
+    """What the last `span` outputs of a recurrent network hold, joined to its present one.
 
-    The carry is a memory of them, of which those of the present segment are visible.
+    y is as wide as `head_width` of the score says. The carry is a memory of those outputs, of which
+    those of the present segment are visible.
     """
 
     score: str
     span: int
     initializer: Initializer
 
+    def initial_carry(self, batch_size: int, max_length: int) -> jax.Array:
+        return jnp.zeros((batch_size, self.span, memory_width(self.score, self.width)))
+
     @nn.compact
     def __call__(
         self,
         x_BTD: jax.Array,
-        carry: jax.Array,
+        carry: jax.Array | None,
         positions_BT: jax.Array,
         segment_ids_BT: jax.Array | None,
-    ) -> tuple[jax.Array, jax.Array]:
-        """`y_BTK, carry`, with K = `head_width` of the score; positions say what is visible.
+        deterministic: bool,
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """`y_BTK, carry`; positions say what is visible.
 
         `y = tanh(W [context; x])` (Luong et al. 2015, equation 5; Daniluk et al. 2017, section 2).
         """
-        length, width = x_BTD.shape[1:]
+        rows, length, width = x_BTD.shape
         key_width = head_width(self.score, width)
-        memory_BNM = jnp.concatenate([carry, x_BTD[..., : carry.shape[-1]]], axis=1)
+        past_BSM = self.initial_carry(rows, length) if carry is None else carry
+        memory_BNM = jnp.concatenate([past_BSM, x_BTD[..., : past_BSM.shape[-1]]], axis=1)
         keys_BNK, values_BNK = memory_BNM[..., :key_width], memory_BNM[..., -key_width:]
         query_BTK, predict_BTK = x_BTD[..., :key_width], x_BTD[..., -key_width:]
         score = dot
@@ -139,7 +146,8 @@ class PastAttention(nn.Module):
         visible_BTS = positions_BT[:, :, None] >= distance_S[None, None, :]
         context_BTK = parallel(score, query_BTK, keys_BNK, values_BNK, visible_BTS)
         both_BTD = jnp.concatenate([context_BTK, predict_BTK], axis=-1)
-        return jnp.tanh(self._dense("output", key_width)(both_BTD)), memory_BNM[:, length:]
+        y_BTK = jnp.tanh(self._dense("output", key_width)(both_BTD))
+        return y_BTK, None if carry is None else memory_BNM[:, length:]
 
     def _dense(self, name: str, features: int) -> Dense:
         return Dense(features, ("embed", "hidden"), initializer=self.initializer, name=name)

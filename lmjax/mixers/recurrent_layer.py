@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
+from lmjax.mixers.contract import Mixer
 from lmjax.mixers.elman import ELMAN
 from lmjax.mixers.gru import GRU
 from lmjax.mixers.lstm import LSTM
@@ -21,47 +22,58 @@ def find_cell(name: str) -> Cell:
     return CELLS[name]
 
 
-class RecurrentLayer(nn.Module):
-    """The mixer: `width` cells, each of which sees the input and all cells' last output.
+class RecurrentLayer(Mixer, kw_only=True):
+    """`width` cells, each of which sees the input and all cells' last output.
 
-    All parameters are drawn by `initializer`; `forget_bias` is added to the forget gate's.
+    x may be of another width than y. All parameters are drawn by `initializer`; `forget_bias` is
+    added to the forget gate's. Raises UserError for an unknown cell.
     """
 
-    cell: Cell
-    width: int
+    cell: str = "lstm"
     initializer: Initializer
     forget_bias: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        find_cell(self.cell)
+
+    def initial_carry(self, batch_size: int, max_length: int) -> State:
+        return find_cell(self.cell).initial_state(batch_size, self.width)
 
     @nn.compact
     def __call__(
         self,
         x_BTD: jax.Array,
-        carry: State,
+        carry: State | None,
         positions_BT: jax.Array,
         segment_ids_BT: jax.Array | None,
-    ) -> tuple[jax.Array, State]:
+        deterministic: bool,
+    ) -> tuple[jax.Array, State | None]:
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
         rows, length, input_width = x_BTD.shape
-        gates = self.cell.gates * self.width
+        cell = find_cell(self.cell)
+        state = self.initial_carry(rows, length) if carry is None else carry
+        gates = cell.gates * self.width
         kernel_EG = self._parameter("input_kernel", ("embed", "gates"), (input_width, gates))
         kernel_DG = self._parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
         bias_G = self.param("bias", nn.with_logical_partitioning(self._bias, ("gates",)), (gates,))
         recurrent_bias_G = None
-        if biased := self.cell.recurrent_biases * self.width:
+        if biased := cell.recurrent_biases * self.width:
             recurrent_bias_N = self._parameter("recurrent_bias", ("gates",), (biased,))
             recurrent_bias_G = jnp.pad(recurrent_bias_N, (gates - biased, 0))
         input_NG = x_BTD.reshape(-1, input_width) @ kernel_EG + bias_G[None, :]
         input_TBG = input_NG.reshape(rows, length, gates).swapaxes(0, 1)
         begins_TB = None if segment_ids_BT is None else (positions_BT == 0).T
-        y_TBD, carry = fast(self.cell, kernel_DG, recurrent_bias_G, carry, input_TBG, begins_TB)
-        return y_TBD.swapaxes(0, 1), carry
+        y_TBD, state = fast(cell, kernel_DG, recurrent_bias_G, state, input_TBG, begins_TB)
+        return y_TBD.swapaxes(0, 1), None if carry is None else state
 
     def _parameter(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(self.initializer, axes), shape)
 
     def _bias(self, key, shape):
         bias_G = self.initializer(key, shape)
-        if self.cell.forget_gate is None:
+        forget_gate = find_cell(self.cell).forget_gate
+        if forget_gate is None:
             return bias_G
-        begin = self.cell.forget_gate * self.width
+        begin = forget_gate * self.width
         return bias_G.at[begin : begin + self.width].add(self.forget_bias)

@@ -1,12 +1,10 @@
 """A recurrent language model that attends over its own past outputs."""
 
-import flax.linen as nn
-import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
-from lmjax.mixers.past_attention import PastAttention, head_width, memory_width
-from lmjax.models.contract import Carry
+from lmjax.mixers.contract import Mixer
+from lmjax.mixers.past_attention import PastAttention, head_width
 from lmjax.models.rnn import RecurrentModel
 
 
@@ -29,11 +27,8 @@ class AttentionRecurrentModel(RecurrentModel):
     def output_width(self) -> int:
         return head_width(self.score, self.width)
 
-    def initial_carry(self, batch_size: int, max_length: int) -> Carry:
-        carry = super().initial_carry(batch_size, max_length)
-        memory_BSM = jnp.zeros((batch_size, self.span, memory_width(self.score, self.width)))
-        return {**carry, "states": (*carry["states"], memory_BSM)}
-
-    def _make_mixers(self, initializer: Initializer) -> list[nn.Module]:
-        attention = PastAttention(self.score, self.span, initializer)
+    def _make_mixers(self, initializer: Initializer) -> list[Mixer]:
+        attention = PastAttention(
+            width=self.width, score=self.score, span=self.span, initializer=initializer
+        )
         return [*super()._make_mixers(initializer), attention]

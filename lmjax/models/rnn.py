@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
+from lmjax.mixers.contract import Mixer
 from lmjax.mixers.recurrent_layer import RecurrentLayer, find_cell
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.nn.embeddings import TokenEmbedding
@@ -79,17 +80,21 @@ class RecurrentModel(LanguageModel):
             (self.vocabulary_size,),
         )
 
-    def _make_mixers(self, initializer: Initializer) -> list[nn.Module]:
-        cell = find_cell(self.cell)
+    def _make_mixers(self, initializer: Initializer) -> list[Mixer]:
         return [
-            RecurrentLayer(cell, self.width, initializer, self.forget_bias)
+            RecurrentLayer(
+                width=self.width,
+                cell=self.cell,
+                initializer=initializer,
+                forget_bias=self.forget_bias,
+            )
             for _ in range(self.layers)
         ]
 
     def initial_carry(self, batch_size: int, max_length: int) -> Carry:
-        state = find_cell(self.cell).initial_state(batch_size, self.width)
+        states = tuple(mixer.initial_carry(batch_size, max_length) for mixer in self.mixers)
         zeros_B = jnp.zeros(batch_size, jnp.int32)
-        return {"states": (state,) * self.layers, "segment_id_B": zeros_B, "position_B": zeros_B}
+        return {"states": states, "segment_id_B": zeros_B, "position_B": zeros_B}
 
     def __call__(
         self, tokens_BT, carry=None, *, segment_ids_BT=None, positions_BT=None, deterministic=True
@@ -126,7 +131,7 @@ class RecurrentModel(LanguageModel):
         x_BTD, states = self.embedding(tokens_BT), []
         for mixer, state in zip(self.mixers, before["states"], strict=True):
             x_BTD = self.drop(x_BTD, deterministic=deterministic)
-            x_BTD, state = mixer(x_BTD, state, positions_BT, segment_ids_BT)
+            x_BTD, state = mixer(x_BTD, state, positions_BT, segment_ids_BT, deterministic)
             states.append(state)
         x_ND = self.drop(x_BTD, deterministic=deterministic).reshape(-1, self.output_width)
         after = {

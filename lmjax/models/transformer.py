@@ -1,74 +1,54 @@
-"""The decoder-only Transformer of GPT-2 (Radford et al. 2019), its parts chosen by name."""
+"""The decoder-only Transformer of GPT-2 (Radford et al. 2019); parts and mixers go by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from flax.core import freeze
 
 from lmjax.errors import UserError, nearest
-from lmjax.mixers.attention import ATTENTIONS, KeyValueCache, empty_cache
+from lmjax.mixers.registry import mixer_maker
 from lmjax.models.contract import LanguageModel
+from lmjax.models.stack import Stack
 from lmjax.nn.dense import Dense
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.feed_forward import FEED_FORWARDS
 from lmjax.nn.norms import NORMS
 from lmjax.nn.positions import POSITIONS
+from lmjax.nn.precision import DTYPES, in_dtype
 from lmjax.nn.segments import segment_starts
 
-PARTS: dict[str, Mapping[str, Callable[..., nn.Module]]] = {
-    "norm": NORMS,
-    "position": POSITIONS,
-    "feed_forward": FEED_FORWARDS,
-    "attention": ATTENTIONS,
-}
+PARTS = {"norm": NORMS, "position": POSITIONS, "feed_forward": FEED_FORWARDS, "dtype": DTYPES}
 
 
 @flax.struct.dataclass
 class TransformerCarry:
     """What each layer remembers, and where each row stands."""
 
-    caches: tuple[KeyValueCache, ...]
+    layers: tuple[Any, ...]
     position_B: jax.Array  # int32, of the next token if it continues the segment
     segment_id_B: jax.Array  # int32
 
 
-class Block(nn.Module):
-    """`x + mixer(norm(x))`, then `x + feed_forward(norm(x))`, with dropout on what is added."""
-
-    norm: Callable[..., nn.Module]
-    mixer: Callable[..., nn.Module]
-    feed_forward: Callable[..., nn.Module]
-    dropout: float
-
-    @nn.compact
-    def __call__(self, x_BTD, carry, positions_BT, segment_ids_BT, *, deterministic):
-        """`x_BTD, carry` after the layer."""
-        drop = nn.Dropout(self.dropout, deterministic=deterministic)
-        y_BTD, carry = self.mixer(name="mixer")(
-            self.norm(name="mixer_norm")(x_BTD),
-            carry,
-            positions_BT,
-            segment_ids_BT,
-            deterministic=deterministic,
-        )
-        x_BTD += drop(y_BTD)
-        y_BTD = self.feed_forward(name="feed_forward")(self.norm(name="feed_forward_norm")(x_BTD))
-        return x_BTD + drop(y_BTD), carry
-
-
 class Transformer(LanguageModel):
-    """Pre-norm layers of attention and feed-forward over learned positions.
+    """Pre-norm layers of a mixer and a feed-forward network each, attention unless named otherwise.
+
+    The mixers of `pattern` follow each other, over and over; `mixers` are their options by name.
 
     Weights are drawn as GPT-2's: normal with the deviation `initialization`, which is divided by
-    sqrt(2 L) where a layer adds to the residual stream. Logits are NaN for a token that stands
-    beyond `context_length` or finds no free slot in the carry: never a number that a shorter
-    context would have given.
+    sqrt(2 L) where a layer adds to the residual stream. `dtype` is that of
+    activations; parameters, norms, softmaxes, carries and logits are float32.
 
-    Raises UserError for an unknown part, a width that the heads don't divide, and rows that are
-    longer than the context.
+    Where positions end or a mixer keeps all tokens, logits are NaN for a token that stands beyond
+    `context_length` or finds no free slot in the carry: never a number that a shorter context would
+    have given.
+
+    Raises UserError for an unknown part, mixer or option, a width that the heads don't divide, and
+    rows that are longer than the context.
     """
 
     layers: int
@@ -79,30 +59,53 @@ class Transformer(LanguageModel):
     norm: str
     position: str
     feed_forward: str
-    attention: str
+    pattern: tuple[str, ...]
+    mixers: Mapping[str, Mapping[str, Any]]
     bias: bool
     dropout: float
     tied: bool
     initialization: float
+    dtype: str
+    remat: str
+    scan_layers: bool
+    initialization: float
 
     def __post_init__(self):
+        options = {name: dict(options) for name, options in self.mixers.items()}
+        self.mixers, self.pattern = freeze(options), tuple(self.pattern)
         super().__post_init__()
+        if self.layers < 1:
+            raise UserError(f"model.layers is {self.layers}; it is at least 1")
         for part, choices in PARTS.items():
             name = getattr(self, part)
             if name not in choices:
                 raise UserError(f"unknown model.{part} {name!r}: {nearest(name, choices)}")
-        if self.width % self.heads:
-            raise UserError(
-                f"model.width {self.width} is not a multiple of model.heads {self.heads}; "
-                "change one of them"
-            )
+        for name in options:
+            if name not in self.pattern:
+                raise UserError(
+                    f"model.mixers has options of {name!r}, which model.pattern does not name; "
+                    f"{nearest(name, self.pattern)}"
+                )
+        self._make_stack(parent=None)
 
     def setup(self):
+        self.stack = self._make_stack()
+        nn.share_scope(self, self.stack)
+        normal = nn.initializers.normal(self.initialization)
+        self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
+        self.position_embedding = POSITIONS[self.position](self.context_length, self.width, normal)
+        self.drop = nn.Dropout(self.dropout)
+        self.final_norm = NORMS[self.norm](bias=self.bias)
+        if not self.tied:
+            self.head = Dense(
+                self.vocabulary_size, ("embed", "vocab"), False, normal, wide_output=True
+            )
+
+    def _make_stack(self, **parent: None) -> Stack:
         normal = nn.initializers.normal(self.initialization)
         residual = nn.initializers.normal(self.initialization / (2 * self.layers) ** 0.5)
-        norm = partial(NORMS[self.norm], bias=self.bias)
-        mixer = partial(
-            ATTENTIONS[self.attention],
+        given = dict(
+            width=self.width,
             heads=self.heads,
             bias=self.bias,
             dropout=self.dropout,
@@ -116,27 +119,29 @@ class Transformer(LanguageModel):
             initializer=normal,
             output_initializer=residual,
         )
-        self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
-        self.position_embedding = POSITIONS[self.position](self.context_length, self.width, normal)
-        self.drop = nn.Dropout(self.dropout)
-        self.blocks = [Block(norm, mixer, feed_forward, self.dropout) for _ in range(self.layers)]
-        self.final_norm = norm()
-        if not self.tied:
-            self.head = Dense(self.vocabulary_size, ("embed", "vocab"), initializer=normal)
+        return Stack(
+            self.layers,
+            tuple(mixer_maker(name, self.mixers.get(name, {}), given) for name in self.pattern),
+            partial(NORMS[self.norm], bias=self.bias),
+            feed_forward,
+            self.dropout,
+            self.remat,
+            self.scan_layers,
+            **parent,
+        )
 
     @property
-    def longest_context(self) -> int:
-        """`context_length`."""
-        return self.context_length
+    def longest_context(self) -> int | None:
+        """`context_length`; None where neither positions nor mixers set a limit."""
+        endless = POSITIONS[self.position].is_endless and self._make_stack(parent=None).is_endless
+        return None if endless else self.context_length
 
     def initial_carry(self, batch_size: int, max_length: int) -> TransformerCarry:
-        """Empty caches of `max_length` tokens; raises UserError beyond the context."""
+        """Raises UserError for a `max_length` beyond the longest context."""
         self._check_length(max_length)
-        size = batch_size, max_length, self.heads, self.width // self.heads
+        carries = self._make_stack(parent=None).initial_carries(batch_size, max_length)
         zeros_B = jnp.zeros(batch_size, jnp.int32)
-        return TransformerCarry(
-            tuple(empty_cache(*size) for _ in range(self.layers)), zeros_B, zeros_B
-        )
+        return TransformerCarry(carries, zeros_B, zeros_B)
 
     def __call__(
         self,
@@ -153,17 +158,12 @@ class Transformer(LanguageModel):
         if positions_BT is None:
             positions_BT = derive_positions(tokens_BT.shape[1], carry, segment_ids_BT)
         x_BTD = self.embedding(tokens_BT) + self.position_embedding(positions_BT)
-        x_BTD = self.drop(x_BTD, deterministic=deterministic)
-        caches = []
-        for index, block in enumerate(self.blocks):
-            cache = None if carry is None else carry.caches[index]
-            x_BTD, cache = block(
-                x_BTD, cache, positions_BT, segment_ids_BT, deterministic=deterministic
-            )
-            caches.append(cache)
+        x_BTD = self.drop(in_dtype(x_BTD, self.dtype), deterministic=deterministic)
+        layers = (None,) * self.layers if carry is None else carry.layers
+        x_BTD, layers = self.stack(x_BTD, layers, positions_BT, segment_ids_BT, deterministic)
         x_BTD = self.final_norm(x_BTD)
         logits_BTV = self.embedding.attend(x_BTD) if self.tied else self.head(x_BTD)
-        if not fits:
+        if not fits and self.longest_context is not None:
             within_BT1 = (positions_BT < self.context_length)[..., None]
             logits_BTV = jnp.where(within_BT1, logits_BTV, jnp.nan)
         if carry is not None:
@@ -171,11 +171,11 @@ class Transformer(LanguageModel):
             segment_id_B = carry.segment_id_B
             if segment_ids_BT is not None:
                 segment_id_B = segment_ids_BT[:, -1]
-            carry = TransformerCarry(tuple(caches), position_B, segment_id_B)
+            carry = TransformerCarry(layers, position_B, segment_id_B)
         return logits_BTV, carry
 
     def _check_length(self, length: int) -> None:
-        if length > self.context_length:
+        if self.longest_context is not None and length > self.longest_context:
             raise UserError(
                 f"{length} tokens are more than model.context_length {self.context_length}; "
                 "give a longer context or shorter rows"

@@ -64,19 +64,21 @@ def test_the_parallel_form_is_the_step_for_each_token(visible_BTS):
 def mixer(**changes):
     fields = dict(heads=HEADS, bias=True, dropout=0.0) | changes
     normal = nn.initializers.normal
-    return Attention(initializer=normal(0.02), output_initializer=normal(1.0), **fields)
+    return Attention(
+        width=WIDTH, initializer=normal(0.02), output_initializer=normal(1.0), **fields
+    )
 
 
 @jax.jit
 def apply(params, x_BTD, cache=None, segments=None):
     positions_BT = jnp.arange(x_BTD.shape[1])[None]
-    return mixer().apply(params, x_BTD, cache, positions_BT, segments, deterministic=True)
+    return mixer().apply(params, x_BTD, cache, positions_BT, segments, True)
 
 
 @pytest.fixture(scope="module")
 def params():
     positions_BT = np.arange(LENGTH)[None]
-    boxed = mixer().init(jax.random.key(0), x_BTD, None, positions_BT, None, deterministic=True)
+    boxed = mixer().init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
     return jax.tree.map(lambda leaf: 20 * np.asarray(leaf), nn.meta.unbox(boxed))
 
 
@@ -157,8 +159,8 @@ def test_dropout_falls_on_each_attention_weight_by_itself(params):
 
     @jax.jit
     def draw(key):
-        context = dict(deterministic=False, rngs={"dropout": key})
-        return mixer(dropout=0.5).apply(identity, x_BTD, None, positions_BT, None, **context)[0]
+        arguments = x_BTD, None, positions_BT, None, False
+        return mixer(dropout=0.5).apply(identity, *arguments, rngs={"dropout": key})[0]
 
     drawn_RBD = np.stack([draw(jax.random.key(seed))[:, 0] for seed in range(100)])
     factors_RBD = drawn_RBD / apply(identity, x_BTD)[0][None, :, 0]

@@ -63,10 +63,10 @@ def test_parallel_is_step_after_step(name):
 @pytest.mark.parametrize("score", past_attention.SCORES)
 def test_layer_follows_the_papers(score):
     """Token by token in NumPy; a memory of two outputs of another segment stands before."""
-    layer = PastAttention(score, SPAN, symmetric_uniform(1.0))
+    layer = PastAttention(width=WIDTH, score=score, span=SPAN, initializer=symmetric_uniform(1.0))
     memory_width = past_attention.memory_width(score, WIDTH)
     x_BTD, memory_BSM = draw((1, LENGTH, WIDTH), (1, SPAN, memory_width))
-    arguments = x_BTD, memory_BSM, POSITIONS_BT[:1], None
+    arguments = x_BTD, memory_BSM, POSITIONS_BT[:1], None, True
     boxed = layer.init(jax.random.key(0), *arguments)
     y_BTK, carry_BSM = layer.apply(boxed, *arguments)
     params = meta.unbox(boxed)["params"]

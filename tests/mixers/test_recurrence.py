@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,17 +90,21 @@ def test_fast_has_the_gradients_of_sequence(name, resets):
 
 def make_layer(forget_bias=0.0):
     """A layer, its parameters and the arguments that it takes before the segment ids."""
-    layer = RecurrentLayer(CELLS["lstm"], WIDTH, symmetric_uniform(0.1), forget_bias)
-    state = CELLS["lstm"].initial_state(ROWS, WIDTH)
+    layer = RecurrentLayer(width=WIDTH, initializer=symmetric_uniform(0.1), forget_bias=forget_bias)
+    state = layer.initial_carry(ROWS, LENGTH)
     arguments = jnp.ones((ROWS, LENGTH, 3)), state, jnp.zeros((ROWS, LENGTH), jnp.int32)
-    return layer, meta.unbox(layer.init(jax.random.key(0), *arguments, None)), arguments
+    return layer, meta.unbox(layer.init(jax.random.key(0), *arguments, None, True)), arguments
 
 
 def test_without_segments_nothing_is_compiled_for_resets():
     layer, params, arguments = make_layer()
 
     def program(segment_ids_BT):
-        return str(jax.make_jaxpr(layer.apply)(params, *arguments, segment_ids_BT))
+        return str(
+            jax.make_jaxpr(partial(layer.apply, deterministic=True))(
+                params, *arguments, segment_ids_BT
+            )
+        )
 
     assert "select_n" in program(arguments[-1])
     assert "select_n" not in program(None)

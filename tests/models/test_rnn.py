@@ -8,7 +8,7 @@ from flax.linen import meta
 
 from lmjax.config import model_config
 from lmjax.errors import UserError
-from lmjax.models.contract import LanguageModel
+from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.registry import build_model
 
 VOCABULARY = 9
@@ -68,7 +68,7 @@ def test_log_probs_and_their_gradients_are_those_of_the_logits(family, tied):
     model = build(family, width=6, tied=tied)
     params = initialize(model)
     tokens_BT = np.random.default_rng(0).integers(0, VOCABULARY, (2, 6))
-    carry = model.initial_carry(2, 5)
+    carry = initial_carry(model, params, 2, 5)
 
     @partial(jax.jit, static_argnums=1)
     @partial(jax.value_and_grad, has_aux=True)
@@ -96,7 +96,7 @@ def test_dropout_spares_the_recurrent_connections():
         return model.apply(
             params,
             tokens_BT,
-            model.initial_carry(1, 4),
+            initial_carry(model, params, 1, 4),
             deterministic=False,
             rngs={"dropout": jax.random.key(seed)},
         )

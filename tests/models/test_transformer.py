@@ -40,7 +40,7 @@ def apply(model, params, tokens_BT, carry=None, **context):
         (dict(norm="layernorm"), "unknown model.norm 'layernorm': did you mean 'layer_norm'?"),
         (dict(feed_forward="gelu_exakt"), "did you mean 'gelu_exact'?"),
         (dict(position="learnt"), "did you mean 'learned'?"),
-        (dict(attention="ful"), "did you mean 'full'?"),
+        (dict(pattern=("atention",)), "did you mean 'attention'?"),
         (dict(width=9), "model.width 9 is not a multiple of model.heads 2"),
     ],
 )

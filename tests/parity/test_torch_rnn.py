@@ -33,13 +33,13 @@ def converted(cell, theirs):
         yield {"params": params}
 
 
-def our_pass(cell, theirs, x_BTD, states):
+def our_pass(name, theirs, x_BTD, states):
     """`y_BTD` and the final states of our layers, one on the other."""
     positions_BT = jnp.broadcast_to(jnp.arange(LENGTH)[None, :], (ROWS, LENGTH))
-    layer = RecurrentLayer(cell, WIDTH, symmetric_uniform(0.1))
+    layer = RecurrentLayer(width=WIDTH, cell=name, initializer=symmetric_uniform(0.1))
     finals = []
-    for params, state in zip(converted(cell, theirs), states, strict=True):
-        x_BTD, final = layer.apply(params, x_BTD, state, positions_BT, None)
+    for params, state in zip(converted(CELLS[name], theirs), states, strict=True):
+        x_BTD, final = layer.apply(params, x_BTD, state, positions_BT, None, True)
         finals.append(final)
     return x_BTD, finals
 
@@ -61,7 +61,7 @@ def test_outputs_and_gradients_are_those_of_torch(name):
 
     weights = {key: array(weight) for key, weight in module.named_parameters()}
     states = [tuple(array(leaf[layer]) for leaf in start) for layer in range(LAYERS)]
-    run = jax.jit(lambda weights, x_BTD: our_pass(cell, weights, x_BTD, states))
+    run = jax.jit(lambda weights, x_BTD: our_pass(name, weights, x_BTD, states))
     our_y_BTD, pull, our_final = jax.vjp(run, weights, array(x_BTD), has_aux=True)
     weight_gradients, x_gradient_BTD = pull(array(pull_BTD))
 

@@ -30,7 +30,13 @@ CHOICES = {
         dict(score="general", cell="elman", layers=2),
         dict(score="key_value_predict"),
     ],
-    "transformer": [dict(), dict(bias=True, tied=False)],
+    "transformer": [
+        dict(),
+        dict(bias=True, tied=False),
+        dict(position="sinusoidal", pattern=("recurrent", "attention")),
+        dict(layers=4, pattern=("recurrent", "attention"), remat="block", scan_layers=True),
+        dict(position="none", pattern=("recurrent",), mixers={"recurrent": {"cell": "gru"}}),
+    ],
 }
 
 

@@ -1,0 +1,49 @@
+"""What every mixer is: a causal map along time, with a memory of what it has read.
+
+Attention, recurrences and state-space models are used alike through it.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+Carry = Any  # a tree of arrays, each of which leads with B
+
+
+class Mixer(nn.Module, kw_only=True):
+    """Moves information from tokens to later ones of the same segment.
+
+    A subclass defines `initial_carry` and `__call__`. Its fields are its options, beside those that
+    a stack of layers gives to every mixer that has a field of that name: `width`, `heads`, `bias`,
+    `dropout`, `initializer`, and `output_initializer`, for weights whose product is what is added
+    to the residual stream.
+    """
+
+    width: int  # D, of x
+
+    is_endless = True  # False: a carry takes in only the `max_length` tokens that it was made for
+
+    def initial_carry(self, batch_size: int, max_length: int) -> Carry:
+        """The memory of `batch_size` rows before their first of at most `max_length` tokens.
+
+        It follows from the fields alone, in float32 whatever the type of x.
+        """
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        carry: Carry,
+        positions_BT: jax.Array,
+        segment_ids_BT: jax.Array | None,
+        deterministic: bool,
+    ) -> tuple[jax.Array, Carry]:
+        """`y_BTD, carry` after T tokens, in the type of x.
+
+        A carry of None starts anew and remembers nothing: the returned carry is None. Where
+        `segment_ids_BT` changes from one token to the next, the memory is reset; None continues the
+        segment of the carry. `positions_BT` counts tokens since the segment began, and may lead
+        with 1 in place of B. Unless `deterministic`, dropout draws from the rng stream `dropout`.
+        """
+        raise NotImplementedError

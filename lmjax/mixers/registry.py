@@ -1,0 +1,52 @@
+"""From the name of a mixer and its options to the mixer."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import partial
+from typing import Any
+
+from lmjax.errors import UserError, nearest
+from lmjax.mixers.contract import Mixer
+
+MIXERS = {
+    "attention": "lmjax.mixers.attention:Attention",
+    "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
+}
+
+
+def mixer_class(name: str) -> type[Mixer]:
+    """The class of a mixer; raises UserError, with the nearest name, if there is none."""
+    if name not in MIXERS:
+        raise UserError(f"unknown mixer {name!r} in model.pattern: {nearest(name, MIXERS)}")
+    module, attribute = MIXERS[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def mixer_maker(
+    name: str, options: Mapping[str, Any], given: Mapping[str, Any]
+) -> Callable[..., Mixer]:
+    """Makes the mixer of that name with its options, and of what is `given` the fields it has.
+
+    Raises UserError for an unknown option, one of another type, and a value that the mixer refuses.
+    """
+    mixer = mixer_class(name)
+    found = {field.name: field for field in fields(mixer) if field.name not in ("parent", "name")}
+    known = [option for option, field in found.items() if field.type in (bool, int, float, str)]
+    known.remove("width")
+    for option, value in options.items():
+        if option not in known:
+            raise UserError(f"mixer {name!r} has no option {option!r}: {nearest(option, known)}")
+        kind = found[option].type
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise UserError(
+                f"option {option!r} of mixer {name!r} is {value!r}; give a value of type "
+                f"{kind.__name__}"
+            )
+    values = {field: value for field, value in given.items() if field in found} | dict(options)
+    missing = [n for n, field in found.items() if field.default is MISSING and n not in values]
+    if missing:
+        raise UserError(f"mixer {name!r} has no value for {missing[0]!r}; set it in model.mixers")
+    make = partial(mixer, **values)
+    make(parent=None)  # what its fields refuse is refused now
+    return make

@@ -1,0 +1,33 @@
+"""Mixers by name, with options that are looked at before anything is built."""
+
+import pytest
+
+from lmjax.errors import UserError
+from lmjax.mixers.registry import mixer_maker
+
+GIVEN = dict(width=6, initializer=None, heads=2)
+
+
+def test_a_mixer_gets_its_options_and_of_what_is_given_the_fields_that_it_has():
+    mixer = mixer_maker("recurrent", {"cell": "gru", "forget_bias": 0}, GIVEN)()
+    assert (mixer.width, mixer.cell, mixer.forget_bias) == (6, "gru", 0)
+    given = GIVEN | dict(bias=False, dropout=0.0, output_initializer=None)
+    assert mixer_maker("attention", {"heads": 3}, given)().heads == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("recurent", {}, "unknown mixer 'recurent' in model.pattern: did you mean 'recurrent'"),
+        ("recurrent", {"cel": "gru"}, "no option 'cel': did you mean 'cell'"),
+        ("recurrent", {"width": 3}, "no option 'width'"),
+        ("recurrent", {"initializer": 3}, "no option 'initializer'"),
+        ("recurrent", {"cell": 3}, "'cell' of mixer 'recurrent' is 3; give a value of type str"),
+        ("recurrent", {"forget_bias": True}, "give a value of type float"),
+        ("recurrent", {"cell": "lstn"}, "did you mean 'lstm'"),
+        ("attention", {"heads": 4}, "no value for 'bias'"),
+    ],
+)
+def test_what_it_cannot_be_made_of_is_named(name, options, message):
+    with pytest.raises(UserError, match=message):
+        mixer_maker(name, options, GIVEN)

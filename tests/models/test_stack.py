@@ -1,0 +1,147 @@
+"""Layers unrolled or in a loop, kept or computed anew: one function of the same parameters."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.errors import UserError
+from lmjax.models.contract import initial_carry
+from lmjax.models.stack import Stack
+from lmjax.nn.norms import LayerNorm
+from tests.properties.variants import VOCABULARY, build
+
+LAYERS, PERIOD = 4, 2
+FIELDS = dict(layers=LAYERS, width=8, heads=2, context_length=8, pattern=("attention", "recurrent"))
+tokens_BT, targets_BT = np.random.default_rng(0).integers(0, VOCABULARY, (2, 2, 8), np.int32)
+segment_ids_BT = np.array([[0, 0, 0, 1, 1, 1, 1, 1], [0, 0, 2, 2, 2, 2, 3, 3]], np.int32)
+
+
+def make(**changes):
+    return build("transformer", FIELDS | changes)
+
+
+@pytest.fixture(scope="module")
+def params():
+    """Of unrolled layers, ten times as large as they are drawn."""
+    boxed = jax.jit(make().init)(jax.random.key(0), tokens_BT)
+    return jax.tree.map(lambda leaf: 10 * leaf, nn.meta.unbox(boxed))
+
+
+def stacked(params):
+    """The same parameters for layers in a loop: block i of period p is layer p * PERIOD + i."""
+    rest = {name: leaf for name, leaf in params["params"].items() if "blocks" not in name}
+    blocks = [params["params"][f"blocks_{layer}"] for layer in range(LAYERS)]
+    periods = {
+        f"block_{index}": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks[index::PERIOD])
+        for index in range(PERIOD)
+    }
+    return {"params": {**rest, "periods": periods}}
+
+
+def outcome(model, params, carry=None, **context):
+    """Log-probabilities and their mean's gradients, by the parameters."""
+
+    @jax.jit
+    def run(params):
+        def mean(params):
+            log_probs_BT, after = model.apply(
+                params, tokens_BT, targets_BT, carry, method="log_probs", **context
+            )
+            return log_probs_BT.mean(), (log_probs_BT, after)
+
+        return jax.grad(mean, has_aux=True)(params)
+
+    return run(params)
+
+
+def assert_close(found, expected):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), found, expected
+    )
+
+
+@pytest.mark.parametrize("remat", ["block", "products"])
+def test_rematerialisation_changes_no_number_and_keeps_less(params, remat):
+    assert_close(outcome(make(remat=remat), params), outcome(make(), params))
+
+    def kept(model):
+        def nats(params):
+            return model.apply(params, tokens_BT, targets_BT, method="log_probs")[0].sum()
+
+        _, pull = jax.vjp(nats, params)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(pull))
+
+    assert kept(make(remat="block")) < kept(make(remat="products")) < kept(make())
+
+
+def test_rematerialisation_draws_the_same_dropout_twice(params):
+    context = dict(deterministic=False, rngs={"dropout": jax.random.key(1)})
+    expected = outcome(make(dropout=0.5), params, **context)
+    assert_close(outcome(make(dropout=0.5, remat="block"), params, **context), expected)
+    assert np.abs(expected[1][0] - outcome(make(), params)[1][0]).max() > 0.1
+
+
+@pytest.mark.parametrize("remat", ["none", "block"])
+@pytest.mark.parametrize("segments", [None, segment_ids_BT], ids=["whole", "segments"])
+def test_layers_in_a_loop_are_the_same_function_of_the_same_parameters(params, remat, segments):
+    unrolled, loop = make(), make(scan_layers=True, remat=remat)
+    for carry in (None, initial_carry(unrolled, params, 2, 8)):
+        gradient, results = outcome(unrolled, params, carry, segment_ids_BT=segments)
+        found = outcome(loop, stacked(params), carry, segment_ids_BT=segments)
+        assert_close(found, (stacked(gradient), results))
+
+
+def test_layers_in_a_loop_are_drawn_apart_with_the_same_deviations():
+    changes = dict(width=32, layers=3, pattern=("attention",))
+    loop, unrolled = make(scan_layers=True, **changes), make(**changes)
+    boxed = jax.jit(loop.init)(jax.random.key(0), tokens_BT)["params"]["periods"]["block_0"]
+    assert boxed["mixer"]["qkv"]["kernel"].names == ("layers", "embed", "heads")
+    expected = nn.meta.unbox(jax.jit(unrolled.init)(jax.random.key(0), tokens_BT))
+    for part, name in (("mixer", "qkv"), ("mixer", "output"), ("feed_forward", "down")):
+        kernel_LDF = nn.meta.unbox(boxed)[part][name]["kernel"]
+        deviation = np.std(expected["params"]["blocks_0"][part][name]["kernel"])
+        np.testing.assert_allclose(np.std(kernel_LDF, axis=(1, 2)), [deviation] * 3, rtol=0.1)
+        assert np.abs(kernel_LDF[0] - kernel_LDF[1]).max() > deviation
+
+
+class Constant(nn.Module):
+    """A mixer or a feed-forward network that gives `value` everywhere."""
+
+    value: float
+
+    @nn.compact
+    def __call__(self, x_BTD, carry=(), *context):
+        y_BTD = jnp.full_like(x_BTD, self.value)
+        return y_BTD if carry == () else (y_BTD, carry)
+
+
+@pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "loop"])
+def test_each_layer_drops_by_itself(scan):
+    """Two layers add 1 or nothing, each: were they to drop alike, nowhere would be 2."""
+    mixer, feed_forward = partial(Constant, 1.0), partial(Constant, 0.0)
+    stack = Stack(2, (mixer,), LayerNorm, feed_forward, 0.5, "none", scan)
+    arguments = np.zeros((4, 5, 6), np.float32), (None, None), np.arange(5)[None], None
+    params = stack.init(jax.random.key(0), *arguments, True)
+    keys = {"dropout": jax.random.key(1)}
+    (y_BTD, _) = stack.apply(params, *arguments, False, rngs=keys)
+    assert set(np.unique(y_BTD)) == {0.0, 2.0, 4.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(layers=0), "model.layers is 0"),
+        (dict(pattern=()), "model.pattern is empty"),
+        (dict(remat="blok"), "unknown model.remat 'blok': did you mean 'block'"),
+        (dict(layers=3, scan_layers=True), "model.layers 3 is not a multiple of the 2 mixers"),
+        (dict(mixers={"recurent": {}}), "'recurent', which model.pattern does not name; did you"),
+        (dict(mixers={"recurrent": {"cel": "gru"}}), "did you mean 'cell'"),
+    ],
+)
+def test_what_cannot_be_is_named(changes, message):
+    with pytest.raises(UserError, match=message):
+        make(**changes)
