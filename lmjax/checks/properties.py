@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmjax.data.streams import Counts, TokenStream
+from lmjax.data.streams import Counts, Segments, TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.nn.embeddings import TokenEmbedding
@@ -31,7 +31,9 @@ def distinct_parameters(model: LanguageModel) -> Any:
         raise UserError(f"the properties are tested on {LENGTH} tokens; give a longer context")
     if model.is_counted:
         tokens_N = draw_tokens(model, seed=1, rows=1, length=300)[0]
-        return model.fit([TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0)])
+        segments = Segments.of_rows([(0, 0, 0)])
+        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0, segments)
+        return model.fit([stream])
     try:
         params = nn.meta.unbox(model.init(jax.random.key(0), draw_tokens(model, rows=1)))
     except UserError:
