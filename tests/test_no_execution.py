@@ -7,14 +7,17 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lmjax"
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Of a fixed table of names, and of the file or module that the user names: a study's, a model's.
+# Of a fixed table of names, and of the file or module that the user names: an experiment's, a
+# study's, a model's.
 # That a configuration found in a run directory is no such user, tests/test_own_models.py shows.
 LOADERS = {
     ("cli/main.py", "import_module"),
     ("models/registry.py", "import_module"),
     ("own_models.py", "exec_module"),
     ("own_models.py", "import_module"),
-    ("studies/study.py", "exec_module"),
+    ("__init__.py", "import_module"),
+    ("runs/python_file.py", "exec_module"),
+    ("runs/trackers.py", "import_module"),
 }
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "code"}
 UNSAFE_CALLS = {

@@ -205,6 +205,18 @@ def test_mistakes_take_one_line(folder, here, capsys, content, name, message):
     assert not (here / "new").exists()
 
 
+def test_the_run_is_named_after_file_and_class_and_goes_on_by_its_folder(folder, here, capsys):
+    assert main(["train", f"--config={folder}/config.py:{folder}/mine.py:Bigram"]) == 0
+    (run,) = (here / "runs").iterdir()
+    assert run.name.endswith("mine.py_Bigram-seed_0")
+    results = (run / "results.json").read_bytes()
+    (run / "results.json").unlink()
+    assert main(["train", f"--workdir={run}"]) == 0
+    again = json.loads((run / "results.json").read_text())
+    assert again["model"] == "mine.py:Bigram"
+    assert again["splits"] == json.loads(results)["splits"]
+
+
 def test_a_field_that_the_class_has_not(folder, capsys):
     arguments = [f"--config.model.name={folder}/mine.py:Bigram", "--config.model.widht=3"]
     assert main(["train", f"--config={folder}/config.py", *arguments]) == 2

@@ -1,5 +1,6 @@
 """`lmjax train`: train a model, or go on training it."""
 
+import re
 from pathlib import Path
 
 from absl import flags
@@ -77,5 +78,6 @@ def _verify(config, steps: int) -> int:
 
 def _default_name(values: flags.FlagValues, config) -> str:
     path, _, argument = values["config"].config_filename.partition(":")
+    argument = re.sub(r"[^\w.-]+", "_", argument)  # which may be the path of a model's file
     parts = [Path(path).stem, *([argument] if argument else []), f"seed_{config.seed}"]
     return "-".join(parts)

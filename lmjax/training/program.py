@@ -21,6 +21,7 @@ from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, model_cost
 from lmjax.objectives.registry import find_objective
+from lmjax.runs.ranges import check_ranges
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
@@ -106,9 +107,8 @@ class TrainingPlan(Program):
 
 def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Program:
     """The program of `config` for a model; raises UserError for a field that cannot be."""
+    check_ranges(config)
     data, training = config.data, config.training
-    if not 0 <= config.seed < 1 << 32:  # two seeds that differ beyond that would be one run
-        raise UserError(f"seed is {config.seed}; give one from 0 to {(1 << 32) - 1}")
     params = jax.eval_shape(partial(initial_params, model, length=data.length), np.uint32(0))
     optimizer = make_optimizer(training, params)
     step = TrainStep(

@@ -20,7 +20,7 @@ from lmjax.runs.devices import device_errors
 from lmjax.runs.fields import check_fields, check_values, is_count
 from lmjax.runs.lock import only_writer
 from lmjax.runs.ranges import without_effect
-from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.run_directory import RunDirectory, storable
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
 from lmjax.runs.trackers import mirrored
@@ -117,7 +117,7 @@ def _train(
         params = loop.run_to_end()
         cost, training = plan.cost, loop.summary()
     results = {
-        "model": config.model.name,
+        "model": storable(config)["model"]["name"],
         "corpus": config.data.corpus,
         "seed": config.seed,
         "splits": _scores(run, config, dataset, model, params, training, console),
