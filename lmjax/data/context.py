@@ -10,15 +10,16 @@ class ContextPolicy:
     """How much text a model has read when it is scored on a target; every target is scored once.
 
     `carried`: the stream in `rows` contiguous rows, each of which is read to its end with one
-    carry. It begins `overlap` tokens before its first target, which are read and not scored, so
-    that a score hardly depends on where rows begin. `windowed`: windows of `window` tokens, each
-    read anew; the first is scored on all its targets, the next ones, `stride` further each, on
-    their last `stride`.
+    carry, which starts anew at each document if `by_document`. A row begins `overlap` tokens before
+    its first target, which are read and not scored, so that a score hardly depends on where rows
+    begin. `windowed`: windows of `window` tokens, each read anew; the first is scored on all its
+    targets, the next ones, `stride` further each, on their last `stride`.
     """
 
     kind: str = "carried"  # carried | windowed
     rows: int = 1  # carried
     overlap: int = 0  # carried, in tokens
+    by_document: bool = False  # carried
     window: int = 0  # windowed, in tokens
     stride: int = 0  # windowed, in tokens; 0: the window
     chunk: int = 128  # carried: tokens a batch, which the score does not depend on
@@ -42,6 +43,5 @@ class ContextPolicy:
         """What a metric's name says of the context."""
         if self.kind == "windowed":
             return f"windowed_{self.window}_stride_{self.stride or self.window}"
-        if self.rows == 1:
-            return "carried"
-        return f"carried_{self.rows}_rows_overlap_{self.overlap}"
+        carried = "carried_by_document" if self.by_document else "carried"
+        return carried if self.rows == 1 else f"{carried}_{self.rows}_rows_overlap_{self.overlap}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmjax.data.batch import Batch, ceil_divide, gather
+from lmjax.data.batch import Batch, ceil_divide, documents_apart, gather, row_borders
 from lmjax.data.context import ContextPolicy
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
@@ -24,7 +24,7 @@ def evaluation_batches(
             raise UserError(
                 f"{targets} tokens cannot fill {policy.rows} rows; lower evaluation.rows"
             )
-        borders = np.arange(policy.rows + 1) * targets // policy.rows
+        borders = row_borders(stream, policy.rows)
         begins_B = np.maximum(borders[:-1] - policy.overlap, 0)
         for step in range(ceil_divide((borders[1:] - begins_B).max(), policy.chunk)):
             yield _carried_batch(stream, policy, borders, begins_B, step)
@@ -45,6 +45,8 @@ def _carried_batch(
     """Of each row `policy.chunk` columns, of which those before its border have weight 0."""
     places_BT = begins_B[:, None] + step * policy.chunk + np.arange(policy.chunk)[None, :]
     batch = gather(stream, places_BT, places_BT < borders[1:, None], continues=step > 0)
+    if policy.by_document:
+        batch = documents_apart(batch, stream, places_BT)
     new_BT = places_BT >= borders[:-1, None]
     return batch.replace(weights_BT=batch.weights_BT * new_BT), places_BT
 

@@ -15,7 +15,7 @@ def estimate_on_random_windows(
     model: LanguageModel, params: Any, stream: TokenStream, config: ConfigDict, batches: int
 ) -> float:
     """Mean nats a token over so many batches of random windows, sized as in training."""
-    data = ConfigDict({**config.data.to_dict(), "batching": "random_windows"})
+    data = ConfigDict({**config.data.to_dict(), "batching": "random_windows", "resets": "none"})
     windows = training_batches(stream, data, config.seed)
     means = [
         -float(np.mean(batch_log_probs(model, params, next(windows), None, None)[0]))

@@ -97,11 +97,14 @@ def spelling_nats(symbols: int) -> float:
     return symbols * NATS_OF_A_SYMBOL
 
 
-def compare(a: Score, b: Score, view: str = "bits_per_byte") -> float:
+def compare(
+    a: Score, b: Score, view: str = "bits_per_byte", *, across_contexts: bool = False
+) -> float:
     """How much larger `a` is than `b` in a view (positive: `b` is the better model).
 
-    Raises UserError if they are of different texts, or of different tokens and the view is not
-    bits per byte: the only one that no choice of tokenizer changes.
+    Raises UserError if they are of different texts; of different contexts, unless
+    `across_contexts` says that this is meant; of different tokens, and the view is not bits per
+    byte, the only one that no choice of tokenizer changes; or if the text has no such view.
     """
     if view not in VIEWS:
         raise UserError(f"unknown view {view!r} of a score: {nearest(view, VIEWS)}")
@@ -110,9 +113,17 @@ def compare(a: Score, b: Score, view: str = "bits_per_byte") -> float:
             f"scores of different texts ({a.text_fingerprint} and {b.text_fingerprint}) are not "
             "comparable; score both models on the same split of the same corpus"
         )
+    if a.context != b.context and not across_contexts:
+        raise UserError(
+            f"scores in different contexts ({a.context} and {b.context}): one model has read more "
+            "before each target; score both in one, or say across_contexts=True if this is meant"
+        )
     if a.fingerprint != b.fingerprint and view != "bits_per_byte":
         raise UserError(f"{view} is not comparable across tokenizers; compare bits_per_byte")
-    return getattr(a, view) - getattr(b, view)
+    values = getattr(a, view), getattr(b, view)
+    if None in values:
+        raise UserError(f"the text has no {view}; compare another view")
+    return values[0] - values[1]
 
 
 def _exp(exponent: float) -> float:

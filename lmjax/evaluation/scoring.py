@@ -33,7 +33,7 @@ CHUNK_TOKENS = 1024  # carried: tokens of a batch, over all its rows; changes no
 
 
 def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
-    """The context that `config.evaluation` gives each target.
+    """The context that `config.evaluation` gives each target; read by document if trained so.
 
     Raises UserError for an unknown kind of context, or one that is longer than the model's.
     """
@@ -45,8 +45,13 @@ def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
                 "can't be carried over a whole split; set evaluation.context to 'windowed'"
             )
         chunk = max(1, CHUNK_TOKENS // max(1, evaluation.rows))
-        rows, overlap = evaluation.rows, evaluation.overlap
-        return ContextPolicy("carried", rows=rows, overlap=overlap, chunk=chunk)
+        return ContextPolicy(
+            "carried",
+            rows=evaluation.rows,
+            overlap=evaluation.overlap,
+            by_document=config.data.resets == "documents" and not model.is_counted,
+            chunk=chunk,
+        )
     if evaluation.context != "windowed":
         hint = nearest(evaluation.context, ("carried", "windowed"))
         raise UserError(f"unknown evaluation.context {evaluation.context!r}: {hint}")

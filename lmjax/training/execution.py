@@ -82,6 +82,10 @@ class JitExecution:
         sizes = "" if len(self.mesh.shape) == 1 else f" as {dict(self.mesh.shape)}"
         return described_devices(self.mesh.devices.flat) + sizes
 
+    def on_devices(self, tree: Any) -> Any:
+        """The parameters as a model takes them, where they are; gone with the next step."""
+        return tree
+
     def fetch(self, tree: Any) -> Any:
         return jax.device_get(tree)
 
@@ -112,6 +116,10 @@ class PmapExecution:
 
     def described(self) -> str:
         return described_devices(self._devices)
+
+    def on_devices(self, tree: Any) -> Any:
+        """The parameters as a model takes them, where they are."""
+        return jax.tree.map(lambda leaf: leaf[0], tree)
 
     def fetch(self, tree: Any) -> Any:
         return jax.tree.map(lambda leaf: np.asarray(leaf[0]), tree)

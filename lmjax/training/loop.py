@@ -256,7 +256,7 @@ class TrainingLoop:
         position, plan = self.position, self.plan
         if position.evaluated_step == position.step:
             return
-        params = plan.execution.fetch(self.state.params)
+        params = plan.execution.on_devices(self.state.params)
         score = score_stream(
             plan.model,
             params,

@@ -102,6 +102,26 @@ def test_other_texts_do_not_compare():
         compare(replace(fingerprint="other-words"), LINES)
 
 
+def test_other_contexts_compare_only_if_it_is_meant():
+    longer = replace(context="windowed_64_stride_1", total_nats=LINES.total_nats / 2)
+    with pytest.raises(UserError, match="different contexts .carried and windowed_64_stride_1."):
+        compare(LINES, longer)
+    assert compare(LINES, longer, across_contexts=True) == pytest.approx(1.25)
+
+
+def test_a_smaller_vocabulary_pays_for_what_it_lacks():
+    few = replace(total_nats=1.0, spelling_nats=LINES.total_nats, fingerprint="text-few")
+    assert compare(few, LINES) > 0
+    with pytest.raises(UserError, match="not comparable across tokenizers"):
+        compare(few, LINES, "perplexity")
+
+
+def test_a_view_that_the_text_lacks_does_not_compare():
+    without = replace(words=0, ends_of_line=0)
+    with pytest.raises(UserError, match="the text has no word_perplexity"):
+        compare(without, without, "word_perplexity")
+
+
 def test_an_unknown_view_is_refused():
     with pytest.raises(UserError, match="did you mean 'perplexity'"):
         compare(LINES, LINES, "perplexty")

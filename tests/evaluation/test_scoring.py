@@ -59,6 +59,26 @@ def test_carried_equals_target_by_target(rows, overlap, chunk):
     assert result.context == ("carried" if rows == 1 else f"carried_{rows}_rows_overlap_{overlap}")
 
 
+@pytest.mark.parametrize(("rows", "overlap", "chunk"), [(1, 0, 7), (3, 0, 10), (3, 20, 64)])
+def test_by_document_equals_target_by_target(rows, overlap, chunk):
+    documents = [0, 5, 41, 42, 90]
+    borders = [row * SIZE // rows for row in range(rows)]
+    table_NV = make_hash_model()[2]
+    expected = 0.0
+    for k, target in enumerate(TOKENS):
+        start = max(begin for begin in documents if begin <= k)
+        first = max(0, max(border for border in borders if border <= k) - overlap)
+        read = READ[max(start, first) : k + 1]
+        if start >= first:
+            read[0] = READ[0]
+        expected -= hash_log_prob(table_NV, read, target)
+    stream = stream_of(TOKENS, documents, start_id=4, segment_starts=SEGMENT_STARTS)
+    policy = ContextPolicy(rows=rows, overlap=overlap, chunk=chunk, by_document=True)
+    result = score(policy, stream=stream)
+    assert result.total_nats == pytest.approx(expected, rel=1e-6)
+    assert result.context.startswith("carried_by_document")
+
+
 def test_rows_that_read_all_before_them_score_as_one():
     many = ContextPolicy("carried", rows=4, overlap=SIZE)
     assert score(many).total_nats == pytest.approx(score(ContextPolicy()).total_nats, rel=1e-9)
@@ -240,8 +260,9 @@ def test_an_empty_text_is_refused():
         score_text(model, params, ByteTokenizer(document_end=False), "")
 
 
-def policy_of(limit=None, **fields):
+def policy_of(limit=None, resets="random", **fields):
     config = base_config("rnn")
+    config.data.resets = resets
     config.evaluation.update(fields)
     return context_policy(config, HashModel(vocabulary_size=6, limit=limit))
 
@@ -250,6 +271,7 @@ def test_the_policy_is_the_configurations():
     assert policy_of().name == "carried"
     assert policy_of(rows=32).name == "carried_32_rows_overlap_256"
     assert policy_of(rows=32, overlap=3).name == "carried_32_rows_overlap_3"
+    assert policy_of(resets="documents").name == "carried_by_document"
     assert policy_of(context="windowed").name == "windowed_128_stride_128"
     windowed = policy_of(limit=64, context="windowed", window=64, stride=16)
     assert windowed.name == "windowed_64_stride_16"

@@ -2,6 +2,7 @@
 
 import io
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -9,7 +10,9 @@ from rich.console import Console
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.training import loop
 from lmjax.training.run import train
 
 
@@ -157,3 +160,22 @@ def test_a_damaged_newest_and_best_checkpoint_leaves_all_that_the_one_before_nee
     again, _, _ = run(config, tmp_path / "run")
     assert "newest intact one is of step 35" in (tmp_path / "run" / "log.txt").read_text()
     assert again["splits"] == results["splits"]
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_validation_is_scored_from_the_parameters_on_the_devices(
+    mode, config, tmp_path, monkeypatch
+):
+    scored = []
+
+    def score_both(model, params, *arguments, **options):
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(params))
+        score = score_stream(model, params, *arguments, **options)
+        assert score == score_stream(model, jax.device_get(params), *arguments, **options)
+        scored.append(score)
+        return score
+
+    monkeypatch.setattr(loop, "score_stream", score_both)
+    config.execution.mode = mode
+    _, scores, _ = run(config, tmp_path / "run")
+    assert [score.nats_per_token for score in scored] == list(scores.values())
