@@ -65,6 +65,14 @@ def test_the_spellings_of_all_words_have_one_probability_together():
     assert together == pytest.approx(1)
 
 
+def test_not_to_say_that_no_whitespace_was_dropped_is_worth_little():
+    """What docs/evaluation.md gives: all whitespace between two words, at the price of a byte."""
+    blanks = [chr(code) for code in range(0x3100) if chr(code).isspace() and chr(code) != "\n"]
+    together = sum(math.exp(-spelling_nats(len(blank.encode()))) for blank in blanks)
+    assert len(blanks) == 28
+    assert math.log(1 / (1 - together)) == pytest.approx(0.036, abs=5e-4)
+
+
 def test_a_text_without_words_has_no_perplexity_of_words():
     assert replace(words=0, ends_of_line=0).word_perplexity is None
     assert replace(bytes=0, characters=0).bits_per_byte is None
