@@ -19,17 +19,5 @@ def test_links_and_experiments_exist(page):
     assert [str(path) for path in linked + named if not path.exists()] == []
 
 
-def test_every_page_can_be_reached_from_the_readme():
-    reached, left = set(), [ROOT / "README.md"]
-    while left:
-        page = left.pop()
-        reached.add(page)
-        for link in LINK.findall(page.read_text(encoding="utf-8")):
-            path = (page.parent / link).resolve()
-            if path.suffix == ".md" and path.exists() and path not in reached:
-                left.append(path)
-    assert set(PAGES) <= {path.resolve() for path in reached}
-
-
 def test_the_readme_stays_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
