@@ -37,6 +37,8 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
         "rollbacks": position.rollbacks,
         "spikes": position.spikes,
     }
+    if metrics["extras"]:
+        row["extras"] = {name: float(extra) for name, extra in metrics["extras"].items()}
     position.seconds = position.logged_seconds = seconds
     position.data_wait_seconds = position.nats = position.weight = 0.0
     return row

@@ -13,9 +13,11 @@ from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError
+from lmjax.objectives.registry import OBJECTIVES
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train
 from lmjax.training.warm_start import warm_start
+from tests.training.test_step import causal_with_an_extra
 
 CONFIG = """
 from lmjax.config import base_config
@@ -89,6 +91,13 @@ def test_a_mistake_is_refused_before_anything_is_written(wrong, config, tmp_path
     with pytest.raises(UserError, match=next(iter(wrong.values())).split()[-1]):
         run(changed(config, **wrong), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_extras_of_an_objective_stand_in_the_metrics(config, tmp_path, monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "with_an_extra", causal_with_an_extra)
+    run(changed(config, training__objective="with_an_extra"), tmp_path / "run")
+    rows = [row for row in RunDirectory(tmp_path / "run").metrics() if row["kind"] == "train"]
+    assert len(rows) == 12 and all(row["extras"]["size"] > 0 for row in rows)
 
 
 def test_the_folder_alone_goes_on(config, tmp_path):
