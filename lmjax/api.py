@@ -24,7 +24,7 @@ from lmjax.generation.text import TextStream, continuation
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
-from lmjax.runs.fields import check_fields, is_count, is_text
+from lmjax.runs.fields import check_fields, is_text
 from lmjax.runs.lock import only_writer
 from lmjax.runs.python_file import load_from_file
 from lmjax.runs.run_directory import RunDirectory
@@ -131,7 +131,7 @@ class Trained:
                 on_scored=advance,
             )
         own_policy = context_policy(self.config, self.model)
-        if run.is_finished and policy == own_policy and self.step == _scored_step(run):
+        if run.is_finished and policy == own_policy and self.step == run.trained()["scored_step"]:
             with only_writer(run.path):
                 run.add_score(split, score.to_json())
         return score
@@ -150,7 +150,7 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     checkpoints = Checkpoints(run.checkpoints, read_only=True)
     try:
         if step is None and run.is_finished:
-            step = _scored_step(run)
+            step = run.trained()["scored_step"]
         elif step is None:
             step = checkpoints.newest_intact()
         if step is None:
@@ -171,12 +171,6 @@ def evaluate(
 ) -> Score:
     """`load(workdir, step)`, then `Trained.evaluate` with the `options`; raises as they do."""
     return load(workdir, step).evaluate(split, **options)
-
-
-def _scored_step(run: RunDirectory) -> int:
-    results = run.results()
-    check_fields(results, {"training": {"scored_step": is_count}}, run.path / "results.json")
-    return results["training"]["scored_step"]
 
 
 def load_experiment(reference: Path | str) -> ConfigDict:

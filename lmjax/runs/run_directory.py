@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from lmjax.errors import UserError, writing
 from lmjax.own_models import SOURCE, content_of, file_of, is_own, kept_name
 from lmjax.runs.environment import environment
-from lmjax.runs.fields import check_fields, leaves, read_config
+from lmjax.runs.fields import check_fields, is_count, leaves, read_config
 from lmjax.runs.files import (
     array_to_json,
     inside,
@@ -145,6 +145,13 @@ class RunDirectory:
         if not self.is_finished:
             raise UserError(f"the run in {self.path} is not finished; start it again to resume it")
         return read_json(self._results_path)
+
+    def trained(self) -> dict[str, Any]:
+        """What the results say of the training; raises as `results`, and if it is not all there."""
+        results = self.results()
+        known = {"training": {"steps": is_count, "scored_step": is_count}}
+        check_fields(results, known, self._results_path)
+        return results["training"]
 
     def reopen(self, config: ConfigDict, steps: int) -> None:
         """Lets a run that was finished after `steps` go on with the duration of `config`.

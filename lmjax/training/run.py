@@ -17,7 +17,7 @@ from lmjax.evaluation.splits import score_split
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, counted_model_cost
 from lmjax.runs.devices import device_errors
-from lmjax.runs.fields import check_fields, check_values, is_count
+from lmjax.runs.fields import check_values
 from lmjax.runs.lock import only_writer
 from lmjax.runs.ranges import without_effect
 from lmjax.runs.run_directory import RunDirectory, storable
@@ -55,7 +55,7 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
             if _is_done(run, config):  # by now: by the writer before
                 return _finished(run, console)
             if run.is_finished:
-                run.reopen(config, _trained(run)["steps"])
+                run.reopen(config, run.trained()["steps"])
             run.create(config)
             if taken_over:
                 run.log(taken_over)
@@ -68,19 +68,12 @@ def _is_done(run: RunDirectory, config: ConfigDict) -> bool:
     """Whether it is finished, with the duration that it is to have."""
     if not run.is_finished:
         return False
-    done = _trained(run).get("duration", run.config().training.duration)
+    done = run.trained().get("duration", run.config().training.duration)
     return done == config.training.duration
 
 
-def _trained(run: RunDirectory) -> dict:
-    """What the results say of the training."""
-    results = run.results()
-    check_fields(results, {"training": {"steps": is_count}}, f"the results in {run.path}")
-    return results["training"]
-
-
 def _check_longer(run: RunDirectory, config: ConfigDict, prepared: Prepared) -> None:
-    steps = _trained(run)["steps"]
+    steps = run.trained()["steps"]
     if prepared.plan is None or prepared.plan.clock.total_steps <= steps:
         raise UserError(
             f"{run.path} is finished after {steps:,} steps, and training.duration "

@@ -51,8 +51,7 @@ def _parsed(initial_params: str) -> tuple[Path, int | None]:
 
 
 def _step_of(run: RunDirectory, checkpoints: Checkpoints) -> int:
-    step = run.results()["training"]["scored_step"] if run.is_finished else None
-    step = checkpoints.newest_intact() if step is None else step
+    step = run.trained()["scored_step"] if run.is_finished else checkpoints.newest_intact()
     if step is None:
         raise UserError(f"{run.path} has no checkpoint yet; train it first")
     return step
