@@ -10,7 +10,8 @@ RESETS = ("random", "documents", "none")
 # A model that is read from an empty state must have been trained from one, all through training:
 # without, a state that only grows has never been small since the first steps. One row-step in 32
 # makes that a part of about every batch, and leaves the state alone for 32 steps on average, so
-# that long states, too, are seen as they will be. Melis et al. (2018) drop the state likewise.
+# that long states, too, are seen as they will be. Lamb, the code of Melis et al. (2018), has the
+# same as its option `drop_state_probability`.
 RESET_PROBABILITY = 1 / 32
 
 
