@@ -84,7 +84,8 @@ def own_class(name: str, digest: str) -> type:
         _modules[digest] = run()
     found = getattr(_modules[digest], class_name, None)
     if not isinstance(found, type):
-        classes = [key for key, value in vars(_modules[digest]).items() if _contract(value)]
+        named = vars(_modules[digest]).items()
+        classes = [key for key, value in named if _contract(value) not in (None, value)]
         raise UserError(f"{source} has no class {class_name!r}: {nearest(class_name, classes)}")
     contract = _contract(found)
     if contract is None or found is contract:

@@ -176,7 +176,11 @@ def test_another_source_is_another_run(folder, here, capsys):
     ("content", "name", "message"),
     [
         (None, "mine.py:Bigram", "mine.py cannot be read (No such file or directory)"),
-        (MODEL, "mine.py:Bigam", "mine.py has no class 'Bigam': did you mean 'Bigram'"),
+        (
+            MODEL,
+            "mine.py:Bigam",
+            "mine.py has no class 'Bigam': did you mean 'Bigram'? (known: Bigram)",
+        ),
         (MODEL + "\nclass Other: pass", "mine.py:Other", "mine.py:Other is no model: derive the"),
         (MODEL, "mine.py:LanguageModel", "is no model"),
         (MODEL + "\nf(", "mine.py:Bigram", "mine.py, line 28: '(' was never closed"),
