@@ -11,6 +11,7 @@ from scipy import stats
 
 from lmjax.errors import UserError
 from lmjax.runs.environment import processor_name
+from lmjax.studies.judging import arm_scores
 from lmjax.studies.report import write_report
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.summary import summary_rows, terminal_summary
@@ -223,7 +224,7 @@ NAME = "A\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}\x07"
 
 
 def test_control_characters_of_names_reach_neither_page_nor_plots_nor_terminal(tmp_path):
-    write_study(tmp_path, {NAME: [1.0], "B": [2.0]}, question=NAME, baseline="B")
+    write_study(tmp_path, {NAME: [1.0], "B": [2.0]}, question=NAME, name=NAME, baseline="B")
     write_run(make_config(cell="gru"), tmp_path / "runs" / NAME)
     for workdir in (tmp_path, tmp_path / "runs"):
         study, page = write_report(workdir)
@@ -242,6 +243,11 @@ def test_a_terminal_of_80_columns_cuts_no_figure(tmp_path):
     scores = {name: [1.23456, 1.3], "Transformer": [2.0, 2.5]}
     sizes = {"parameters": 1_234_567_890, "seconds": 12345.6, "unknowns": 123_456, "segments": 40}
     write_study(tmp_path, scores, baseline=name, **sizes)
+    for path in tmp_path.rglob("results.json"):
+        path.write_text(path.read_text().replace('"carried"', '"windowed_1024_stride_512"'))
+        grid = {f"training.{field}": (0.12345,) for field in ("rate", "decay", "clip", "warmup")}
+        trial = Trial({field: value for field, (value,) in grid.items()}, 2.5, 123_456_789)
+        write_tuning(path.parent, Tuning(grid), [trial])
     study, _ = write_report(tmp_path)
     console = Console(width=80, file=io.StringIO())
     console.print(terminal_summary(study))
@@ -250,7 +256,7 @@ def test_a_terminal_of_80_columns_cuts_no_figure(tmp_path):
     written = " ".join(console.file.getvalue().split())
     for row in summary_rows(study):
         for figure in row.figures.values():
-            assert all(part in written for part in figure.split(" ± "))
+            assert all(word in written for word in figure.split())
     assert "\N{HORIZONTAL ELLIPSIS}" not in written
 
 
@@ -326,6 +332,17 @@ def test_a_verdict_names_seeds_and_text(tmp_path):
     text = " ".join(read_page(tmp_path).texts)
     assert "and wins: B is 2.0000 ± 0.0227 above it" in text
     assert "Welch's t over n = 3 seeds and 12 segments of the text" in text
+
+
+def test_segments_tell_the_score_with_the_spelling_of_unknowns(tmp_path):
+    write_study(tmp_path, {"A": [1.0]}, segments=12)
+    path = tmp_path / "arms" / "a" / "seed_0" / "results.json"
+    results = json.loads(path.read_text())
+    results["splits"]["test"]["segments"]["spelling_nats"] = [100 * np.log(2)] * 12
+    path.write_text(json.dumps(results))
+    study, _ = write_report(tmp_path)
+    segments = arm_scores(study.arms[0], "test").segments
+    assert segments.bits_G.sum() / segments.bytes_G.sum() == pytest.approx(1.0 + 1.0)
 
 
 def test_scores_of_different_texts_are_not_compared(tmp_path):
