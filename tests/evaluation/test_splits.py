@@ -64,7 +64,7 @@ def run(folder, tmp_path):
 def test_training_reads_the_test_split_only_when_asked(folder, tmp_path, family):
     results, printed = train_quietly(configuration(folder, family), tmp_path / "without")
     assert set(results["splits"]) == {"validation"}
-    assert not test_reads(tmp_path / "without") and "test (" not in printed
+    assert not test_reads(tmp_path / "without") and "test perplexity" not in printed
     asked = configuration(folder, family, splits=("test", "validation"))
     results, printed = train_quietly(asked, tmp_path / "with")
     assert set(results["splits"]) == {"validation", "test"}
@@ -72,7 +72,7 @@ def test_training_reads_the_test_split_only_when_asked(folder, tmp_path, family)
     assert read["context"] == "carried" and "evaluation.splits" in read["reader"]
     assert read["step"] == results["training"]["scored_step"]
     assert read["fingerprint"] == results["splits"]["test"]["fingerprint"]
-    assert "test (carried)" in printed and "0 unknown" in printed
+    assert "result: test perplexity" in printed
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,15 @@ def test_a_split_that_cannot_be_scored_is_refused_before_training(
     with pytest.raises(UserError, match=message):
         train_quietly(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_text_without_words_is_scored_to_the_end(tmp_path):
+    (tmp_path / "text.txt").write_text(" " * 4000)
+    config = configuration(tmp_path, "ngram")
+    config.data.tokenizer = "byte"
+    results, _ = train_quietly(config, tmp_path / "run")
+    score = results["splits"]["validation"]
+    assert score["word_perplexity"] is None and score["bits_per_byte"] >= 0
 
 
 def test_evaluate_adds_its_score_to_the_results(run):
