@@ -10,6 +10,14 @@ from lmjax.errors import Stopped
 from lmjax.runs.signals import SIGNALS, StopSignals
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """They are ignored where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number, code", [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
 def test_a_deferred_signal_stops_where_it_is_looked_for(number, code, capfd):
     before = [signal.getsignal(number) for number in SIGNALS]
