@@ -231,7 +231,7 @@ def coverage(studies: int) -> list[list[str]]:
     for seeds in SEEDS:
         covered = rate(Setting((0.0,), seeds), interval_over_seeds_covers, studies)
         rows.append([f"an arm's mean, over n = {seeds} seeds", f"{covered:.3f}"])
-    for segments in (12, 60, 300):
+    for segments in (6, 12, 60, 300):
         setting = Setting((0.0,), 3, deviations=(0.0,), segments=segments)
         covered = rate(setting, interval_over_text_covers, studies)
         rows.append([f"an arm's score, over {segments} segments of text", f"{covered:.3f}"])
