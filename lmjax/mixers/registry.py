@@ -12,6 +12,7 @@ from lmjax.mixers.contract import Mixer
 MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
+    "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
 }
 
 

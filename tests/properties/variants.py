@@ -36,6 +36,9 @@ CHOICES = {
         dict(position="sinusoidal", pattern=("recurrent", "attention")),
         dict(layers=4, pattern=("recurrent", "attention"), remat="block", scan_layers=True),
         dict(position="none", pattern=("recurrent",), mixers={"recurrent": {"cell": "gru"}}),
+        dict(
+            position="none", pattern=("sliding_window",), mixers={"sliding_window": {"window": 3}}
+        ),
     ],
 }
 
