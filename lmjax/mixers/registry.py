@@ -11,6 +11,7 @@ from lmjax.mixers.contract import Mixer
 
 MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
+    "mamba": "lmjax.mixers.mamba:Mamba",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
 }

@@ -35,6 +35,7 @@ CHOICES = {
         dict(bias=True, tied=False),
         dict(position="sinusoidal", pattern=("recurrent", "attention")),
         dict(layers=4, pattern=("recurrent", "attention"), remat="block", scan_layers=True),
+        dict(position="none", pattern=("mamba", "sliding_window")),
         dict(position="none", pattern=("recurrent",), mixers={"recurrent": {"cell": "gru"}}),
         dict(
             position="none", pattern=("sliding_window",), mixers={"sliding_window": {"window": 3}}

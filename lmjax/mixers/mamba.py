@@ -1,0 +1,163 @@
+"""Mamba: a state-space model whose parameters follow from its input (Gu and Dao 2023, Algorithm 2).
+
+E is the inner width, N the state width, W the width of the convolution. Each of E channels has a
+state of N numbers, which `step` says how one token changes.
+"""
+
+import math
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.nn.initializers import Initializer
+
+from lmjax.errors import UserError
+from lmjax.mixers.contract import Mixer
+from lmjax.nn.dense import Dense
+from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.precision import wide
+
+SHORTEST, LONGEST = 1e-3, 0.1  # time steps at the start of training
+
+
+@flax.struct.dataclass
+class MambaCarry:
+    """The state, and the last W - 1 tokens' inputs of the convolution."""
+
+    h_BEN: jax.Array
+    past_BWE: jax.Array
+
+
+def step(h_BEN, x_BE, delta_BE, a_EN, b_BN, c_BN, begins_B):
+    """`y_BE, h_BEN` after one token; a row whose token begins a segment starts from zeros.
+
+    `h = exp(delta a) h + delta b x`, `y = c h` (equations 2 and 4, with `delta b` for the exact
+    integral of b, as in the authors' code).
+    """
+    h_BEN = jnp.where(begins_B[:, None, None], 0.0, h_BEN)
+    decay_BEN = jnp.exp(delta_BE[..., None] * a_EN[None])
+    h_BEN = decay_BEN * h_BEN + (delta_BE * x_BE)[..., None] * b_BN[:, None, :]
+    return jnp.sum(h_BEN * c_BN[:, None, :], axis=-1), h_BEN
+
+
+def parallel(h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN, begins_BT):
+    """`y_BTE, h_BEN`: `step` for each of T tokens, by an associative scan in log T rounds.
+
+    Two spans of tokens that take h to `f h + g` and `F h + G` together take it to
+    `F f h + F g + G`. It holds B T E N numbers at a time.
+    """
+    decay_BTEN = jnp.exp(delta_BTE[..., None] * a_EN[None, None])
+    decay_BTEN = jnp.where(begins_BT[..., None, None], 0.0, decay_BTEN)
+    added_BTEN = (delta_BTE * x_BTE)[..., None] * b_BTN[:, :, None, :]
+    added_BTEN = added_BTEN.at[:, 0].add(decay_BTEN[:, 0] * h_BEN)
+
+    def join(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    _, h_BTEN = lax.associative_scan(join, (decay_BTEN, added_BTEN), axis=1)
+    return jnp.einsum("bten,btn->bte", h_BTEN, c_BTN), h_BTEN[:, -1]
+
+
+class Mamba(Mixer):
+    """Projection, short causal convolution, selective state space and gate (Figure 3).
+
+    The state is float32 whatever the type of x. Raises UserError for sizes below 1.
+    """
+
+    initializer: Initializer
+    output_initializer: Initializer
+    state_width: int = 16
+    convolution_width: int = 4
+    expansion: int = 2  # the inner width as a multiple of the model's
+    rank: int = 0  # of the projection to time steps; 0: a sixteenth of the width, rounded up
+
+    def __post_init__(self):
+        super().__post_init__()
+        for field in ("state_width", "convolution_width", "expansion"):
+            if getattr(self, field) < 1:
+                raise UserError(f"{field} of mamba is {getattr(self, field)}; it is at least 1")
+
+    def initial_carry(self, batch_size: int, max_length: int) -> MambaCarry:
+        inner = self.expansion * self.width
+        return MambaCarry(
+            h_BEN=jnp.zeros((batch_size, inner, self.state_width)),
+            past_BWE=jnp.zeros((batch_size, self.convolution_width - 1, inner)),
+        )
+
+    @nn.compact
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        carry: MambaCarry | None,
+        positions_BT: jax.Array,
+        segment_ids_BT: jax.Array | None,
+        deterministic: bool,
+    ) -> tuple[jax.Array, MambaCarry | None]:
+        """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
+        rows, length, _ = x_BTD.shape
+        before = self.initial_carry(rows, length) if carry is None else carry
+        inner = self.expansion * self.width
+        both_BTE = Dense(2 * inner, ("embed", "mlp"), False, self.initializer, name="input")(x_BTD)
+        x_BTE, gate_BTE = jnp.split(both_BTE, 2, axis=-1)
+        joined_BTE = jnp.concatenate([before.past_BWE.astype(x_BTE.dtype), x_BTE], axis=1)
+        x_BTE = nn.silu(self._convolve(joined_BTE, positions_BT)).astype(x_BTE.dtype)
+        begins_BT = jnp.zeros((rows, length), bool)
+        if segment_ids_BT is not None:
+            begins_BT = jnp.broadcast_to(positions_BT == 0, begins_BT.shape)
+        y_BTE, h_BEN = self._select(before.h_BEN, x_BTE, begins_BT)
+        y_BTE = (y_BTE * nn.silu(gate_BTE)).astype(x_BTD.dtype)
+        output = Dense(self.width, ("mlp", "embed"), False, self.output_initializer, name="output")
+        if carry is not None:
+            carry = MambaCarry(h_BEN, joined_BTE[:, length:].astype(carry.past_BWE.dtype))
+        return output(y_BTE), carry
+
+    def _convolve(self, joined_BTE: jax.Array, positions_BT: jax.Array) -> jax.Array:
+        """The sum of the last W inputs of each channel's segment, weighted; the present is last."""
+        taps = self.convolution_width
+        uniform = symmetric_uniform(taps**-0.5)
+        length, inner = joined_BTE.shape[1] - taps + 1, joined_BTE.shape[2]
+        kernel_WE = self._parameter("convolution_kernel", uniform, (None, "mlp"), (taps, inner))
+        bias_E = self._parameter("convolution_bias", uniform, ("mlp",), (inner,))
+        total_BTE = bias_E[None, None]
+        for tap in range(taps):
+            within_BT1 = (positions_BT >= taps - 1 - tap)[..., None]
+            shifted_BTE = joined_BTE[:, tap : tap + length]
+            total_BTE += jnp.where(within_BT1, shifted_BTE, 0.0) * kernel_WE[tap][None, None]
+        return total_BTE
+
+    def _select(self, h_BEN, x_BTE, begins_BT) -> tuple[jax.Array, jax.Array]:
+        """`y_BTE, h_BEN` of the state space whose time step, b and c are projections of x."""
+        inner, states = x_BTE.shape[-1], self.state_width
+        rank = self.rank or math.ceil(self.width / 16)
+        project = Dense(
+            rank + 2 * states, ("mlp", "hidden"), False, self.initializer, True, name="selection"
+        )
+        low_BTR, b_BTN, c_BTN = jnp.split(project(x_BTE), [rank, rank + states], axis=-1)
+        uniform = symmetric_uniform(rank**-0.5)
+        kernel_RE = self._parameter("step_kernel", uniform, ("hidden", "mlp"), (rank, inner))
+        bias_E = self._parameter("step_bias", draw_step_bias, ("mlp",), (inner,))
+        delta_BTE = nn.softplus(low_BTR @ kernel_RE + bias_E[None, None])
+        log_a_EN = self._parameter("log_decay", real_decay, ("mlp", None), (inner, states))
+        skip_E = self._parameter("skip", nn.initializers.ones, ("mlp",), (inner,))
+        x_BTE = x_BTE.astype(wide(x_BTE.dtype))
+        y_BTE, h_BEN = parallel(
+            h_BEN, x_BTE, delta_BTE, -jnp.exp(log_a_EN), b_BTN, c_BTN, begins_BT
+        )
+        return y_BTE + skip_E[None, None] * x_BTE, h_BEN
+
+    def _parameter(self, name, initializer, axes, shape) -> jax.Array:
+        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
+
+
+def real_decay(key, shape, dtype=jnp.float32):
+    """The logarithm of 1, 2, ... N in each channel (S4D-Real; section 3.6)."""
+    return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[1] + 1, dtype=dtype)), shape)
+
+
+def draw_step_bias(key, shape, dtype=jnp.float32):
+    """What softplus takes to time steps drawn log-uniformly (section 3.6)."""
+    low, high = math.log(SHORTEST), math.log(LONGEST)
+    time_steps = jnp.exp(jax.random.uniform(key, shape, dtype, low, high))
+    return time_steps + jnp.log(-jnp.expm1(-time_steps))
