@@ -13,6 +13,7 @@ import numpy as np
 from lmjax.data.streams import TokenStream
 
 Array = np.ndarray | jax.Array
+CACHED_EPOCHS = 2  # whose order is kept: at the border of two, batches are read of both
 
 
 class Draw(IntEnum):

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmjax.data.batch import Batch, Draw, ceil_divide, gather
+from lmjax.data.batch import CACHED_EPOCHS, Batch, Draw, ceil_divide, gather
 from lmjax.data.streams import TokenStream
-
-CACHED_EPOCHS = 2
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def make_batching(stream: TokenStream, data, seed: int) -> Batching:
             f"the training split has {len(stream.tokens_N)} tokens, too few for data.batch_size "
             f"{data.batch_size} and data.length {data.length}; lower them or take a larger corpus"
         )
-    return batching(stream, data, seed % (1 << 64))  # numpy takes no negative seeds
+    return batching(stream, data, seed)
 
 
 class _Steps:

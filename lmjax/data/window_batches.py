@@ -4,19 +4,17 @@ import functools
 
 import numpy as np
 
-from lmjax.data.batch import Batch, Draw, ceil_divide, gather
+from lmjax.data.batch import CACHED_EPOCHS, Batch, Draw, ceil_divide, gather
 from lmjax.data.streams import TokenStream
-
-CACHED_EPOCHS = 2
 
 
 class WindowBatches:
     """All windows that lie side by side from an offset on, in an order of each epoch's own.
 
     Offset and order are functions of `(seed, epoch)`. In an epoch each target stands in one window
-    at most; up to `length - 1` targets before the first window and as many after the last one are
-    left out, others in each epoch. A batch goes on in the next epoch's order where one is at its
-    end, so that all batches are full.
+    at most. Up to `length - 1` targets before the first window and up to `2 * length - 2` after the
+    last one are left out, others in each epoch. A batch goes on in the next epoch's order where one
+    is at its end, so that all batches are full.
     """
 
     def __init__(self, stream: TokenStream, data, seed: int):

@@ -16,8 +16,7 @@ from lmjax.mixers.contract import Mixer
 from lmjax.nn.dense import Dense
 from lmjax.nn.precision import wide_product
 from lmjax.nn.segments import segment_starts
-
-HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
+from lmjax.nn.softmax import HIDDEN
 
 
 @flax.struct.dataclass

@@ -15,9 +15,9 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
 from lmjax.nn.dense import Dense
+from lmjax.nn.softmax import HIDDEN
 
 SCORES = ("additive", "dot", "general", "key_value_predict")
-HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
 Score = Callable[[jax.Array, jax.Array], jax.Array]  # of queries and keys that end in K
 
 

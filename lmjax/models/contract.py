@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-Carry = Any  # a tree of arrays, each of which leads with B
+from lmjax.mixers.contract import Carry
 
 
 class LanguageModel(nn.Module):

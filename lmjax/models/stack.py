@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from lmjax.errors import UserError, nearest
 
+LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
+
 # What a layer keeps for its gradient; the rest is computed anew in the backward pass.
 REMATERIALISATIONS = {
     "none": None,  # all is kept
@@ -106,7 +108,7 @@ class Stack(nn.Module):
                 split_rngs={"params": True, "dropout": True},
                 in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast),
                 length=self.layers // len(self.mixers),
-                metadata_params={nn.PARTITION_NAME: "layers"},
+                metadata_params={nn.PARTITION_NAME: LAYERS},
             )
             self.periods = repeat(makers)
         else:

@@ -68,7 +68,6 @@ class Transformer(LanguageModel):
     dtype: str
     remat: str
     scan_layers: bool
-    initialization: float
 
     def __post_init__(self):
         options = {name: dict(options) for name, options in self.mixers.items()}

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
+
 
 @jax.custom_vjp
 def target_log_probs(

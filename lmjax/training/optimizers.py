@@ -12,8 +12,7 @@ import optax
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-
-LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
+from lmjax.models.stack import LAYERS
 
 
 def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransformation:
