@@ -1,12 +1,15 @@
 """Models outside the package: `FILE.py:Class` or `module:Class`, and what their classes say.
 
 A file is known by the SHA-256 of its content and is executed once for each; what was executed is
-what a run keeps. To execute one is the caller's decision: see `lmjax.models.registry`.
+what a run keeps. A module is known by its name only. To execute either is the caller's decision:
+see `lmjax.models.registry`.
 """
 
 import importlib
 import importlib.machinery
 import importlib.util
+import re
+import reprlib
 import sys
 import traceback
 from dataclasses import MISSING, fields, is_dataclass
@@ -19,11 +22,11 @@ from lmjax.errors import UserError, nearest
 
 CONTRACT = "lmjax.models.contract.LanguageModel"
 SOURCE = "source_sha256"  # the field of `config.model` that says which content of a file is meant
+DIGEST = "[0-9a-f]{64}"
 PLAIN = (bool, int, float, str)  # types of the values that a configuration keeps
 
-_given: set[str] = (
-    set()
-)  # digests what was named as a model to this process, not by a file of a run
+# Digests of the models named by whoever started this process; what a run directory names is not.
+_given: set[str] = set()
 _contents: dict[str, bytes] = {}  # of the files read, by digest
 _modules: dict[str, ModuleType] = {}  # by digest, or by name
 
@@ -54,6 +57,20 @@ def digest_of(name: str) -> str:
     digest = sha256(content).hexdigest()
     _contents[digest] = content
     return digest
+
+
+def meant_digest(name: str, source: object = None) -> str:
+    """The digest of the code that is meant: `source`, or None for a file as it is now.
+
+    `source` is what a configuration says. Of a module it says nothing: its name is what counts.
+    Raises UserError if it is no SHA-256.
+    """
+    if source is not None and not (isinstance(source, str) and re.fullmatch(DIGEST, source)):
+        raise UserError(
+            f"model.{SOURCE} is {reprlib.repr(source)}, not the 64 hexadecimal digits of a "
+            "SHA-256; restore config.json"
+        )
+    return digest_of(name) if source is None or file_of(name) is None else source
 
 
 def was_given(digest: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from hashlib import sha256
 
 import pytest
@@ -130,6 +131,29 @@ def test_what_only_a_run_directory_names_is_not_executed(folder, here, capsys):
     assert not marker.exists()
     base_config("run/mine.py:Bigram")
     assert marker.exists() and lmjax.load("run").model.width == 6
+
+
+@pytest.mark.parametrize("source", [None, "/", "..", 1, [], "0" * 63, "A" * 64, "known", "note"])
+def test_a_run_directory_imports_no_module_that_was_not_named_here(
+    folder, here, monkeypatch, source
+):
+    digest = sha256(MODEL.encode()).hexdigest()
+    if source == "note":  # one of another model, which was named on this machine
+        monkeypatch.setenv("LMJAX_CACHE_DIR", str(folder / "cache"))
+    (here / "its_own.py").write_text("open('executed', 'w')\n" + MODEL)
+    monkeypatch.syspath_prepend(here)
+    path = here / "run/config.json"
+    config = json.loads(path.read_text())
+    config["model"].update({"name": "its_own:Bigram", SOURCE: source})
+    if source in ("known", "note"):
+        config["model"][SOURCE] = digest
+    if source == "known":
+        base_config(f"{folder}/mine.py:Bigram")
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match="its_own:Bigram|64 hexadecimal digits"):
+        lmjax.load("run")
+    assert not (here / "executed").exists()
+    assert "its_own" not in sys.modules
 
 
 @pytest.mark.parametrize("name", ["../elsewhere.py:Bigram", "/mine.py:B"])

@@ -11,8 +11,8 @@ from lmjax.models.contract import LanguageModel
 from lmjax.own_models import (
     SOURCE,
     configured_defaults,
-    digest_of,
     is_own,
+    meant_digest,
     own_class,
     was_given,
 )
@@ -32,10 +32,11 @@ def model_class(name: str, source: str | None = None) -> type[LanguageModel]:
     `source` is the SHA-256 of the file that is meant; None: as it is now. Raises UserError, with
     the nearest name, if there is no such family; for a class outside the package also if its code
     cannot be run, or is known from a run's configuration alone: whoever wrote that may have written
-    the code, so it is executed only if it was named as a model on this machine before.
+    the code, so it is executed only if it was named as a model on this machine before. A file is
+    then known by its content, a module by its name.
     """
     if is_own(name):
-        digest = source or digest_of(name)
+        digest = meant_digest(name, source)
         _check_given(name, digest)
         return own_class(name, digest)
     if name not in FAMILIES:
