@@ -1,6 +1,7 @@
 """The verdict on a study, from what its runs have scored."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,26 +11,40 @@ from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, verdict
 
 
 def study_verdict(study: StudyRecord) -> Verdict:
-    """Whether an arm has won on the test split; on validation if not all runs have a test score.
+    """Whether an arm has won on the test split; on validation if no run has a test score.
 
-    Nobody wins while a run that was asked for has failed, is damaged or is not finished.
+    Nobody wins while a run that was asked for has failed, is damaged or is not finished, or lacks a
+    score of the test split that others have.
     """
     finished = [run for arm in study.arms for run in arm.finished]
     if not finished:
         return Verdict(None, None, "No arm is finished.")
-    split = "test" if all("test" in run.results["splits"] for run in finished) else "validation"
-    if damaged := [arm.name for arm in study.arms if arm.damaged]:
-        names = ", ".join(damaged)
-        return Verdict(None, None, f"No verdict is drawn while a run of {names} is damaged.")
-    if undecided := [arm.name for arm in study.arms if arm.unfinished_choices]:
-        names = ", ".join(undecided)
-        return Verdict(None, None, f"No verdict is drawn while choices of {names} are unfinished.")
+    is_tested = any("test" in run.results["splits"] for run in finished)
+    split = "test" if is_tested else "validation"
+    for obstacle, arms in (
+        ("a run of {} is damaged", [arm for arm in study.arms if arm.damaged]),
+        ("a run of {} has failed", [arm for arm in study.arms if arm.failures]),
+        ("choices of {} are unfinished", [arm for arm in study.arms if arm.unfinished_choices]),
+        ("{} has no score of the test split, which others have", _without(study, split)),
+    ):
+        if arms:
+            names = ", ".join(arm.name for arm in arms)
+            return Verdict(None, None, f"No verdict is drawn while {obstacle.format(names)}.")
     scores = [score for arm in study.arms for score in arm.scores(split).values()]
     if len({score["text_fingerprint"] for score in scores}) > 1:
         return Verdict(None, None, "No verdict is drawn: the arms were scored on different texts.")
     arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
     begun = {run.seed for arm in study.arms if not arm.is_counted for run in arm.runs}
-    return verdict(arms, f"{split} bits per byte", begun.union(study.seeds))
+    found = verdict(arms, f"{split} bits per byte", begun.union(study.seeds))
+    why = "" if is_tested else " Judged by validation: no run has a score of a test split."
+    return replace(found, text=found.text + why)
+
+
+def _without(study: StudyRecord, split: str) -> list[ArmRecord]:
+    """The arms of which a finished run was not scored on a split."""
+    return [
+        arm for arm in study.arms if any(split not in run.results["splits"] for run in arm.finished)
+    ]
 
 
 def arm_scores(arm: ArmRecord, split: str) -> ArmScores:

@@ -143,7 +143,10 @@ def read_study(workdir: Path) -> StudyRecord:
         return StudyRecord(
             name=printable(study["name"]),
             question=printable(study["question"]),
-            arms=tuple(_read_arm(name, inside(arms, folder)) for name, folder in study["arms"]),
+            arms=tuple(
+                _read_arm(name, inside(arms, folder), study["seeds"])
+                for name, folder in study["arms"]
+            ),
             baseline=printable(study["baseline"]),
             matched=tuple(study["matched"]),
             prompt=study["prompt"],
@@ -175,17 +178,24 @@ def read_study_file(workdir: Path) -> dict[str, Any]:
     return study
 
 
-def choose(candidates: Mapping[str, Sequence[RunRecord]]) -> dict[str, float]:
-    """Mean validation bits per byte of each candidate with a finished run, the lowest first."""
+def choose(
+    candidates: Mapping[str, Sequence[RunRecord]], seeds: Sequence[int] = ()
+) -> dict[str, float]:
+    """Mean validation bits per byte of each candidate that has all its seeds, the lowest first.
+
+    Its seeds are those that were asked for and those that were begun; of a counted one any is all.
+    """
     means = {}
     for name, runs in candidates.items():
-        scores = ArmRecord(name, tuple(runs)).scores("validation").values()
-        if scores:
-            means[name] = float(np.mean([score["bits_per_byte"] for score in scores]))
+        arm = ArmRecord(name, tuple(runs))
+        scores = arm.scores("validation")
+        asked = {run.seed for run in runs}.union(() if arm.is_counted else seeds)
+        if scores and asked <= set(scores):
+            means[name] = float(np.mean([score["bits_per_byte"] for score in scores.values()]))
     return dict(sorted(means.items(), key=lambda item: item[1]))
 
 
-def _read_arm(name: str, folder: Path) -> ArmRecord:
+def _read_arm(name: str, folder: Path, seeds: Sequence[int]) -> ArmRecord:
     name = printable(name)
     runs, damaged = _read_runs(_run_paths(folder))
     candidates = {}
@@ -195,7 +205,7 @@ def _read_arm(name: str, folder: Path) -> ArmRecord:
     failures = _failures(folder)
     if list(candidates) in ([], ["."]):
         return ArmRecord(name, tuple(candidates.get(".", ())), failures, damaged)
-    considered = choose(candidates)
+    considered = choose(candidates, seeds)
     chosen = next(iter(considered or candidates))
     unfinished = tuple(choice for choice in candidates if choice not in considered)
     return ArmRecord(

@@ -169,7 +169,15 @@ def test_a_test_split_that_was_not_scored_is_left_out(tmp_path):
     write_study(tmp_path, {"A": [None, None, None], "B": [None, None, None]})
     page = read_page(tmp_path)
     assert "test bits/byte" not in figures_of(page, "Scores", "A")
-    assert any("lowest mean validation bits per byte" in text for text in page.texts)
+    (text,) = (text for text in page.texts if "lowest mean validation bits per byte" in text)
+    assert text.endswith("Judged by validation: no run has a score of a test split.")
+
+
+def test_no_verdict_by_validation_while_only_some_runs_have_a_test_score(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": [3.0, None, 3.2]})
+    text = " ".join(read_page(tmp_path).texts)
+    assert "while B has no score of the test split, which others have." in text
+    assert "wins" not in text
 
 
 def test_the_tuning_is_shown(tmp_path):
@@ -208,6 +216,30 @@ def test_choices_that_are_not_finished_draw_no_verdict(tmp_path):
     text = " ".join(read_page(tmp_path).texts)
     assert "n-gram: order=3 not finished, so its choice may change." in text
     assert "No verdict is drawn while choices of n-gram are unfinished." in text
+
+
+def test_a_choice_that_failed_draws_no_verdict(tmp_path):
+    write_study(tmp_path, {"n-gram": [], "B": [3.0, 3.1, 3.21]})
+    folder = tmp_path / "arms" / "n_gram"
+    write_run(make_config("ngram", order=4), folder / "order=4" / "seed_0", test=1.0)
+    (folder / "order=5" / "seed_0").mkdir(parents=True)
+    (folder / "order=5" / "seed_0" / "error.txt").write_text("boom")
+    text = " ".join(read_page(tmp_path).texts)
+    assert "No verdict is drawn while a run of n-gram has failed." in text
+    assert "wins" not in text
+
+
+def test_a_choice_is_not_finished_before_all_its_seeds_are(tmp_path):
+    write_study(tmp_path, {"A": [], "B": [3.0, 3.1, 3.21]})
+    for cell, seeds in (("gru", (0, 1, 2)), ("lstm", (1,))):
+        for seed in seeds:
+            config = make_config(cell=cell)
+            config.seed = seed
+            path = tmp_path / "arms" / "a" / f"cell={cell}" / f"seed_{seed}"
+            write_run(config, path, validation=2.0 if cell == "gru" else 1.0, test=1.0 + seed / 10)
+    text = " ".join(read_page(tmp_path).texts)
+    assert "A: validation chose cell=gru (bits per byte: cell=gru 2.0000)." in text
+    assert "No verdict is drawn while choices of A are unfinished." in text
 
 
 def test_a_runs_page_shows_its_text_processor_configuration_and_sample(tmp_path):
@@ -289,7 +321,7 @@ def test_no_verdict_while_a_seed_has_failed(tmp_path):
     (tmp_path / "arms" / "b" / "seed_3").mkdir()
     (tmp_path / "arms" / "b" / "seed_3" / "error.txt").write_text("out of memory")
     texts = read_page(tmp_path).texts
-    assert "No verdict is drawn while B has no result of seed 3." in texts
+    assert "No verdict is drawn while a run of B has failed." in texts
     assert "B failed: seed_3: out of memory." in texts
     assert "wins" not in " ".join(texts)
 
