@@ -142,8 +142,9 @@ def mirrored(run: RunDirectory, config: ConfigDict, console: Console):
 def _scalars(row: Row) -> dict[str, float]:
     """The numbers of a row by names such as `train/loss` and `validation/perplexity`."""
     group = row.get("split") or row["kind"]
+    extras = {f"extras/{name}": value for name, value in row.get("extras", {}).items()}
     return {
         f"{group}/{name}": value
-        for name, value in row.items()
+        for name, value in {**row, **extras}.items()
         if isinstance(value, int | float) and name != "step"
     }

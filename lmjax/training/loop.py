@@ -104,7 +104,7 @@ class TrainingLoop:
             "steps": position.step,
             "tokens": position.step * self.plan.clock.tokens_per_step,
             "distinct_tokens": self.plan.distinct_tokens(self.batches.get_state()["next_index"]),
-            "seconds": position.seconds,
+            "seconds": position.seconds + position.data_wait_seconds,
             "compile_seconds": position.compile_seconds,
             "scored_step": position.best_step if self._scores_best else position.step,
             "stopped_early": position.step < self.total_steps,
@@ -233,6 +233,7 @@ class TrainingLoop:
             self.position = Position(**about["position"])
             if about["config"]["training"]["duration"] != self.plan.config.training.duration:
                 self.position.continued_from = [*self.position.continued_from, step]
+                self.position.evaluations_since_best = 0
             state = self.checkpoints.restore(step, self.plan.abstract_state())
             state = replace(state, hyperparameters=self.plan.hyperparameters)
             if self._scores_best and self.position.best_step >= 0:

@@ -20,12 +20,12 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
 
     `metrics` are those of the step just made; `examples` ends the hash chain of all that was seen.
     """
-    seconds = position.seconds + position.data_wait_seconds
     loss = position.nats / position.weight if position.weight else math.nan
     counts = plan.train.counts
+    common = _common("train", plan, position)
+    seconds = common["seconds"]
     row = {
-        **_common("train", plan, position),
-        "seconds": seconds,
+        **common,
         "loss": loss,
         "bits_per_byte": loss / math.log(2) * counts.tokens / counts.bytes,
         "learning_rate": float(metrics["learning_rate"]),
@@ -65,7 +65,7 @@ def _common(kind: str, plan: TrainingPlan, position: Position) -> dict[str, Any]
         "step": position.step,
         "tokens": tokens,
         "flops": tokens * plan.cost.training_flops_per_token,
-        "seconds": position.seconds,
+        "seconds": position.seconds + position.data_wait_seconds,
     }
 
 

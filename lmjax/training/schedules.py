@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.training.durations import Clock
+from lmjax.training.durations import Clock, parse_duration
 from lmjax.training.state import Hyperparameters
 
 Schedule = Callable[[jax.Array, Hyperparameters], jax.Array]
@@ -40,7 +40,7 @@ def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
     `decay_after` (Zaremba et al. 2014, as their published code has it); `plateau` is constant here:
     the loop scales it by validation.
     """
-    undecayed = clock.steps(training.decay_after) // clock.steps_per_epoch  # ends of epochs
+    undecayed = _whole_epochs(training.decay_after, clock)
 
     def constant(step, numbers):
         return numbers.learning_rate
@@ -73,3 +73,11 @@ def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
         return rate.astype(jnp.float32)
 
     return schedule
+
+
+def _whole_epochs(duration: str, clock: Clock) -> int:
+    """How many epochs end within a duration."""
+    steps = clock.steps(duration)
+    amount, unit = parse_duration(duration)
+    # Rounded to steps, a part of an epoch could be a whole one.
+    return int(amount) if unit == "epochs" else steps // clock.steps_per_epoch

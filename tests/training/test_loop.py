@@ -64,6 +64,27 @@ def test_patience_ends_the_run(config, tmp_path):
     assert results["training"]["steps"] == max(scores) == best + 2 * 4
 
 
+def test_a_run_that_patience_ended_goes_on_to_a_longer_duration(config, tmp_path):
+    config.evaluation.patience = 2
+    first, _, _ = run(config, tmp_path / "run")
+    config.training.duration = "80 steps"
+    results, _, _ = run(config, tmp_path / "run")
+    ended = first["training"]["steps"]
+    assert results["training"]["continued_from"] == [ended]
+    assert results["training"]["steps"] >= ended + 2 * 4
+
+
+def test_seconds_hold_the_waits_for_data_that_no_row_was_logged_after(config, tmp_path):
+    config.training.duration, config.logging.every = "4 steps", "0 steps"
+    results, _, _ = run(config, tmp_path / "run")
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", read_only=True)
+    saved = checkpoints.about(4)["position"]
+    assert saved["data_wait_seconds"] > 0
+    expected = pytest.approx(saved["seconds"] + saved["data_wait_seconds"], rel=1e-12)
+    (last,) = RunDirectory(tmp_path / "run").metrics()
+    assert (results["training"]["seconds"], last["seconds"]) == (expected, expected)
+
+
 def test_plateau_halves_the_rate_after_each_score_that_is_no_better(config, tmp_path):
     config.logging.every = "1 steps"
     _, scores, rates = run(config, tmp_path / "run")

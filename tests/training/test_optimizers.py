@@ -115,6 +115,19 @@ def test_epoch_decay_divides_when_an_epoch_beyond_decay_after_has_ended(decay_af
     np.testing.assert_allclose(rates(last_steps, **changes), by_hand)
 
 
+@pytest.mark.parametrize(
+    ("steps_per_epoch", "decay_after", "undecayed"),
+    [(1, "0.5 epochs", 1), (7, "1.96 epochs", 2), (7, "2 epochs", 3), (7, "13 steps", 2)],
+)
+def test_a_part_of_an_epoch_is_not_rounded_to_steps(steps_per_epoch, decay_after, undecayed):
+    clock = Clock(steps_per_epoch=steps_per_epoch, tokens_per_step=5, total_steps=100)
+    fields = training(schedule="epoch_decay", learning_rate=1.0, decay_after=decay_after)
+    schedule, numbers = make_schedule(fields, clock), hyperparameters_of(fields, clock)
+    first_decayed = undecayed * steps_per_epoch
+    rates = [float(schedule(step, numbers)) for step in (first_decayed - 1, first_decayed)]
+    assert rates == [1.0, 0.5]
+
+
 @pytest.mark.parametrize("field", ["optimizer", "schedule"])
 def test_unknown_names_are_refused_with_the_nearest(field):
     wrong = {"optimizer": "adam", "schedule": "cosin"}[field]
