@@ -7,8 +7,15 @@ Command   lmjax study --study=experiments/quickstart.py --workdir=runs/quickstar
 Tuning    every trained arm tries the same nine pairs of learning rate and initialization, each on a
           fifth of its training and with one seed; validation chooses. The scale of the initial
           weights is a family's own: half the width of a uniform draw for the recurrent ones, the
-          deviation of a normal one for the Transformer.
-Hardware  2 CPU cores.
+          deviation of a normal one for the Transformer. The recurrent arms choose the highest of
+          both; beyond the grid, at a rate of 0.1 or an initialization of 0.6, LSTM, GRU and LSTM
+          with attention were worse, and so was Elman at 0.1 or 1.0.
+Hardware  2 CPU cores, about seven minutes of their time together.
+Expected  bits per byte of test, mean of the three seeds and half of the 95 % interval over them:
+          n-gram of order 6: 1.84; LSTM with attention 2.195 +- 0.007; GRU 2.199 +- 0.024;
+          LSTM 2.229 +- 0.021; Elman 2.318 +- 0.035; Transformer 2.389 +- 0.011.
+          With seeds 3, 4 and 5: 1.84, 2.191, 2.195, 2.229, 2.332, 2.387, in the same order; GRU and
+          LSTM with attention are level. The text differs between versions of Python.
 
 The n-gram is counted: it has a size of its own, and its order is the one that validation prefers.
 All of them read every other document of the training text, which is little: counting wins.
