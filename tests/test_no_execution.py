@@ -12,6 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # That a configuration found in a run directory is no such user, tests/test_own_models.py shows.
 LOADERS = {
     ("cli/main.py", "import_module"),
+    ("mixers/registry.py", "import_module"),
     ("models/registry.py", "import_module"),
     ("own_models.py", "exec_module"),
     ("own_models.py", "import_module"),

@@ -119,7 +119,7 @@ def _train(
         "training": training,
     }
     run.write_results(results)
-    return results
+    return run.results()
 
 
 def _count(

@@ -13,8 +13,8 @@ from lmjax.generation.text import INCOMPLETE, TextStream, continuation
 TEXT = "naïve 日本 text\n\nthe cat 😀 the  naïve cat\n" * 20
 TOKENIZERS = {
     "byte": ByteTokenizer(document_end=True),
-    "character": CharacterTokenizer.train([TEXT], [], True),
-    "word": WordTokenizer.train([TEXT], ["dog"], 0),
+    "character": CharacterTokenizer.train([TEXT], True, closed=True),
+    "word": WordTokenizer.train([TEXT], 0, closed=False),
     "bpe": BytePairTokenizer.train([TEXT], 270, True),
 }
 
