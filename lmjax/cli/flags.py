@@ -1,5 +1,6 @@
 """What the verbs share: flags with an example in their help, and configurations from files."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict, config_flags
 from lmjax.config import model_config
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_values
+from lmjax.runs.run_directory import RunDirectory
 
 LONGEST_MESSAGE = 400  # characters of one that repeats what was given
 
@@ -33,15 +35,15 @@ def parse(
             print(f"  --{name}: {values[name].help}{default}")
         return None
     saved = sys.argv
+    overrides, others = _split(arguments) if "config" in values else ([], arguments)
     try:
-        model = _named_model(arguments) if "config" in values else None
-        if "config" in values:
-            _check_overrides(arguments, model)
-        of_model = [argument for argument in arguments if model and _path(argument, "model")]
-        sys.argv = ["lmjax", *(given for given in arguments if given not in of_model)]
-        rest = values(sys.argv)[1:]  # config_flags looks for overrides in sys.argv
-        if model:
-            _replace_model(values.config, model, of_model)
+        sys.argv = ["lmjax", *others]
+        rest = values(sys.argv)[1:]
+        if overrides:
+            config = _given_config(values, overrides[0])
+            sys.argv = ["lmjax", *overrides]  # where config_flags looks for them
+            rest += _override(config, overrides)
+            values.config = config
     except UserError:
         raise
     except (flags.Error, ValueError, TypeError) as error:
@@ -88,58 +90,71 @@ def required_workdir(values: flags.FlagValues) -> Path:
     return Path(values.workdir)
 
 
-def _path(argument: str, above: str = "") -> str:
-    """`model.width` for `--config.model.width=8`; empty for another flag or not below `above`."""
-    path = argument.partition("=")[0].partition("-config.")[2]
-    return path if path.startswith(f"{above}.".removeprefix(".")) else ""
+def kept_config(values: flags.FlagValues) -> ConfigDict | None:
+    """The configuration of the run that `--workdir` names, if it has begun."""
+    run = RunDirectory(values.workdir or "")
+    return run.config() if values.workdir and run.is_begun else None
 
 
-def _named_model(arguments: list[str]) -> ConfigDict | None:
-    """The default fields of the model that `--config.model.name=` names."""
-    names = [given.partition("=")[2] for given in arguments if _path(given) == "model.name"]
-    return model_config(names[-1]) if names and names[-1] else None
-
-
-def _replace_model(config: ConfigDict | None, model: ConfigDict, arguments: list[str]) -> None:
-    """Puts `model`, with the overrides in `arguments`, in place of that of the configuration.
-
-    Where the configuration has that model already, its fields stay what they are.
-    """
-    if config is None:
-        return
-    changed = ConfigDict({"model": config.model if config.model.name == model.name else model})
-    values = flags.FlagValues()
-    sys.argv = ["lmjax", *arguments]
-    config_flags.DEFINE_config_dict("config", changed, flag_values=values)
-    values(sys.argv)
-    with config.unlocked():
-        config.model = changed.model
-
-
-def _check_overrides(arguments: list[str], model: ConfigDict | None) -> None:
-    """Loads the configuration file, and raises UserError for an override of what is no field."""
-    files = [argument for argument in arguments if argument.startswith("--config=")]
-    if not files:
-        return
-    alone = flags.FlagValues()
-    define_config(alone)
-    sys.argv = ["lmjax", files[-1]]
-    alone(sys.argv)
-    keys = alone.config.keys()  # a file that failed to load says so when it is used
-    if model:
-        with alone.config.unlocked():
-            alone.config.model = model
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The overrides, such as `--config.seed=1`, and the other arguments."""
+    overrides, others, chosen = [], [], []
     for argument in arguments:
-        path = _path(argument)
-        level = alone.config
-        for key in path.split(".") if path else ():
-            keys = level.keys() if isinstance(level, ConfigDict) else ()
-            name = key.partition("[")[0]
-            if name not in keys:
-                raise UserError(f"unknown configuration key {path!r}: {nearest(name, keys)}")
-            level = level[name]
-        if path and isinstance(level, ConfigDict):
-            raise UserError(f"{path!r} is no field; give --config.{path}.key=value for one of it")
+        if argument.startswith("-"):  # else a value, after a blank, of the flag before it
+            chosen = overrides if _path(argument) else others
+        (chosen if chosen is overrides else others).append(argument)
+    return overrides, others
+
+
+def _path(argument: str) -> str:
+    """`model.width` for `--config.model.width=8`; empty for another flag."""
+    found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+    return found[1] if found else ""
+
+
+def _given_config(values: flags.FlagValues, override: str) -> ConfigDict:
+    """What the overrides change: the configuration of `--config`, or that of a run that goes on."""
+    config = values.config
+    if config is None and "workdir" in values:
+        config = kept_config(values)
+    if config is None:
+        run = ", or the --workdir of a run that has begun" if "workdir" in values else ""
+        raise UserError(
+            f"{override} changes a field of a configuration, and there is none; give "
+            f"--config=FILE{run}"
+        )
+    return config
+
+
+def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
+    """Changes the fields of `config`; returns the arguments that are no overrides.
+
+    Another `model.name` brings the default fields of that model. Raises UserError for an override
+    of what is no field.
+    """
+    names = [given.partition("=")[2] for given in overrides if _path(given) == "model.name"]
+    if names and names[-1]:
+        model = model_config(names[-1])  # which also says if there is none
+        if config.model.name != model.name:
+            with config.unlocked():
+                config.model = model
+    for path in filter(None, map(_path, overrides)):
+        _check_field(config, path)
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_dict("config", config, flag_values=values)
+    return values(sys.argv)[1:]
+
+
+def _check_field(config: ConfigDict, path: str) -> None:
+    level = config
+    for key in path.split("."):
+        keys = level.keys() if isinstance(level, ConfigDict) else ()
+        name = key.partition("[")[0]
+        if name not in keys:
+            raise UserError(f"unknown configuration key {path!r}: {nearest(name, keys)}")
+        level = level[name]
+    if isinstance(level, ConfigDict):
+        raise UserError(f"{path!r} is no field; give --config.{path}.key=value for one of it")
 
 
 def _last_line(error: Exception) -> str:

@@ -6,15 +6,15 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from lmjax.cli.flags import define_config, define_workdir, parse, required_config
-from lmjax.runs.run_directory import RunDirectory
+from lmjax.cli.flags import define_config, define_workdir, kept_config, parse, required_config
 
 
 def main(arguments: list[str]) -> int:
     """Runs the verb; returns the exit code."""
     values = parse(
         "train",
-        "train a model, or go on training it; a finished run is left as it is",
+        "train a model, or go on training it; a finished run is left as it is, unless "
+        "training.duration is longer than it was",
         "lmjax train --config=experiments/ptb/zaremba_small.py --workdir=runs/zaremba "
         "--config.training.learning_rate=0.5",
         _define,
@@ -36,18 +36,17 @@ def main(arguments: list[str]) -> int:
 
 def _config(values: flags.FlagValues) -> ConfigDict:
     """That of --config or, without it, that of the run in --workdir, which goes on."""
-    run = RunDirectory(values.workdir or "")
-    if values.config is None and values.workdir and run.is_begun:
-        return run.config()
-    return required_config(values)
+    kept = kept_config(values) if values.config is None else None
+    return required_config(values) if kept is None else kept
 
 
 def _define(values: flags.FlagValues):
     define_config(values)
     define_workdir(
         values,
-        "folder of the run, which without --config goes on; if not given, one in runs/ named after "
-        "the experiment",
+        "folder of the run; without --config the run that is there goes on with the configuration "
+        "that it keeps, changed by --config.key=value; if not given, one in runs/ named after the "
+        "experiment",
     )
     flags.DEFINE_boolean(
         "verify_resume",

@@ -171,6 +171,29 @@ def test_workdir_of_another_configuration(fails, experiment, tmp_path):
     assert "seed: 0 there, 5 here" in error
 
 
+def test_overrides_of_no_configuration(fails, experiment, tmp_path):
+    for override in ("model.name=rnn", "model.width=8", "seed=1"):
+        error = fails("train", f"--workdir={tmp_path}/new", f"--config.{override}")
+        assert f"--config.{override} changes a field of a configuration, and there is" in error
+        assert "give --config=FILE, or the --workdir of a run that has begun" in error
+    assert not (tmp_path / "new").exists()
+    error = fails("doctor", "model", "--config.model.width=8")
+    assert error.endswith("give --config=FILE\n")
+
+
+def test_overrides_of_the_configuration_that_a_run_keeps(fails, experiment, tmp_path):
+    workdir = tmp_path / "run"
+    again = ("train", f"--workdir={workdir}")
+    assert main([again[0], f"--config={experiment()}", again[1]]) == 0
+    assert "model.width: 8 there, 9 here" in fails(*again, "--config.model.width=9")
+    assert "did you mean 'training'" in fails(*again, "--config.trainin.duration=8 steps")
+    assert "config.seed" in fails(*again, "--config.seed=one")
+    assert main([*again, "--config.training.duration", "8 steps"]) == 0
+    assert json.loads((workdir / "results.json").read_text())["training"]["steps"] == 8
+    assert json.loads((workdir / "config.json").read_text())["training"]["duration"] == "8 steps"
+    assert (workdir / "results_after_4_steps.json").exists()
+
+
 def test_prompt_outside_the_vocabulary(fails, experiment, tmp_path):
     path, workdir = experiment(), tmp_path / "run"
     tokenizer = "--config.data.tokenizer=character"
