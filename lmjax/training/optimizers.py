@@ -47,7 +47,7 @@ def decayed(params: Any) -> Any:
 
     def is_matrix(leaf):
         if isinstance(leaf, nn.Partitioned):
-            return sum(name != LAYERS for name in leaf.names) >= 2
+            return sum(name not in (None, LAYERS) for name in leaf.names) >= 2
         return leaf.ndim >= 2
 
     return jax.tree.map(is_matrix, params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))

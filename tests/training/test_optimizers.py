@@ -59,6 +59,7 @@ def test_decay_goes_by_the_names_of_axes():
         "bias": named((3,), "mlp"),
         "scanned_kernel": named((4, 2, 3), "layers", "embed", "mlp"),
         "scanned_bias": named((4, 3), "layers", "mlp"),
+        "channels": named((3, 5), "mlp", None),  # five numbers of each channel are no matrix
         "plain_kernel": jnp.ones((2, 3)),
         "plain_bias": jnp.ones(3),
     }
@@ -70,7 +71,7 @@ def test_decay_goes_by_the_names_of_axes():
     shrunk = {name for name, leaf in direction.items() if np.all(leaf == 0.5)}
     kept = {name for name, leaf in direction.items() if np.all(leaf == 0.0)}
     assert shrunk == {"kernel", "scanned_kernel", "plain_kernel"}
-    assert kept == {"bias", "scanned_bias", "plain_bias"}
+    assert kept == {"bias", "scanned_bias", "channels", "plain_bias"}
 
 
 def test_clipping_by_norm_and_by_value():
