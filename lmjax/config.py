@@ -158,7 +158,10 @@ def base_config(model: str = "transformer") -> ConfigDict:
     if model == "transformer":  # its learned positions end, so no state is carried for ever
         data.batching = "windows"
         evaluation.context = "windowed"
-    return config.lock()
+    config.lock()
+    if "mixers" in config.model:
+        config.model.mixers.unlock()  # options are added to it by the name of their mixer
+    return config
 
 
 def with_variants(

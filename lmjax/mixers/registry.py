@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from lmjax.errors import UserError, nearest
@@ -17,22 +18,30 @@ MIXERS = {
 }
 
 
-def mixer_class(name: str) -> type[Mixer]:
-    """The class of a mixer; raises UserError, with the nearest name, if there is none."""
+def mixer_class(name: str, own: Mapping[str, type[Mixer]]) -> type[Mixer]:
+    """One of MIXERS or of a model's `own`; raises UserError, with the nearest name, for others."""
+    if name in own:
+        return own[name]
     if name not in MIXERS:
-        raise UserError(f"unknown mixer {name!r} in model.pattern: {nearest(name, MIXERS)}")
+        hint = nearest(name, {*MIXERS, *own})
+        raise UserError(f"unknown mixer {name!r} in model.pattern: {hint}")
     module, attribute = MIXERS[name].split(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def mixer_maker(
-    name: str, options: Mapping[str, Any], given: Mapping[str, Any]
+    name: str,
+    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    own: Mapping[str, type[Mixer]] = MappingProxyType({}),
 ) -> Callable[..., Mixer]:
     """Makes the mixer of that name with its options, and of what is `given` the fields it has.
 
+    `own` are the mixers of one model, which are in no registry.
+
     Raises UserError for an unknown option, one of another type, and a value that the mixer refuses.
     """
-    mixer = mixer_class(name)
+    mixer = mixer_class(name, own)
     found = {field.name: field for field in fields(mixer) if field.name not in ("parent", "name")}
     known = [option for option, field in found.items() if field.type in (bool, int, float, str)]
     known.remove("width")

@@ -1,7 +1,24 @@
 """What every model is: tokens and a carry in, logits and a new carry out.
 
-Dimensions: B batch, T time in tokens, S source time, V vocabulary, D model width, F feed-forward
-width, H heads, K head width, N state width, L layers, R replicas. An array's name ends in its own.
+An array's name ends in its dimensions, and a digit is a dimension of that size:
+
+- B: batch, the rows
+- T: time, the tokens of a row
+- S: slots or tokens that are read by others
+- W: slots of a window
+- V: vocabulary
+- D: width of the model
+- E: width inside of a mixer, or of embeddings, where it is another one
+- F: width of a feed-forward network
+- H: heads
+- K: width of a head, of queries, keys and values
+- M: width of what is remembered of a token; in tables of n-grams, contexts
+- G: sums of all gates of a recurrent layer; in studies, segments of text
+- N: numbers in a channel's state; elsewhere the entries of one dimension without a letter of its
+  own, such as the tokens of a stream, or rows and time folded into one
+- L: layers, or leaves of a tree of arrays
+- R: rank of a low-rank product
+- A: arms of a study, where S are their seeds and C columns
 """
 
 from collections.abc import Iterable

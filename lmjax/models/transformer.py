@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import flax.linen as nn
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax.core import freeze
 
+from lmjax.config import MODELS
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.registry import mixer_maker
 from lmjax.models.contract import LanguageModel
@@ -22,6 +24,7 @@ from lmjax.nn.positions import POSITIONS
 from lmjax.nn.precision import DTYPES, in_dtype
 from lmjax.nn.segments import segment_starts
 
+DEFAULTS = MODELS["transformer"]
 PARTS = {"norm": NORMS, "position": POSITIONS, "feed_forward": FEED_FORWARDS, "dtype": DTYPES}
 
 
@@ -51,23 +54,25 @@ class Transformer(LanguageModel):
     rows that are longer than the context.
     """
 
-    layers: int
-    width: int
-    heads: int
-    feed_forward_width: int
-    context_length: int
-    norm: str
-    position: str
-    feed_forward: str
-    pattern: tuple[str, ...]
-    mixers: Mapping[str, Mapping[str, Any]]
-    bias: bool
-    dropout: float
-    tied: bool
-    initialization: float
-    dtype: str
-    remat: str
-    scan_layers: bool
+    layers: int = DEFAULTS["layers"]
+    width: int = DEFAULTS["width"]
+    heads: int = DEFAULTS["heads"]
+    feed_forward_width: int = DEFAULTS["feed_forward_width"]
+    context_length: int = DEFAULTS["context_length"]
+    norm: str = DEFAULTS["norm"]
+    position: str = DEFAULTS["position"]
+    feed_forward: str = DEFAULTS["feed_forward"]
+    pattern: tuple[str, ...] = DEFAULTS["pattern"]
+    mixers: Mapping[str, Mapping[str, Any]] = freeze(DEFAULTS["mixers"])
+    bias: bool = DEFAULTS["bias"]
+    dropout: float = DEFAULTS["dropout"]
+    tied: bool = DEFAULTS["tied"]
+    initialization: float = DEFAULTS["initialization"]
+    dtype: str = DEFAULTS["dtype"]
+    remat: str = DEFAULTS["remat"]
+    scan_layers: bool = DEFAULTS["scan_layers"]
+
+    own_mixers = MappingProxyType({})  # name -> class, where a subclass brings mixers of its own
 
     def __post_init__(self):
         options = {name: dict(options) for name, options in self.mixers.items()}
@@ -120,7 +125,10 @@ class Transformer(LanguageModel):
         )
         return Stack(
             self.layers,
-            tuple(mixer_maker(name, self.mixers.get(name, {}), given) for name in self.pattern),
+            tuple(
+                mixer_maker(name, self.mixers.get(name, {}), given, self.own_mixers)
+                for name in self.pattern
+            ),
             partial(NORMS[self.norm], bias=self.bias),
             feed_forward,
             self.dropout,

@@ -1,4 +1,7 @@
-"""A carry that depends on the parameters reaches everything that makes one."""
+"""A carry that depends on the parameters reaches all that makes one; letters have a legend."""
+
+import re
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -6,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lmjax
 from lmjax.data.context import ContextPolicy
 from lmjax.evaluation.scoring import score_stream
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
+from lmjax.models import contract
 from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.cost import model_cost
 from tests.streams import stream_of
@@ -52,3 +57,14 @@ def test_scores_and_samples_begin_with_the_carry_of_the_parameters():
 def test_the_cost_counts_the_carry_of_the_parameters():
     boxed = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 3), np.int32))
     assert model_cost(model, boxed, 3).state_bytes == 4 * VOCABULARY
+
+
+def test_every_letter_that_names_of_arrays_end_in_is_in_the_legend():
+    legend = set(re.findall(r"^- ([A-Z]): ", contract.__doc__, re.MULTILINE)) | {"C"}
+    used = {}
+    for path in Path(lmjax.__file__).parent.rglob("*.py"):
+        for name in re.findall(r"\b[a-z]\w*_[A-Z][A-Z0-9]{0,4}\b", path.read_text("utf-8")):
+            for letter in re.findall("[A-Z]", name.rpartition("_")[2]):
+                used.setdefault(letter, f"{name} in {path.name}")
+    assert {letter: name for letter, name in used.items() if letter not in legend} == {}
+    assert legend <= set(used)
