@@ -52,10 +52,10 @@ class RunDirectory:
         self._metrics = MetricsFile(self.path / "metrics.jsonl")
         self.mirror: Callable[[Row], None] | None = None  # is given each row that was added
 
-    def check(self, config: ConfigDict) -> None:
+    def check(self, config: ConfigDict, *, may_go_on: bool = True) -> None:
         """Raises UserError, with the differences, if this is the run of another configuration.
 
-        So does a folder that holds a study.
+        So does a folder that holds a study. A finished run `may_go_on` to another duration.
         """
         if (self.path / STUDY_FILE).exists():
             raise UserError(f"{self.path} holds a study, not a run; choose another --workdir")
@@ -68,7 +68,7 @@ class RunDirectory:
                 )
             storable(config)
             return
-        may_differ = HARMLESS_WHEN_FINISHED if self.is_finished else HARMLESS
+        may_differ = HARMLESS_WHEN_FINISHED if self.is_finished and may_go_on else HARMLESS
         if changed := differences(kept, storable(config), may_differ):
             raise UserError(
                 f"{self.path} holds a run of another configuration; choose another --workdir"

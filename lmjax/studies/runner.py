@@ -112,16 +112,17 @@ class _StudyRun:
     def _trials(self, arm: Arm) -> dict[Path, Arm]:
         trials = planned_trials(arm, self.study.tuning, self.workdir)
         if kept := read_tuning(self._tuning_folder(arm)):
-            check_same(kept, self.study.tuning, self._tuning_folder(arm))
-        for path, trial in trials.items():
-            RunDirectory(path).create(trial.config)
+            check_same(kept, arm, self.study.tuning, self._tuning_folder(arm))
+            _check_kept(
+                planned_runs(arm.with_fields(kept["chosen"]), self.workdir, self.study.seeds)
+            )
+        _create(trials)
         return trials
 
     def _runs(self, arm: Arm) -> dict[Path, Arm]:
         seeds = self.study.seeds[:1] if is_counted(arm) else self.study.seeds
         runs = planned_runs(arm, self.workdir, seeds)
-        for path, run in runs.items():
-            RunDirectory(path).create(run.config)
+        _create(runs)
         return runs
 
     def _tuning_folder(self, arm: Arm) -> Path:
@@ -142,7 +143,7 @@ class _StudyRun:
         error = inside(self.workdir / "arms", arm.folder) / ERROR_FILE
         if chosen and all(over):
             error.unlink(missing_ok=True)
-            write_tuning(folder, tuning, ended)
+            write_tuning(folder, arm, tuning, ended)
             values = ", ".join(f"{name}={value}" for name, value in chosen.items())
             self._say(f"{arm.name}: validation chose {values}")
             return chosen
@@ -218,6 +219,18 @@ def planned_runs(arm: Arm, workdir: Path, seeds: tuple[int, ...]) -> dict[Path, 
         for choice, candidate in arm.candidates().items()
         for seed in seeds
     }
+
+
+def _check_kept(runs: dict[Path, Arm]) -> None:
+    """Raises UserError if a run is of another configuration; none goes on to another duration."""
+    for path, run in runs.items():
+        RunDirectory(path).check(run.config, may_go_on=False)
+
+
+def _create(runs: dict[Path, Arm]) -> None:
+    _check_kept(runs)
+    for path, run in runs.items():
+        RunDirectory(path).create(run.config)
 
 
 def _study_file(study: Study) -> dict[str, Any]:

@@ -67,6 +67,11 @@ def shortened(duration: str, budget: str) -> str:
     return f"{amount * share / 100:.12g} {whole_unit}"
 
 
+def trial_duration(arm: Arm, tuning: Tuning) -> str:
+    """How long each trial of an arm trains, whatever share of its training that is."""
+    return shortened(arm.config.training.duration, tuning.budget)
+
+
 def planned_trials(arm: Arm, tuning: Tuning, workdir: Path) -> dict[Path, Arm]:
     """The run directory of each trial of an arm, with the configuration it is to run.
 
@@ -86,7 +91,7 @@ def planned_trials(arm: Arm, tuning: Tuning, workdir: Path) -> dict[Path, Arm]:
                 "leave its size as it is"
             )
     common = {
-        "training.duration": shortened(arm.config.training.duration, tuning.budget),
+        "training.duration": trial_duration(arm, tuning),
         "seed": tuning.seed,
         "evaluation.checkpoint": "last",
         "checkpoint.every": "0 steps",
@@ -127,9 +132,14 @@ def choose(trials: list[Trial]) -> dict[str, Any]:
     return dict(min(ended, key=lambda trial: trial.bits_per_byte).fields)
 
 
-def write_tuning(folder: Path, tuning: Tuning, trials: list[Trial]) -> None:
-    """Keeps the search and what it chose in `folder`."""
-    tuned = {**asdict(tuning), "trials": list(map(asdict, trials)), "chosen": choose(trials)}
+def write_tuning(folder: Path, arm: Arm, tuning: Tuning, trials: list[Trial]) -> None:
+    """Keeps the search of an arm and what it chose in `folder`."""
+    tuned = {
+        **asdict(tuning),
+        "duration": trial_duration(arm, tuning),
+        "trials": list(map(asdict, trials)),
+        "chosen": choose(trials),
+    }
     write_atomically(folder / TUNING_FILE, to_json(tuned, indent=2))
 
 
@@ -143,8 +153,18 @@ def read_tuning(folder: Path) -> dict[str, Any] | None:
     return tuned
 
 
-def check_same(tuned: dict[str, Any], tuning: Tuning, folder: Path) -> None:
-    """Raises UserError if what was kept in `folder` is another search than `tuning`."""
+def check_same(tuned: dict[str, Any], arm: Arm, tuning: Tuning, folder: Path) -> None:
+    """Raises UserError if what was kept in `folder` is another search than `tuning` of the arm.
+
+    Trials of another duration are another search, although their budget in percent be the same.
+    """
+    duration = trial_duration(arm, tuning)
+    # Where older versions kept none, the configurations of the trials tell.
+    if (kept := tuned.get("duration", duration)) != duration:
+        raise UserError(
+            f"{folder} was tuned by trials of {kept}, and these would be of {duration}; "
+            "choose another --workdir"
+        )
     if {name: tuned[name] for name in ("grid", "budget", "seed")} != plain(asdict(tuning)):
         raise UserError(
             f"{folder} was tuned by another grid, budget or seed; choose another --workdir"

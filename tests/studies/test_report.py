@@ -188,7 +188,7 @@ def test_the_tuning_is_shown(tmp_path):
         Trial({"training.learning_rate": 0.3}, None, 0, "diverged"),
     ]
     for name in "ab":
-        write_tuning(tmp_path / "arms" / name / "seed_0", tuning, trials)
+        write_tuning(tmp_path / "arms" / name / "seed_0", Arm(name, make_config()), tuning, trials)
     page = read_page(tmp_path)
     assert figures_of(page, "Choices by validation", "B") == {
         "trials": "2 (1 failed)",
@@ -279,7 +279,7 @@ def test_a_terminal_of_80_columns_cuts_no_figure(tmp_path):
         path.write_text(path.read_text().replace('"carried"', '"windowed_1024_stride_512"'))
         grid = {f"training.{field}": (0.12345,) for field in ("rate", "decay", "clip", "warmup")}
         trial = Trial({field: value for field, (value,) in grid.items()}, 2.5, 123_456_789)
-        write_tuning(path.parent, Tuning(grid), [trial])
+        write_tuning(path.parent, Arm(name, make_config()), Tuning(grid), [trial])
     study, _ = write_report(tmp_path)
     console = Console(width=80, file=io.StringIO())
     console.print(terminal_summary(study))

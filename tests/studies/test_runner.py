@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -173,6 +174,22 @@ def test_runs_of_another_configuration_are_refused_before_anything_runs(tmp_path
     assert training.trained == training.skipped == []
 
 
+def of_duration(duration, **fields):
+    study = make_study(**fields)
+    arms = (*study.arms[:2], study.arms[2].with_fields({"training.duration": duration}))
+    return make_study(arms=arms, **fields)
+
+
+def test_a_finished_run_does_not_go_on_to_another_duration(tmp_path):
+    FakeTraining(tmp_path).run(make_study())
+    training = FakeTraining(tmp_path)
+    with pytest.raises(
+        UserError, match=r"lstm.* another configuration[^\n]*\n  training\.duration"
+    ):
+        training.run(of_duration("4000 steps"))
+    assert training.trained == training.skipped == []
+
+
 def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path):
     (tmp_path / "study").write_text("a file")
     with pytest.raises(UserError, match="choose another --workdir"):
@@ -293,6 +310,21 @@ def test_another_tuning_in_the_same_folder_is_refused(tmp_path):
     other = Tuning(TUNING.grid, TUNING.budget, seed=8)
     with pytest.raises(UserError, match="another grid, budget or seed"):
         training.run(tuned_study(tuning=other))
+    assert not training.trained
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [("10 percent", "lstm was tuned by trials of 200 steps.*400 steps"), ("9 steps", "configurat")],
+)
+def test_what_was_tuned_for_another_duration_is_refused(tmp_path, budget, message):
+    fields = {"seeds": (4,), "tuning": Tuning(TUNING.grid, budget)}
+    training = FakeTraining(tmp_path)
+    training.run(make_study(**fields))
+    shutil.rmtree(training.workdir / "tuning" / "lstm" / "learning_rate=0.1,initialization=0.3")
+    training.trained.clear()
+    with pytest.raises(UserError, match=message):
+        training.run(of_duration("4000 steps", **fields))
     assert not training.trained
 
 

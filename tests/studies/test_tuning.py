@@ -80,9 +80,10 @@ def test_the_lowest_that_ended_is_chosen_and_read_back(tmp_path):
     assert choose(trials) == chosen
     assert choose(trials[:1]) == {}
     assert read_tuning(tmp_path) is None
-    write_tuning(tmp_path, tuning, trials)
+    write_tuning(tmp_path, Arm("A", make_config()), tuning, trials)
     kept = read_tuning(tmp_path)
     assert kept["chosen"] == chosen
+    assert kept["duration"] == "200 steps"
     assert [trial["bits_per_byte"] for trial in kept["trials"]] == scores
 
 
