@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 
 from absl import flags
@@ -58,7 +59,10 @@ def parse(
 
 
 def define_config(values: flags.FlagValues) -> None:
-    """`--config=FILE[:argument]`, and `--config.key=value` for any of its fields."""
+    """`--config=FILE[:argument]`, and `--config.key=value` for any of its fields.
+
+    A field of several texts takes them with commas between.
+    """
     config_flags.DEFINE_config_file(
         "config",
         None,
@@ -142,7 +146,22 @@ def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
         _check_field(config, path)
     values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", config, flag_values=values)
-    return values(sys.argv)[1:]
+    rest = values(sys.argv)[1:]
+    for path in filter(None, map(_path, overrides)):
+        *above, field = path.split(".")
+        level = reduce(ConfigDict.get, above, config)
+        if isinstance(level, ConfigDict) and isinstance(level.get(field), tuple):
+            level[field] = _cut_at_commas(level[field])
+    return rest
+
+
+def _cut_at_commas(values: tuple) -> tuple:
+    """`("nfc", "whitespace")` for `("nfc,whitespace",)`, which a flag arrives as."""
+    cut = []
+    for value in values:
+        is_text = isinstance(value, str)
+        cut += filter(None, map(str.strip, value.split(","))) if is_text else [value]
+    return tuple(cut)
 
 
 def _check_field(config: ConfigDict, path: str) -> None:

@@ -94,7 +94,7 @@ CLEANING_STEPS = (*TEXT_STEPS, "deduplicate")
 
 
 def named_steps(cleaning: tuple[str, ...]) -> tuple[str, ...]:
-    """The steps that are named, also several in one text with commas between, as flags give them.
+    """The steps that are named.
 
     Raises UserError for what names no steps, and, with the nearest name, for one that does not
     exist.
@@ -103,11 +103,10 @@ def named_steps(cleaning: tuple[str, ...]) -> tuple[str, ...]:
         raise UserError(
             f"data.cleaning is {cleaning!r}; give a tuple of names such as ('nfc',), or () for none"
         )
-    steps = tuple(step.strip() for text in cleaning for step in text.split(","))
-    for step in steps:
+    for step in cleaning:
         if step not in CLEANING_STEPS:
             raise UserError(f"unknown cleaning step {step!r}: {nearest(step, CLEANING_STEPS)}")
-    return steps
+    return tuple(cleaning)
 
 
 def clean(splits: Splits, steps: tuple[str, ...]) -> tuple[Splits, list[StepReport]]:

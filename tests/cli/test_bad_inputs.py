@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lmjax.cli.flags import define_config, parse
 from lmjax.cli.main import main
 
 CONFIG = """
@@ -192,6 +193,22 @@ def test_overrides_of_the_configuration_that_a_run_keeps(fails, experiment, tmp_
     assert json.loads((workdir / "results.json").read_text())["training"]["steps"] == 8
     assert json.loads((workdir / "config.json").read_text())["training"]["duration"] == "8 steps"
     assert (workdir / "results_after_4_steps.json").exists()
+
+
+def test_a_field_of_several_names_takes_commas(experiment):
+    def given(*overrides):
+        values = parse("train", "", "", define_config, [f"--config={experiment()}", *overrides])
+        config = values.config
+        return config.data.cleaning, config.evaluation.splits, config.logging.trackers
+
+    names = ("a", "b"), ("validation", "test"), ("c", "d")
+    fields = ("data.cleaning", "evaluation.splits", "logging.trackers")
+    pairs = list(zip(fields, names, strict=True))
+    assert given(*(f"--config.{field}={','.join(value)}" for field, value in pairs)) == names
+    assert given(*(f"--config.{field}={value}" for field, value in pairs)) == names
+    assert given(*(f"--config.{f}={name}" for f, value in pairs for name in value)) == names
+    assert given() == ((), ("validation",), ())
+    assert given("--config.evaluation.splits=()")[1] == ()
 
 
 def test_prompt_outside_the_vocabulary(fails, experiment, tmp_path):
