@@ -92,8 +92,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.tokenizer = "byte"  # byte | character | word | bpe
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
     data.document_end = False  # <eos> after each document (the word tokenizer: after each line)
-    # How rows are read: stream (carried state) | windows (all of them, in an order of each epoch's
-    data.batching = "stream"  # own) | random_windows (with replacement) | packed (documents)
+    # How rows are read: stream (with carried state) | windows (all, newly shuffled each epoch) |
+    # random_windows (drawn with replacement) | packed (whole documents).
+    data.batching = "stream"
     data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices
     data.length = 128  # tokens a row

@@ -25,7 +25,8 @@ SOURCE = "source_sha256"  # the field of `config.model` that says which content 
 DIGEST = "[0-9a-f]{64}"
 PLAIN = (bool, int, float, str)  # types of the values that a configuration keeps
 
-# Digests of the models named by whoever started this process; what a run directory names is not.
+# Digests of the models that the user of this process named, without those that only a run
+# directory names.
 _given: set[str] = set()
 _contents: dict[str, bytes] = {}  # of the files read, by digest
 _modules: dict[str, ModuleType] = {}  # by digest, or by name

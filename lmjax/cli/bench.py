@@ -60,12 +60,17 @@ def _table(result):
 
 
 def _define(values: flags.FlagValues):
-    flags.DEFINE_multi_string("case", None, "which step; all if not given", flag_values=values)
     flags.DEFINE_multi_string(
-        "peer", [], "Python program and its flags that times the same step", flag_values=values
+        "case", None, "which training step to time; all if not given", flag_values=values
+    )
+    flags.DEFINE_multi_string(
+        "peer",
+        [],
+        "another program to compare with: a Python file and its flags",
+        flag_values=values,
     )
     flags.DEFINE_string("python", sys.executable, "interpreter of the peers", flag_values=values)
-    flags.DEFINE_integer("steps", 40, "of each turn", flag_values=values)
+    flags.DEFINE_integer("steps", 40, "training steps in a turn", flag_values=values)
     flags.DEFINE_integer("rounds", 3, "turns of each program", flag_values=values)
     flags.DEFINE_integer("cpu_devices", 0, "virtual CPU devices; 0: one a core", flag_values=values)
     flags.DEFINE_string("json", None, "file to write the figures to", flag_values=values)

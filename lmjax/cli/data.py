@@ -17,7 +17,7 @@ FIELDS = {
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
     "document_end": "<eos> after each document",
     "batching": "stream, windows, random_windows or packed: the batch that inspect shows",
-    "batch_size": "its rows",
+    "batch_size": "rows of the batch that inspect shows",
     "length": "tokens of each row",
 }
 ROWS_SHOWN, TOKENS_SHOWN = 4, 24

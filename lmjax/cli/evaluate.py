@@ -55,7 +55,10 @@ def _define(values: flags.FlagValues):
         "split", "validation", "train | validation | test (each read is logged)", flag_values=values
     )
     flags.DEFINE_integer(
-        "step", None, "of the checkpoint; the scored one if not given", flag_values=values
+        "step",
+        None,
+        "which checkpoint; if not given, the one that training scored",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "context", None, "carried | windowed; as in training if not given", flag_values=values

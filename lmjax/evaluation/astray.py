@@ -6,7 +6,7 @@ import numpy as np
 
 from lmjax.evaluation.score import Score
 
-LEAST_TOKENS = 256  # of a run of segments: a short text may well be worse than guessing
+LEAST_TOKENS = 256  # fewer, in a row, may be worse than guessing by chance
 
 
 def astray(score: Score, vocabulary_size: int) -> list[str]:

@@ -37,7 +37,8 @@ class MetricsFile:
     def append(self, row: Row) -> None:
         """Adds a row; raises ValueError if its kind, split and context have one of that step.
 
-        Raises UserError if it can't be written; what there is of it is dropped by the next row.
+        Raises UserError if it can't be written. A part that was written is removed before the next
+        row is added.
         """
         if self._logged is None:
             self.truncate()

@@ -201,7 +201,7 @@ def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 def _label_places(axes: Axes, axis: str) -> None:
-    """Names the axis and its places: time in the unit that it is told in, the rest as 1 k, 1 M."""
+    """Labels the axis and its ticks: seconds as minutes or hours if many, numbers as 1 k, 1 M."""
     longest = axes.get_xlim()[1]
     if axis == "seconds" and longest > 2 * 60:
         hours = longest > 2 * 3600

@@ -182,7 +182,10 @@ class _StudyRun:
             self._say(failure) if isinstance(error, UserError) else self._fail(failure)
 
     def _attempt(self, path: Path, do: Callable, *arguments, lost: Any = ()) -> bool:
-        """Whether it is over; an error that is a `lost` one is said and kept, but no failure."""
+        """Calls `do`; returns whether it succeeded or ended in one of the errors `lost`.
+
+        An error is kept in the run directory, and counts as a failure unless it is one of `lost`.
+        """
         try:
             do(*arguments)
             (path / ERROR_FILE).unlink(missing_ok=True)

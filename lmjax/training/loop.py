@@ -243,7 +243,7 @@ class TrainingLoop:
         return step is not None
 
     def _require_best(self) -> None:
-        """What would be missed when all is trained is told before."""
+        """Raises UserError now if the best checkpoint is lost, not when training ends."""
         try:
             self.checkpoints.require(self.position.best_step)
         except UserError as error:
@@ -297,7 +297,10 @@ class TrainingLoop:
 
     @contextmanager
     def _saved_at_last(self):
-        """Ends the saving in the background; its failure is said, also beside another one."""
+        """Waits at the end for the save in the background.
+
+        An error of that save is raised; while another error is raised, it is only logged.
+        """
         try:
             yield
         except BaseException:

@@ -35,7 +35,7 @@ class TrainState:
 
 @flax.struct.dataclass
 class CountedState:
-    """The state of a model that is counted: nothing of it is random, and its step is 0."""
+    """The state of a model that is counted: its parameters, and 0 as its step."""
 
     step: jax.Array
     params: Any
