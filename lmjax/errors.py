@@ -1,12 +1,14 @@
 """What ends a program other than success, and the search for what was probably meant."""
 
 import difflib
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 # What to do about numbers that went wrong.
 LOWER = "in another --workdir, lower training.learning_rate or set training.clip_norm"
+LONGEST_MESSAGE = 300  # characters of another error's message
 
 
 class UserError(Exception):
@@ -27,6 +29,23 @@ class DeviceError(UserError):
     """A device that failed or has too little memory; what was saved before is intact."""
 
     exit_code = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+def failure_of_file(path: Path | str, error: BaseException) -> str:
+    """`FILE, line 3: NameError: ...`: where a Python file that was executed failed, and how."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        line, what = error.lineno, error.msg
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        line = next((f.lineno for f in reversed(frames) if f.filename == str(path)), None)
+        what = described(error)
+    return f"{path}, line {line}: {what}" if line else f"{path}: {what}"
+
+
+def described(error: BaseException) -> str:
+    """The type of an error and its message, in one line."""
+    message = " ".join(str(error).split())[:LONGEST_MESSAGE]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 PREEMPTED = 75  # exit code, EX_TEMPFAIL of sysexits.h: saved, the same command goes on

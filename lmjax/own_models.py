@@ -11,14 +11,13 @@ import importlib.util
 import re
 import reprlib
 import sys
-import traceback
 from dataclasses import MISSING, fields, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lmjax.errors import UserError, nearest
+from lmjax.errors import UserError, described, failure_of_file, nearest
 
 CONTRACT = "lmjax.models.contract.LanguageModel"
 SOURCE = "source_sha256"  # the field of `config.model` that says which content of a file is meant
@@ -178,7 +177,7 @@ def _import(module: str) -> ModuleType:
             "folder to PYTHONPATH"
         ) from error
     except (Exception, SystemExit) as error:
-        raise UserError(f"the model's module {module!r} failed: {_described(error)}") from error
+        raise UserError(f"the model's module {module!r} failed: {described(error)}") from error
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -200,18 +199,7 @@ def _execute(file: Path, name: str, digest: str) -> ModuleType:
     sys.modules[module_name] = module  # where dataclasses look up the names in annotations
     try:
         loader.exec_module(module)
-    except SyntaxError as error:
-        del sys.modules[module_name]
-        raise UserError(f"{file}, line {error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(file)]
-        where = f"{file}, line {lines[-1]}" if lines else str(file)
-        raise UserError(f"{where}: {_described(error)}") from error
+        raise UserError(failure_of_file(file, error)) from error
     return module
-
-
-def _described(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

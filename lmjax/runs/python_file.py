@@ -2,12 +2,11 @@
 
 import importlib.util
 import inspect
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, failure_of_file
 
 HINTS = {  # what a file without the function is for
     "study": "an experiment runs with lmjax train --config={}",
@@ -55,8 +54,4 @@ def _failures_told(path: str):
     except UserError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == path]
-        place = f"{path}, line {lines[-1]}" if lines else path
-        message = " ".join(str(error).split())[:300]
-        raise UserError(f"{place}: {type(error).__name__}: {message}; mend the file") from error
+        raise UserError(f"{failure_of_file(path, error)}; mend the file") from error

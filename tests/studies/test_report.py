@@ -196,6 +196,8 @@ def test_the_tuning_is_shown(tmp_path):
         "best trial": "2.5000",
         "chosen": "learning_rate=0.1",
     }
+    edge = "A: learning_rate=0.1 is the lowest that was tried; one beyond may be better."
+    assert edge in page.texts
     said = "2 trials of 20 percent each, seed 0: training.learning_rate 0.1, 0.3."
     assert f"Tuned all trained arms alike: {said}" in page.texts
 
@@ -216,6 +218,18 @@ def test_choices_that_are_not_finished_draw_no_verdict(tmp_path):
     text = " ".join(read_page(tmp_path).texts)
     assert "n-gram: order=3 not finished, so its choice may change." in text
     assert "No verdict is drawn while choices of n-gram are unfinished." in text
+
+
+def test_a_choice_at_the_edge_of_those_tried_is_said(tmp_path):
+    write_study(tmp_path, {"n-gram": [], "m-gram": []})
+    for name, best in (("n_gram", 4), ("m_gram", 3)):
+        for order in (2, 3, 4):
+            path = tmp_path / "arms" / name / f"order={order}" / "seed_0"
+            config = make_config("ngram", order=order)
+            write_run(config, path, validation=1.0 if order == best else 2.0)
+    text = " ".join(read_page(tmp_path).texts)
+    assert "n-gram: order=4 is the highest that was tried; one beyond may be better." in text
+    assert "m-gram: order" not in text
 
 
 def test_a_choice_that_failed_draws_no_verdict(tmp_path):

@@ -79,6 +79,7 @@ def test_a_missing_file_is_named(reference):
         ({"tuning": Tuning({"training.duration": ("1 steps",)})}, "not its duration"),
         ({"tuning": Tuning({"training.beta1": (0.9, 0.9)})}, "give each once"),
         ({"tuning": Tuning({"training.beta1": ()})}, "give each once"),
+        ({"tuning": Tuning({"training.initial_params": ("a", "b")})}, "begin with the same"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(fields, message):
