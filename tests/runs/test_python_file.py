@@ -1,5 +1,7 @@
 """Experiment files as Python loads them; tests/studies/test_study.py has the mistakes."""
 
+import re
+
 import pytest
 from ml_collections import ConfigDict
 
@@ -31,6 +33,19 @@ def test_the_argument_after_the_colon_is_given_to_the_function(
     path.write_text(FILE.format(parameters=parameters, duration=duration))
     config = lmjax.load_experiment(f"{path}{argument}")
     assert isinstance(config, ConfigDict) and config.training.duration == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\nf(", "experiment.py, line 2: '(' was never closed; mend the file"),
+        ("import math\n\nmath.sqrt(-1)", "experiment.py, line 3: ValueError: math domain error"),
+    ],
+)
+def test_the_line_that_failed_is_named(tmp_path, content, message):
+    (tmp_path / "experiment.py").write_text(content)
+    with pytest.raises(lmjax.UserError, match=re.escape(message)):
+        lmjax.load_experiment(tmp_path / "experiment.py")
 
 
 def test_a_study_file_is_told_apart(tmp_path):
