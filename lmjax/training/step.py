@@ -88,16 +88,14 @@ class TrainStep:
         An extra is multiplied by the count that the nats are divided by, so that in the end each
         micro-batch and each device has the share in it that its targets have in the nats.
         """
-        carry = state.carry
-        if carry is not None:
-            rows, length = batch.tokens_BT.shape
-            fresh = initial_carry(self.model, state.params, rows, length)
-            carry = restart_rows(carry, fresh, batch.continues_B)
         step_key = random_key(state.seed, "dropout", state.step)
         if self.axis_name:
             step_key = jax.random.fold_in(step_key, lax.axis_index(self.axis_name))
 
         def loss(params, batch, carry, key):
+            if carry is not None:  # within the loss: an initial carry may be learned
+                fresh = initial_carry(self.model, params, *batch.tokens_BT.shape)
+                carry = restart_rows(carry, fresh, batch.continues_B)
             outcome = self.objective(
                 self.model, params, batch, carry, deterministic=False, rngs={"dropout": key}
             )
@@ -112,11 +110,11 @@ class TrainStep:
             return jax.tree.map(jnp.add, gradient, more), outcome
 
         if self.accumulation_steps == 1:
-            whole = partial(loss, batch=batch, carry=carry, key=step_key)
+            whole = partial(loss, batch=batch, carry=state.carry, key=step_key)
             _, pullback, outcome = jax.vjp(whole, state.params, has_aux=True)
             # Scaled here, the gradient needs no pass over all parameters to be divided.
             return pullback(1 / self._denominator(outcome))[0], outcome
-        micros = jax.tree.map(self._split, (batch, carry))
+        micros = jax.tree.map(self._split, (batch, state.carry))
         zeros = jax.tree.map(jnp.zeros_like, state.params)
         gradient, outcomes = lax.scan(
             micro_step, zeros, (jnp.arange(self.accumulation_steps), *micros)

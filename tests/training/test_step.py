@@ -12,7 +12,7 @@ import pytest
 from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError
-from lmjax.models.contract import initial_carry
+from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.objectives.causal import causal
 from lmjax.objectives.registry import find_objective
 from lmjax.training.durations import Clock
@@ -168,6 +168,41 @@ def test_the_carry_goes_on_only_in_rows_that_continue():
         after.params, second.tokens_BT, second.targets_BT, mixed, method="log_probs"
     )
     assert metrics["nats"] == pytest.approx(-float((log_probs_BT * second.weights_BT).sum()), 1e-5)
+
+
+class LearnedStart(LanguageModel):
+    """Its logits are a bigram's and the carry, which begins as a parameter."""
+
+    def setup(self):
+        normal, size = nn.initializers.normal(1.0), self.vocabulary_size
+        self.start_V = self.param("start", normal, (size,))
+        self.table_VV = self.param("table", normal, (size, size))
+
+    def initial_carry(self, batch_size, max_length):
+        return jnp.tile(self.start_V, (batch_size, 1))
+
+    def __call__(self, tokens_BT, carry=None, **context):
+        memory_BV = self.initial_carry(len(tokens_BT), 0) if carry is None else carry
+        return self.table_VV[tokens_BT] + memory_BV[:, None], carry
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_a_learned_initial_carry_has_the_gradient_of_rows_that_begin(accumulation_steps):
+    step = replace(
+        step_of("rnn", accumulation_steps=accumulation_steps),
+        model=LearnedStart(vocabulary_size=VOCABULARY),
+        optimizer=optax.identity(),
+    )
+    (batch,) = batches(1)
+    begins = replace(batch, continues_B=np.zeros(ROWS, bool))
+    carried, _ = step(begin(step, carried=True), begins)
+    uncarried, _ = step(begin(step, carried=False), begins)
+    assert_equal(carried.params, uncarried.params, rtol=1e-6, atol=1e-7)
+    before = begin(step, carried=True)
+    continued, _ = step(before, replace(batch, continues_B=np.ones(ROWS, bool)))
+    starts = [state.params["params"]["start"] for state in (before, carried, continued)]
+    assert not np.allclose(starts[1], starts[0])
+    np.testing.assert_array_equal(starts[2], starts[0])
 
 
 def test_dropout_is_a_function_of_seed_and_step():
