@@ -11,6 +11,7 @@ from lmjax.mixers.elman import ELMAN
 from lmjax.mixers.gru import GRU
 from lmjax.mixers.lstm import LSTM
 from lmjax.mixers.recurrence import Cell, State, fast
+from lmjax.nn.precision import wide_product
 
 CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
 
@@ -25,7 +26,8 @@ def find_cell(name: str) -> Cell:
 class RecurrentLayer(Mixer, kw_only=True):
     """`width` cells, each of which sees the input and all cells' last output.
 
-    x may be of another width than y. All parameters are drawn by `initializer`; `forget_bias` is
+    x may be of another width than y; its product with its weights is computed in its type, and the
+    recurrence in float32. All parameters are drawn by `initializer`; `forget_bias` is
     added to the forget gate's. Raises UserError for an unknown cell.
     """
 
@@ -61,11 +63,12 @@ class RecurrentLayer(Mixer, kw_only=True):
         if biased := cell.recurrent_biases * self.width:
             recurrent_bias_N = self._parameter("recurrent_bias", ("gates",), (biased,))
             recurrent_bias_G = jnp.pad(recurrent_bias_N, (gates - biased, 0))
-        input_NG = x_BTD.reshape(-1, input_width) @ kernel_EG + bias_G[None, :]
+        x_NE = x_BTD.reshape(-1, input_width)
+        input_NG = wide_product(x_NE, kernel_EG.astype(x_BTD.dtype)) + bias_G[None, :]
         input_TBG = input_NG.reshape(rows, length, gates).swapaxes(0, 1)
         begins_TB = None if segment_ids_BT is None else (positions_BT == 0).T
         y_TBD, state = fast(cell, kernel_DG, recurrent_bias_G, state, input_TBG, begins_TB)
-        return y_TBD.swapaxes(0, 1), None if carry is None else state
+        return y_TBD.swapaxes(0, 1).astype(x_BTD.dtype), None if carry is None else state
 
     def _parameter(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(self.initializer, axes), shape)

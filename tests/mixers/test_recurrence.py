@@ -9,6 +9,7 @@ from flax.linen import meta
 from lmjax.mixers import recurrence
 from lmjax.mixers.recurrent_layer import CELLS, RecurrentLayer
 from lmjax.nn.initializers import symmetric_uniform
+from tests.properties.variants import build
 
 ROWS, LENGTH, WIDTH = 2, 6, 5
 
@@ -108,6 +109,26 @@ def test_without_segments_nothing_is_compiled_for_resets():
 
     assert "select_n" in program(arguments[-1])
     assert "select_n" not in program(None)
+
+
+def test_the_output_has_the_type_of_the_input_and_the_state_is_float32():
+    layer, params, (x_BTD, state, positions_BT) = make_layer()
+    wide_BTD, _ = layer.apply(params, x_BTD, state, positions_BT, None, True)
+    narrow = x_BTD.astype(jnp.bfloat16)
+    narrow_BTD, state = layer.apply(params, narrow, state, positions_BT, None, True)
+    assert (wide_BTD.dtype, narrow_BTD.dtype) == (jnp.float32, jnp.bfloat16)
+    assert {leaf_BD.dtype for leaf_BD in state} == {jnp.dtype("float32")}
+    np.testing.assert_allclose(narrow_BTD.astype(jnp.float32), wide_BTD, rtol=0.02, atol=0.002)
+
+
+@pytest.mark.parametrize("scan_layers", [False, True])
+def test_recurrent_layers_of_a_transformer_compute_in_bfloat16(scan_layers):
+    changes = dict(layers=2, pattern=("recurrent",), dtype="bfloat16", scan_layers=scan_layers)
+    model = build("transformer", changes)
+    tokens_BT = jnp.zeros((ROWS, LENGTH), jnp.int32)
+    params = jax.eval_shape(model.init, jax.random.key(0), tokens_BT)
+    logits_BTV, _ = jax.eval_shape(model.apply, params, tokens_BT)
+    assert logits_BTV.dtype == jnp.float32
 
 
 def test_forget_bias_is_added_to_the_forget_gate_alone():
