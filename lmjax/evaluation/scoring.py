@@ -44,12 +44,13 @@ def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
                 f"model {config.model.name!r} takes in {longest} tokens at most, so its state "
                 "can't be carried over a whole split; set evaluation.context to 'windowed'"
             )
+        by_document = config.data.resets == "documents" or config.data.batching == "packed"
         chunk = max(1, CHUNK_TOKENS // max(1, evaluation.rows))
         return ContextPolicy(
             "carried",
             rows=evaluation.rows,
             overlap=evaluation.overlap,
-            by_document=config.data.resets == "documents" and not model.is_counted,
+            by_document=by_document and not model.is_counted,
             chunk=chunk,
         )
     if evaluation.context != "windowed":

@@ -260,9 +260,9 @@ def test_an_empty_text_is_refused():
         score_text(model, params, ByteTokenizer(document_end=False), "")
 
 
-def policy_of(limit=None, resets="random", **fields):
+def policy_of(limit=None, resets="random", batching="stream", **fields):
     config = base_config("rnn")
-    config.data.resets = resets
+    config.data.update(resets=resets, batching=batching)
     config.evaluation.update(fields)
     return context_policy(config, HashModel(vocabulary_size=6, limit=limit))
 
@@ -272,6 +272,7 @@ def test_the_policy_is_the_configurations():
     assert policy_of(rows=32).name == "carried_32_rows_overlap_256"
     assert policy_of(rows=32, overlap=3).name == "carried_32_rows_overlap_3"
     assert policy_of(resets="documents").name == "carried_by_document"
+    assert policy_of(batching="packed").name == "carried_by_document"
     assert policy_of(context="windowed").name == "windowed_128_stride_128"
     windowed = policy_of(limit=64, context="windowed", window=64, stride=16)
     assert windowed.name == "windowed_64_stride_16"
