@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import printable
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.study import TOLERANCE
@@ -14,6 +15,7 @@ def study_notes(study: StudyRecord) -> list[str]:
     notes += [f"{arm.name} has a damaged run: {why}." for arm in study.arms for why in arm.damaged]
     notes += [_matched(study, quantity) for quantity in study.matched]
     notes += _tuned(study)
+    notes += _at_edges(study)
     for arm in study.arms:
         if arm.considered:
             figures = ", ".join(f"{name} {value:.4f}" for name, value in arm.considered.items())
@@ -46,6 +48,47 @@ def _tuned(study: StudyRecord) -> list[str]:
             )
             searches.setdefault(f"{budget}: {grid}", []).append(arm.name)
     return [f"Tuned {_list(names, study)}: {search}." for search, names in searches.items()]
+
+
+def _at_edges(study: StudyRecord) -> list[str]:
+    """Where validation chose the lowest or the highest number that it was offered."""
+    notes = []
+    for arm in study.arms:
+        at_edge = []
+        for name, value, values in _chosen(arm):
+            ends = {min(values): "lowest", max(values): "highest"}
+            if len(ends) > 1 and value in ends:
+                at_edge.append(f"{name}={value:g} is the {ends[value]} that was tried")
+        if at_edge:
+            notes.append(f"{arm.name}: {', '.join(at_edge)}; one beyond may be better.")
+    return notes
+
+
+def _chosen(arm: ArmRecord) -> list[tuple[str, float, list[float]]]:
+    """Each number that validation chose: its field, its value and all values tried."""
+    if arm.tuning:
+        chosen, tried = arm.tuning["chosen"], arm.tuning["grid"]
+    else:
+        choices = [_fields(name) for name in (*arm.considered, *arm.unfinished_choices)]
+        chosen = _fields(arm.chosen)
+        tried = {name: [choice.get(name) for choice in choices] for name in chosen}
+    return [
+        (name.rpartition(".")[2], value, tried[name])
+        for name, value in chosen.items()
+        if all(is_number(other) for other in (value, *tried.get(name, (None,))))
+    ]
+
+
+def _fields(choice: str) -> dict[str, Any]:
+    """The values of a choice's name, such as `order=4`; those that are no numbers as None."""
+    fields = {}
+    for part in choice.split(","):
+        name, _, value = part.partition("=")
+        try:
+            fields[name] = float(value)
+        except ValueError:
+            fields[name] = None
+    return fields
 
 
 def _list(names: Collection[str], study: StudyRecord) -> str:

@@ -1,7 +1,9 @@
 """What a study is going to train, shown before it does, and refused if it can't be trained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -38,9 +40,18 @@ class ArmPlan:
 
 
 def plan_study(study: Study) -> list[ArmPlan]:
-    """The plan of each arm of a matched study; raises UserError, naming the arm that can't run."""
+    """The plan of each arm of a matched study.
+
+    Raises UserError, naming the arms, if one can't run, or if they would not be compared on equal
+    terms: by training text, initial parameters or the number of configurations tried.
+    """
+    trained = {arm.name: arm for arm in study.arms if not is_counted(arm)}
+    begin = {name: arm.config.training.initial_params for name, arm in trained.items()}
+    _check_equal("training.initial_params", begin)
+    tried = {name: len(arm.candidates()) for name, arm in trained.items()}
+    _check_equal("how many configurations their choices try", tried)
     datasets: dict[str, Dataset] = {}
-    plans = []
+    plans, texts = [], {}
     for arm in study.arms:
         key = arm.config.data.to_json()
         try:
@@ -48,8 +59,10 @@ def plan_study(study: Study) -> list[ArmPlan]:
             if key not in datasets:
                 datasets[key] = open_dataset(arm.config.data)
             plans.append(_plan_arm(study, arm, datasets[key]))
+            texts[arm.name] = datasets[key].splits["train"].fingerprint.partition("-")[0]
         except UserError as error:
             raise UserError(f"arm {arm.name!r} can't run: {error}") from error
+    _check_equal("the training text (corpus, cleaning, data.train_share)", texts)
     return plans
 
 
@@ -76,6 +89,13 @@ def plan_text(study: Study, plans: list[ArmPlan]) -> Group:
         )
         lines.append(f"a trial: {study.tuning.budget}, seed {study.tuning.seed}; grid: {grid}")
     return Group(Text(f"plan of {study.name}", style="bold"), table, *map(Text, lines))
+
+
+def _check_equal(what: str, values: Mapping[str, Any]) -> None:
+    """Raises UserError, naming the arms, if arms that are to be compared differ in `what`."""
+    if len(set(values.values())) > 1:
+        each = ", ".join(f"{value or 'none'} in {name!r}" for name, value in values.items())
+        raise UserError(f"arms differ in {what}: {each}; give all of them the same")
 
 
 def _plan_arm(study: Study, arm: Arm, dataset: Dataset) -> ArmPlan:

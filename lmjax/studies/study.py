@@ -156,6 +156,11 @@ def _check_choosable(what: str, values: Mapping[str, Sequence]) -> None:
                 f"{what} lets validation choose {name}, and then arms would differ in more than "
                 "their models; choose among fields of model or training, not its duration"
             )
+        if name == "training.initial_params":
+            raise UserError(
+                f"{what} lets validation choose {name}, and then arms would not have trained "
+                "equally; let all arms begin with the same"
+            )
         if not len(options) or len(set(options)) < len(options):
             raise UserError(f"{what} gives {name} the values {options!r}; give each once")
 

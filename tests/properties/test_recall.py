@@ -60,5 +60,5 @@ def test_attention_over_a_span_that_holds_the_pairs_recalls_all_of_them():
     assert accuracy("attention_rnn", score="general", span=SPAN) >= 0.99
 
 
-def test_a_state_of_the_same_width_does_not():
-    assert accuracy("rnn", cell="lstm") < 0.6
+def test_a_state_of_the_same_width_recalls_about_a_third():
+    assert 0.2 < accuracy("rnn", cell="lstm") < 0.5

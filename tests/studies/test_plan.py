@@ -1,54 +1,65 @@
-"""A plan is refused where arms would not be compared on equal terms."""
+"""A plan counts what will be trained, and names the arm that can't be."""
 
 import pytest
+from rich.console import Console
 
 from lmjax.errors import UserError
-from lmjax.studies.plan import plan_study
-from lmjax.studies.study import Arm
+from lmjax.studies.plan import plan_study, plan_text
+from lmjax.studies.study import Arm, Tuning
 from tests.studies.fake_runs import make_config, make_study
 
 
 @pytest.fixture
-def arm(tmp_path):
-    """Makes arms that read one small text."""
-    text = tmp_path / "text.txt"
-    text.write_text("to be or not to be, that is the question\n\n" * 100)
-
-    def arm(name, model="rnn", choices=None, **fields):
-        config = make_config(model)
-        config.data.update(corpus="text", files=str(text), batch_size=2, length=8)
-        config.training.duration = "4 steps"
-        return Arm(name, config, choices=choices or {}).with_fields(fields)
-
-    return arm
+def files(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 100)
+    return str(tmp_path / "text.txt")
 
 
-def plan(*arms):
-    return plan_study(make_study(arms=arms, baseline=arms[0].name, matched=()))
+def config(files, model="rnn", **fields):
+    config = make_config(model, **fields)
+    config.data.update(corpus="text", files=files, batch_size=2, length=8)
+    config.training.duration = "10 steps"
+    return config
 
 
-def test_equal_arms_are_planned_whatever_their_tokenizers(arm):
-    other = arm("B", **{"data.tokenizer": "character"})
-    counted = arm("n-gram", "ngram", {"model.order": (2, 3)})
-    assert [plan.name for plan in plan(arm("A"), other, counted)] == ["A", "B", "n-gram"]
+def study(files, **fields):
+    counted = Arm("n-gram", config(files, "ngram"), choices={"model.order": (2, 3)})
+    small = {"cell": "elman", "width": 8, "layers": 1}
+    arms = (counted, Arm("A", config(files, **small)), Arm("B", config(files, **small | fields)))
+    tuning = Tuning({"training.learning_rate": (0.1, 0.2, 0.3)}, "20 percent")
+    return make_study(arms=arms, baseline="A", seeds=(1, 2), tuning=tuning)
 
 
-@pytest.mark.parametrize("model", ["rnn", "ngram"])
-def test_arms_that_train_on_different_texts_are_refused(arm, model, tmp_path):
-    (tmp_path / "other.txt").write_text("the rest is silence\n\n" * 100)
-    other = arm("B", model, **{"data.files": str(tmp_path / "other.txt")})
-    with pytest.raises(UserError, match="differ in the training text.* in 'A', .* in 'B'"):
-        plan(arm("A"), other)
+def test_trials_runs_and_tokens_are_those_that_will_be(files):
+    counted, *trained = plan_study(study(files))
+    assert (counted.parameters, counted.trials, counted.runs) == (None, 0, 2)
+    assert counted.run_tokens == pytest.approx(0.9 * 1900, rel=0.02)
+    for plan in trained:
+        assert plan.parameters == 256 * 8 + 8 * 8 + 8 * 8 + 8 + 8 * 256 + 256
+        assert (plan.trials, plan.trial_tokens) == (3, 2 * 16)
+        assert (plan.runs, plan.run_tokens) == (2, 10 * 16)
+        assert plan.tokens == 3 * 32 + 2 * 160
 
 
-def test_an_arm_that_begins_with_trained_parameters_is_refused(arm):
-    warm = arm("B", **{"training.initial_params": "runs/a"})
-    with pytest.raises(UserError, match="initial_params: none in 'A', runs/a in 'B'"):
-        plan(arm("A"), warm)
+def test_the_plan_is_shown_with_its_sums_seeds_and_grid(files):
+    console = Console(width=150)
+    with console.capture() as shown:
+        console.print(plan_text(study(files), plan_study(study(files))))
+    text = shown.get()
+    assert "seeds: 1, 2" in text
+    assert "20 percent, seed 0; grid: training.learning_rate 0.1, 0.2, 0.3" in text
+    together = next(line.split() for line in text.splitlines() if "together" in line)
+    assert together[:3] == ["together", "6", "6"]
 
 
-def test_an_arm_with_more_choices_than_another_is_refused(arm):
-    choices = {"training.learning_rate": (0.1, 0.2)}
-    with pytest.raises(UserError, match="their choices try: 1 in 'A', 2 in 'B'"):
-        plan(arm("A"), arm("B", choices=choices))
-    assert plan(arm("A", choices=choices), arm("B", choices=choices))
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cell": "elmann"}, "arm 'B' can't run: unknown model.cell 'elmann'"),
+        ({"dropout": 1.5}, "arm 'B' can't run: model.dropout is 1.5"),
+        ({"width": 0}, "arm 'B' can't run: .*width"),
+    ],
+)
+def test_an_arm_that_cannot_run_is_named(files, fields, message):
+    with pytest.raises(UserError, match=message):
+        plan_study(study(files, **fields))

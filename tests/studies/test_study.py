@@ -35,7 +35,7 @@ def test_argument_after_the_colon_reaches_the_file(tmp_path):
         ("x = 1\n", "has no get_study"),
         ("import this_is_no_module\n", r"line 1: ModuleNotFoundError: .*this_is_no_module"),
         ("def get_study(arg):\n    return 1 / 0\n", r"line 2: ZeroDivisionError"),
-        ("def get_study(arg)\n", r"SyntaxError"),
+        ("def get_study(arg)\n", "line 1: expected ':'"),
         ("def get_study(arg):\n    return {}\n", "returned dict, not a Study"),
         (GOOD.replace("config.training.duration =", "config.training.durration ="), "durration"),
         (GOOD.replace('baseline="A"', 'baseline="AA"'), "did you mean 'A'"),

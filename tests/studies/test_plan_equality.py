@@ -1,0 +1,54 @@
+"""A plan is refused where arms would not be compared on equal terms."""
+
+import pytest
+
+from lmjax.errors import UserError
+from lmjax.studies.plan import plan_study
+from lmjax.studies.study import Arm
+from tests.studies.fake_runs import make_config, make_study
+
+
+@pytest.fixture
+def arm(tmp_path):
+    """Makes arms that read one small text."""
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question\n\n" * 100)
+
+    def arm(name, model="rnn", choices=None, **fields):
+        config = make_config(model)
+        config.data.update(corpus="text", files=str(text), batch_size=2, length=8)
+        config.training.duration = "4 steps"
+        return Arm(name, config, choices=choices or {}).with_fields(fields)
+
+    return arm
+
+
+def plan(*arms):
+    return plan_study(make_study(arms=arms, baseline=arms[0].name, matched=()))
+
+
+def test_equal_arms_are_planned_whatever_their_tokenizers(arm):
+    other = arm("B", **{"data.tokenizer": "character"})
+    counted = arm("n-gram", "ngram", {"model.order": (2, 3)})
+    assert [plan.name for plan in plan(arm("A"), other, counted)] == ["A", "B", "n-gram"]
+
+
+@pytest.mark.parametrize("model", ["rnn", "ngram"])
+def test_arms_that_train_on_different_texts_are_refused(arm, model, tmp_path):
+    (tmp_path / "other.txt").write_text("the rest is silence\n\n" * 100)
+    other = arm("B", model, **{"data.files": str(tmp_path / "other.txt")})
+    with pytest.raises(UserError, match="differ in the training text.* in 'A', .* in 'B'"):
+        plan(arm("A"), other)
+
+
+def test_an_arm_that_begins_with_trained_parameters_is_refused(arm):
+    warm = arm("B", **{"training.initial_params": "runs/a"})
+    with pytest.raises(UserError, match="initial_params: none in 'A', runs/a in 'B'"):
+        plan(arm("A"), warm)
+
+
+def test_an_arm_with_more_choices_than_another_is_refused(arm):
+    choices = {"training.learning_rate": (0.1, 0.2)}
+    with pytest.raises(UserError, match="their choices try: 1 in 'A', 2 in 'B'"):
+        plan(arm("A"), arm("B", choices=choices))
+    assert plan(arm("A", choices=choices), arm("B", choices=choices))
