@@ -53,9 +53,11 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
     "training.decay_after": ("training.schedule", ("epoch_decay",)),
     "training.decay_factor": ("training.schedule", ("epoch_decay", "plateau")),
     "training.final_learning_rate": ("training.schedule", ("cosine",)),
+    "evaluation.overlap": ("evaluation.context", ("carried",)),
     "evaluation.rows": ("evaluation.context", ("carried",)),
     "evaluation.stride": ("evaluation.context", ("windowed",)),
     "evaluation.window": ("evaluation.context", ("windowed",)),
+    "execution.rules": ("execution.mode", ("jit",)),
 }
 
 
@@ -68,15 +70,39 @@ def check_ranges(config: ConfigDict) -> None:
             raise UserError(f"{name} is {value}; it is {words}")
 
 
-def without_effect(config: ConfigDict) -> list[str]:
-    """A sentence on each field that was changed from its default and has no effect."""
+def without_effect(config: ConfigDict, is_counted: bool = False) -> list[str]:
+    """A sentence on each field that was changed from its default and has no effect.
+
+    On those of `training`, all in one, for a model that `is_counted`.
+    """
     defaults = base_config()
-    return [
+    lines = [
         f"{name} is {_find(config, name)}, which has no effect while {other} is "
         f"{_find(config, other)!r}"
         for name, (other, values) in EFFECTIVE.items()
         if _find(config, name) not in (None, _find(defaults, name))
         and _find(config, other) not in values
+        and not (is_counted and name.startswith("training."))
+    ]
+    if is_counted:
+        changed = [
+            f"training.{name}"
+            for name, value in config.training.items()
+            if value != defaults.training.get(name)
+        ]
+        if changed:
+            lines.append(f"{', '.join(changed)}: without effect, since the model is counted")
+    return lines
+
+
+def beyond_training(config: ConfigDict, is_counted: bool) -> list[str]:
+    """A sentence if evaluation carries a state further than training does."""
+    data, carried = config.data, config.evaluation.context == "carried"
+    if is_counted or not carried or data.batching not in ("windows", "random_windows"):
+        return []
+    return [
+        f"data.batching is {data.batching!r}, so training carries no state beyond data.length "
+        f"{data.length}, but evaluation.context 'carried' does"
     ]
 
 

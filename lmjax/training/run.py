@@ -19,7 +19,7 @@ from lmjax.models.cost import ModelCost, counted_model_cost
 from lmjax.runs.devices import device_errors
 from lmjax.runs.fields import check_values
 from lmjax.runs.lock import only_writer
-from lmjax.runs.ranges import without_effect
+from lmjax.runs.ranges import beyond_training, without_effect
 from lmjax.runs.run_directory import RunDirectory, storable
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
@@ -100,7 +100,8 @@ def _train(
         with writing(run.tokenizer_path):
             dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, dataset)
-    for line in without_effect(config):
+    remarks = without_effect(config, model.is_counted) + beyond_training(config, model.is_counted)
+    for line in remarks:
         run.log(line)
         say(console, line)
     if plan is None:

@@ -17,7 +17,7 @@ from lmjax.runs.fields import (
     read_config,
 )
 from lmjax.runs.files import to_json
-from lmjax.runs.ranges import without_effect
+from lmjax.runs.ranges import beyond_training, without_effect
 
 VALUES = (True, 0, 1, -1, 1.5, float("nan"), float("inf"), 10**400, "text", None, [], {})
 
@@ -172,6 +172,14 @@ def test_a_default_configuration_has_no_field_without_effect(model):
         ({"training.optimizer": "sgd", "training.beta1": 0.8}, "training.beta1 is 0.8"),
         ({"training.decay_after": "3 epochs"}, "while training.schedule is 'cosine'"),
         ({"evaluation.stride": 4}, "evaluation.stride is 4"),
+        (
+            {"evaluation.context": "windowed", "evaluation.overlap": 4},
+            "evaluation.overlap is 4, which has no effect while evaluation.context is 'windowed'",
+        ),
+        (
+            {"execution.mode": "pmap", "execution.rules": ("vocab=fsdp",)},
+            "which has no effect while execution.mode is 'pmap'",
+        ),
         ({"data.vocabulary_size": 100}, "while data.tokenizer is 'byte'"),
     ],
 )
@@ -180,6 +188,25 @@ def test_fields_without_effect_are_named(changes, message):
     config.update_from_flattened_dict(changes)
     (line,) = without_effect(config)
     assert message in line
+
+
+def test_a_counted_model_is_told_of_its_fields_of_training_in_one_sentence():
+    config = base_config("ngram")
+    assert without_effect(config, is_counted=True) == []
+    config.training.update(learning_rate=0.5, momentum=0.9)
+    (line,) = without_effect(config, is_counted=True)
+    assert line.startswith("training.learning_rate, training.momentum: without effect")
+
+
+def test_a_state_that_is_carried_beyond_that_of_training_is_told():
+    config = base_config("rnn")
+    assert beyond_training(config, is_counted=False) == []
+    config.data.batching = "windows"
+    (line,) = beyond_training(config, is_counted=False)
+    assert "no state beyond data.length 128" in line
+    assert beyond_training(config, is_counted=True) == []
+    config.evaluation.context = "windowed"
+    assert beyond_training(config, is_counted=False) == []
 
 
 def test_fields_with_an_effect_are_not():
