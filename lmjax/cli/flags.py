@@ -40,6 +40,8 @@ def parse(
     try:
         sys.argv = ["lmjax", *others]
         rest = values(sys.argv)[1:]
+        if "config" in values and values.config is not None:
+            values.config.keys()  # a file that failed to load says so when it is used
         if overrides:
             config = _given_config(values, overrides[0])
             sys.argv = ["lmjax", *overrides]  # where config_flags looks for them
