@@ -159,9 +159,14 @@ def base_config(model: str = "transformer") -> ConfigDict:
     if model == "transformer":  # its learned positions end, so no state is carried for ever
         data.batching = "windows"
         evaluation.context = "windowed"
+    return lock(config)
+
+
+def lock(config: ConfigDict) -> ConfigDict:
+    """`config` without room for further fields, but for the options of its mixers, by their name."""
     config.lock()
     if "mixers" in config.model:
-        config.model.mixers.unlock()  # options are added to it by the name of their mixer
+        config.model.mixers.unlock()
     return config
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config, model_config
+from lmjax.config import base_config, lock, model_config
 from lmjax.errors import UserError
 from lmjax.own_models import file_of, is_own
 from lmjax.runs.files import inside, plain, read_json
@@ -103,7 +103,7 @@ def read_config(path: Path) -> ConfigDict:
                 fields["model"]["name"] = f"{copy}:{name.rpartition(':')[2]}"
         else:
             known = plain(base_config(name).to_dict())
-        config = ConfigDict(_with_tuples(fields)).lock()
+        config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:
         raise UserError(f"{path} is no configuration ({error}); restore it or delete it") from error
