@@ -163,7 +163,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
 
 def lock(config: ConfigDict) -> ConfigDict:
-    """`config` without room for further fields, but for the options of its mixers, by their name."""
+    """`config`, which takes no further fields now but options of its mixers, by their name."""
     config.lock()
     if "mixers" in config.model:
         config.model.mixers.unlock()
