@@ -84,9 +84,18 @@ def required_config(values: flags.FlagValues) -> ConfigDict:
     Raises UserError if it was not given or has a value that no configuration can have.
     """
     if values.config is None:
-        raise UserError("--config=FILE is missing; see experiments/ for files to begin with")
+        empty = (
+            f", and {values.workdir} holds no run to go on with" if _named_workdir(values) else ""
+        )
+        raise UserError(
+            f"--config=FILE is missing{empty}; see experiments/ for files to begin with"
+        )
     check_values(values.config)
     return values.config
+
+
+def _named_workdir(values: flags.FlagValues) -> bool:
+    return "workdir" in values and bool(values.workdir)
 
 
 def required_workdir(values: flags.FlagValues) -> Path:

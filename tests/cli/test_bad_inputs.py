@@ -256,4 +256,5 @@ def test_mistyped_verbs_and_flags(fails):
     assert "did you mean 'train'" in fails("trian")
     assert "workdir" in fails("train", "--wrkdir=x")
     assert "--config=FILE is missing" in fails("train")
+    assert "nowhere holds no run to go on with" in fails("train", "--workdir=nowhere")
     assert "nowhere.py" in fails("train", "--config=nowhere.py")
