@@ -12,6 +12,7 @@ from ml_collections import ConfigDict, config_flags
 from lmjax.config import model_config
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_values
+from lmjax.runs.python_file import load_from_file
 from lmjax.runs.run_directory import RunDirectory
 
 LONGEST_MESSAGE = 400  # characters of one that repeats what was given
@@ -40,19 +41,14 @@ def parse(
     try:
         sys.argv = ["lmjax", *others]
         rest = values(sys.argv)[1:]
-        if "config" in values and values.config is not None:
-            values.config.keys()  # a file that failed to load says so when it is used
         if overrides:
             config = _given_config(values, overrides[0])
             sys.argv = ["lmjax", *overrides]  # where config_flags looks for them
             rest += _override(config, overrides)
             values.config = config
-    except UserError:
-        raise
-    except (flags.Error, ValueError, TypeError) as error:
-        raise UserError(str(error).splitlines()[0][:LONGEST_MESSAGE]) from error
-    except Exception as error:
-        raise UserError(f"the configuration file failed: {_last_line(error)}") from error
+    except (flags.Error, ValueError, TypeError, LookupError, AttributeError) as error:
+        message = str(error).strip() or type(error).__name__
+        raise UserError(message.splitlines()[0][:LONGEST_MESSAGE]) from error
     finally:
         sys.argv = saved
     if rest:
@@ -65,12 +61,28 @@ def define_config(values: flags.FlagValues) -> None:
 
     A field of several texts takes them with commas between.
     """
-    config_flags.DEFINE_config_file(
+    flags.DEFINE(
+        _ExperimentFile(),
         "config",
         None,
         "experiment file, as FILE.py or FILE.py:argument; --config.key=value changes a field",
         flag_values=values,
     )
+
+
+def reference_of(values: flags.FlagValues) -> str:
+    """`FILE[:argument]`, as `--config` was given."""
+    return values["config"].parser.reference
+
+
+class _ExperimentFile(flags.ArgumentParser):
+    """The value of `--config`: the configuration that the file returns."""
+
+    reference = ""
+
+    def parse(self, argument: str) -> ConfigDict:
+        self.reference = argument
+        return load_from_file(argument, "config", ConfigDict)
 
 
 def define_workdir(values: flags.FlagValues, text: str) -> None:
@@ -185,8 +197,3 @@ def _check_field(config: ConfigDict, path: str) -> None:
         level = level[name]
     if isinstance(level, ConfigDict):
         raise UserError(f"{path!r} is no field; give --config.{path}.key=value for one of it")
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

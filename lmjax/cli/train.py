@@ -6,7 +6,14 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from lmjax.cli.flags import define_config, define_workdir, kept_config, parse, required_config
+from lmjax.cli.flags import (
+    define_config,
+    define_workdir,
+    kept_config,
+    parse,
+    reference_of,
+    required_config,
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -76,7 +83,7 @@ def _verify(config, steps: int) -> int:
 
 
 def _default_name(values: flags.FlagValues, config) -> str:
-    path, _, argument = values["config"].config_filename.partition(":")
+    path, _, argument = reference_of(values).partition(":")
     argument = re.sub(r"[^\w.-]+", "_", argument)  # which may be the path of a model's file
     parts = [Path(path).stem, *([argument] if argument else []), f"seed_{config.seed}"]
     return "-".join(parts)

@@ -43,15 +43,15 @@ class Transformer(LanguageModel):
     The mixers of `pattern` follow each other, over and over; `mixers` are their options by name.
 
     Weights are drawn as GPT-2's: normal with the deviation `initialization`, which is divided by
-    sqrt(2 L) where a layer adds to the residual stream. `dtype` is that of
-    activations; parameters, norms, softmaxes, carries and logits are float32.
+    sqrt(2 L) where a layer adds to the residual stream. `dtype` is that of activations;
+    parameters, norms, softmaxes, carries and logits are float32.
 
     Where positions end or a mixer keeps all tokens, logits are NaN for a token that stands beyond
     `context_length` or finds no free slot in the carry: never a number that a shorter context would
     have given.
 
-    Raises UserError for an unknown part, mixer or option, a width that the heads don't divide, and
-    rows that are longer than the context.
+    Raises UserError for an unknown part, mixer or option, more mixers than layers, a width that the
+    heads don't divide, and rows that are longer than the context.
     """
 
     layers: int = DEFAULTS["layers"]
@@ -80,6 +80,11 @@ class Transformer(LanguageModel):
         super().__post_init__()
         if self.layers < 1:
             raise UserError(f"model.layers is {self.layers}; it is at least 1")
+        if len(self.pattern) > self.layers:
+            raise UserError(
+                f"model.pattern names {len(self.pattern)} mixers for {self.layers} layers; give as "
+                "many layers, or a shorter pattern"
+            )
         for part, choices in PARTS.items():
             name = getattr(self, part)
             if name not in choices:

@@ -37,6 +37,7 @@ TRIAL = {
 TUNED = {
     "grid": {...: is_list},
     "budget": is_text,
+    "duration": is_text,
     "seed": is_integer,
     "trials": [TRIAL],
     "chosen": {},
@@ -159,8 +160,7 @@ def check_same(tuned: dict[str, Any], arm: Arm, tuning: Tuning, folder: Path) ->
     Trials of another duration are another search, although their budget in percent be the same.
     """
     duration = trial_duration(arm, tuning)
-    # Where older versions kept none, the configurations of the trials tell.
-    if (kept := tuned.get("duration", duration)) != duration:
+    if (kept := tuned["duration"]) != duration:
         raise UserError(
             f"{folder} was tuned by trials of {kept}, and these would be of {duration}; "
             "choose another --workdir"

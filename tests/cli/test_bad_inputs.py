@@ -258,3 +258,20 @@ def test_mistyped_verbs_and_flags(fails):
     assert "--config=FILE is missing" in fails("train")
     assert "nowhere holds no run to go on with" in fails("train", "--workdir=nowhere")
     assert "nowhere.py" in fails("train", "--config=nowhere.py")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def get_config():\n    return 1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
+        ("from lmjax.config import base_confg\n", "line 1: ImportError"),
+        ("x = 1\n", "has no get_config(argument)"),
+        ("def get_config():\n    return {}\n", "returned dict, not a ConfigDict"),
+    ],
+)
+def test_a_mistake_in_an_experiment_file_is_told_with_its_line(fails, tmp_path, content, message):
+    path = tmp_path / "mine.py"
+    path.write_text(content)
+    error = fails("train", f"--config={path}", "--config.seed=1")
+    assert str(path) in error and message in error
+    assert "no config file" in fails("train", f"--config={tmp_path}")

@@ -42,6 +42,7 @@ def apply(model, params, tokens_BT, carry=None, **context):
         (dict(position="learnt"), "did you mean 'learned'?"),
         (dict(pattern=("atention",)), "did you mean 'attention'?"),
         (dict(width=9), "model.width 9 is not a multiple of model.heads 2"),
+        (dict(layers=1, pattern=("mamba", "attention")), "names 2 mixers for 1 layers"),
     ],
 )
 def test_a_wrong_choice_names_what_was_probably_meant(changes, message):
