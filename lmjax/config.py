@@ -92,6 +92,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.tokenizer = "byte"  # byte | character | word | bpe
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
     data.document_end = False  # <eos> after each document (the word tokenizer: after each line)
+    # Ids behind the vocabulary that no text has: mask, class, separator, padding, sentinel_0, ...
+    data.special_tokens = ()
     # How rows are read: stream (with carried state) | windows (all, newly shuffled each epoch) |
     # random_windows (drawn with replacement) | packed (whole documents).
     data.batching = "stream"

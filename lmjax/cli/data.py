@@ -16,6 +16,7 @@ FIELDS = {
     "tokenizer": "byte, character, word or bpe",
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
     "document_end": "<eos> after each document",
+    "special_tokens": "ids behind the vocabulary: mask, class, separator, padding, sentinel_0, ...",
     "batching": "stream, windows, random_windows or packed: the batch that inspect shows",
     "batch_size": "rows of the batch that inspect shows",
     "length": "tokens of each row",

@@ -65,6 +65,7 @@ def _choices(data) -> dict[str, Any]:
         "tokenizer": data.tokenizer,
         "vocabulary_size": data.vocabulary_size,
         "document_end": data.document_end,
+        "special_tokens": list(data.special_tokens),
     }
 
 

@@ -50,6 +50,15 @@ class Tokenizer:
             return self.end_id
         return self.newline_id or 0
 
+    @property
+    def source(self) -> "Tokenizer":
+        """The tokenizer of what stands before the text: of the sentence that it translates."""
+        return self
+
+    def special_id(self, role: str) -> int | None:
+        """The id of the special token with a role (`mask`, `sentinel_0`, ...), if there is one."""
+        return None
+
     def encode(self, text: str) -> np.ndarray:
         """`ids_N` in int32; what the vocabulary lacks becomes `<unk>`.
 
@@ -78,9 +87,17 @@ class Tokenizer:
         """The text of `ids_N`; bytes that are no UTF-8, as a model may write, become U+FFFD."""
         raise NotImplementedError
 
+    def join(self, parts: Sequence[str]) -> str:
+        """The text of `parts`, each decoded by itself."""
+        return "".join(parts)
+
     def to_json(self) -> dict[str, Any]:
         """All that is needed to make the same tokenizer again."""
-        return {"kind": self.kind, **dataclasses.asdict(self)}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, value in fields.items():
+            if isinstance(value, Tokenizer):
+                fields[name] = value.to_json()
+        return {"kind": self.kind, **fields}
 
     def save(self, path: Path) -> None:
         """Writes the tokenizer as JSON."""

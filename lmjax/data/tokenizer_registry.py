@@ -8,14 +8,15 @@ from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
+from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer, check_roles
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_fields, is_text, is_true_or_false
 from lmjax.runs.files import read_json
 
-KINDS = {
-    tokenizer.kind: tokenizer
-    for tokenizer in (ByteTokenizer, CharacterTokenizer, WordTokenizer, BytePairTokenizer)
-}
+TRAINED = (ByteTokenizer, CharacterTokenizer, WordTokenizer, BytePairTokenizer)
+CHOICES = tuple(tokenizer.kind for tokenizer in TRAINED)  # of config.data.tokenizer
+KINDS = {tokenizer.kind: tokenizer for tokenizer in (*TRAINED, SpecialTokenizer, PairTokenizer)}
+WRAPPING = (SpecialTokenizer.kind, PairTokenizer.kind)
 FIELDS = {
     "byte": {"document_end": is_true_or_false},
     "character": {
@@ -25,14 +26,17 @@ FIELDS = {
     },
     "word": {"words": [is_text], "has_unknown": is_true_or_false},
     "bpe": {"model": is_text, "document_end": is_true_or_false},
+    "special": {"inner": {}, "roles": [is_text]},
+    "pair": {"target_side": {}, "source_side": {}},
 }
 
 
 def check_tokenizer(data) -> None:
     """Raises UserError for a `config.data` whose tokenizer or vocabulary size cannot be."""
     size = data.vocabulary_size
-    if data.tokenizer not in KINDS:
-        raise UserError(f"unknown tokenizer {data.tokenizer!r}: {nearest(data.tokenizer, KINDS)}")
+    if data.tokenizer not in CHOICES:
+        raise UserError(f"unknown tokenizer {data.tokenizer!r}: {nearest(data.tokenizer, CHOICES)}")
+    check_roles(data.special_tokens)
     if size and data.tokenizer in ("byte", "character"):
         raise UserError(
             f"data.vocabulary_size is {size}, but the {data.tokenizer} tokenizer has no size "
@@ -49,6 +53,11 @@ def train_tokenizer(data, texts: list[str], closed: bool = False) -> Tokenizer:
     UserError for what `check_tokenizer` refuses.
     """
     check_tokenizer(data)
+    trained, roles = _train(data, texts, closed), data.special_tokens
+    return SpecialTokenizer(trained, tuple(roles)) if roles else trained
+
+
+def _train(data, texts: list[str], closed: bool) -> Tokenizer:
     if data.tokenizer == "byte":
         return ByteTokenizer(data.document_end)
     if data.tokenizer == "character":
@@ -70,15 +79,31 @@ def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:
     for entries in ("characters", "words"):
         if len(set(fields.get(entries, ()))) < len(fields.get(entries, ())):
             raise UserError(f"the {entries} of a {kind} tokenizer repeat one; restore the file")
-    arguments = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in fields.items()
-        if name != "kind"
-    }
-    tokenizer = KINDS[kind](**arguments)
+    if kind in WRAPPING:
+        _check_wrapped(fields)
+    tokenizer = KINDS[kind](
+        **{name: _argument(value) for name, value in fields.items() if name != "kind"}
+    )
     if isinstance(tokenizer, BytePairTokenizer):
         tokenizer.check()
     return tokenizer
+
+
+def _check_wrapped(fields: dict[str, Any]) -> None:
+    """Refuses what is wrapped again: only a side of a pair may have special tokens."""
+    check_roles(fields.get("roles", ()))
+    refused = WRAPPING if fields["kind"] == SpecialTokenizer.kind else (PairTokenizer.kind,)
+    for name, value in fields.items():
+        if isinstance(value, dict) and value.get("kind") in refused:
+            raise UserError(
+                f"the {name} of a {fields['kind']} tokenizer is wrapped; restore the file"
+            )
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tokenizer_from_json(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -87,7 +87,10 @@ class WordTokenizer(Tokenizer):
         return split_text(text, keep_words=True)
 
     def decode(self, ids: Ids) -> str:
-        text = " ".join([self._symbols[i] for i in ids])
+        return self.join([self._symbols[i] for i in ids])
+
+    def join(self, parts: Sequence[str]) -> str:
+        text = " ".join(parts)
         return text.replace(" \n", "\n").replace("\n ", "\n")
 
     @cached_property

@@ -1,0 +1,122 @@
+"""Tokenizers made of others: one with special tokens behind its vocabulary, and one for pairs."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from lmjax.data.tokenizer import Ids, Tokenizer, Untold
+from lmjax.errors import UserError, nearest
+
+ROLES = ("mask", "class", "separator", "padding")
+SENTINEL = re.compile(r"sentinel_(0|[1-9][0-9]{0,2})")  # what stands for a span that is left out
+
+
+def check_roles(roles: Sequence[str]) -> None:
+    """Raises UserError for a role that no special token has, and for one that is there twice."""
+    for role, times in Counter(roles).items():
+        if role not in ROLES and not SENTINEL.fullmatch(role):
+            shown = role[:80]
+            hint = nearest(shown, [*ROLES, "sentinel_0", "sentinel_1", "sentinel_999"])
+            raise UserError(f"data.special_tokens has an unknown role {shown!r}: {hint}")
+        if times > 1:
+            raise UserError(f"data.special_tokens has {role!r} {times} times; name it once")
+
+
+class WrappedTokenizer(Tokenizer):
+    """A tokenizer that does all as its `inner` one."""
+
+    inner: Tokenizer
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.inner.vocabulary_size
+
+    @property
+    def end_id(self) -> int | None:
+        return self.inner.end_id
+
+    @property
+    def unknown_id(self) -> int | None:
+        return self.inner.unknown_id
+
+    @property
+    def newline_id(self) -> int | None:
+        return self.inner.newline_id
+
+    @property
+    def start_id(self) -> int:
+        return self.inner.start_id
+
+    def special_id(self, role: str) -> int | None:
+        return self.inner.special_id(role)
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        return self.inner.encode_prompt(text)
+
+    def encode_piece(self, piece: str) -> np.ndarray:
+        return self.inner.encode_piece(piece)
+
+    def text_pieces(self, text: str) -> Iterator[str]:
+        return self.inner.text_pieces(text)
+
+    def untold(self, text: str, mid_line: bool = False) -> Untold:
+        return self.inner.untold(text, mid_line)
+
+    def decode(self, ids: Ids) -> str:
+        return self.inner.decode(ids)
+
+    def join(self, parts: Sequence[str]) -> str:
+        return self.inner.join(parts)
+
+
+@dataclass(frozen=True)
+class SpecialTokenizer(WrappedTokenizer):
+    """A token for each of `roles`, in their order, behind the vocabulary of `inner`.
+
+    No text has them: the letters `<mask>` are letters, and only decoding shows the token as them.
+    """
+
+    inner: Tokenizer
+    roles: tuple[str, ...]
+    kind: ClassVar[str] = "special"
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.inner.vocabulary_size + len(self.roles)
+
+    def special_id(self, role: str) -> int | None:
+        if role in self.roles:
+            return self.inner.vocabulary_size + self.roles.index(role)
+        return self.inner.special_id(role)
+
+    def decode(self, ids: Ids) -> str:
+        first = self.inner.vocabulary_size
+        parts: list[str] = []
+        for special, run in itertools.groupby(map(int, ids), key=lambda i: i >= first):
+            if special:
+                parts.extend(f"<{self.roles[i - first]}>" for i in run)
+            else:
+                parts.append(self.inner.decode(list(run)))
+        return self.join(parts)
+
+
+@dataclass(frozen=True)
+class PairTokenizer(WrappedTokenizer):
+    """One tokenizer for the target, which stands for the pair, and another for the source."""
+
+    target_side: Tokenizer
+    source_side: Tokenizer
+    kind: ClassVar[str] = "pair"
+
+    @property
+    def inner(self) -> Tokenizer:
+        return self.target_side
+
+    @property
+    def source(self) -> Tokenizer:
+        return self.source_side
