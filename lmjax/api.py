@@ -14,10 +14,13 @@ from rich.console import Console
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.dataset import open_dataset
 from lmjax.data.tokenizer_registry import Tokenizer, load_tokenizer
+from lmjax.data.word_vectors import WordVectors
 from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import context_policy, score_text, with_context
 from lmjax.evaluation.splits import check_fingerprints, check_splits, score_split
+from lmjax.evaluation.trained_vectors import word_vectors_of
+from lmjax.evaluation.word_vectors import evaluate_word_vectors
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
 from lmjax.generation.text import TextStream, continuation
@@ -135,6 +138,23 @@ class Trained:
             with only_writer(run.path):
                 run.add_score(split, score.to_json())
         return score
+
+    def word_vectors(self) -> WordVectors:
+        """The vectors of its words; raises UserError for a model or tokenizer that has none."""
+        return word_vectors_of(self.model, self.params, self.tokenizer)
+
+    def evaluate_word_vectors(self) -> dict[str, Any]:
+        """What published tests of word vectors give, see `lmjax.evaluation.word_vectors`.
+
+        Of a finished run and its scored checkpoint, it is also put into its results.json. Raises as
+        `word_vectors`, and UserError if a test is nowhere to be had.
+        """
+        tests = evaluate_word_vectors(self.word_vectors())
+        run = RunDirectory(self.workdir)
+        if run.is_finished and self.step == run.trained()["scored_step"]:
+            with only_writer(run.path):
+                run.add_word_vectors(tests)
+        return tests
 
 
 def load(workdir: Path | str, step: int | None = None) -> Trained:

@@ -19,6 +19,7 @@ VERBS = {
     "study": "compare models: train every arm, then write a report",
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",
+    "vectors": "save, look at or test vectors of words",
     "bench": "time training steps, beside those of other programs",
     "doctor": "check versions, devices, folders, data and arithmetic; replay a bad step",
 }

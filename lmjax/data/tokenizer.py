@@ -87,6 +87,16 @@ class Tokenizer:
         """The text of `ids_N`; bytes that are no UTF-8, as a model may write, become U+FFFD."""
         raise NotImplementedError
 
+    def symbols(self) -> tuple[str | None, ...]:
+        """The word that each id stands for, all different, `</s>` for the end of a line.
+
+        None for an id without one. Raises UserError for a tokenizer whose tokens are no words.
+        """
+        raise UserError(
+            f"the tokens of the {self.kind} tokenizer are no words; vectors of words need "
+            "data.tokenizer='word'"
+        )
+
     def join(self, parts: Sequence[str]) -> str:
         """The text of `parts`, each decoded by itself."""
         return "".join(parts)

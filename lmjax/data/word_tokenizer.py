@@ -13,6 +13,7 @@ from lmjax.data.tokenizer import Ids, Tokenizer, Untold, split_text, utf8
 from lmjax.errors import UserError
 
 UNKNOWN_WORD = "<unk>"
+END_OF_LINE = "</s>"  # among words, as word2vec writes it
 WHITESPACE = re.compile(r"\s+")
 
 
@@ -92,6 +93,11 @@ class WordTokenizer(Tokenizer):
     def join(self, parts: Sequence[str]) -> str:
         text = " ".join(parts)
         return text.replace(" \n", "\n").replace("\n ", "\n")
+
+    def symbols(self) -> tuple[str | None, ...]:
+        end = None if END_OF_LINE in self.words else END_OF_LINE
+        unknown = None if UNKNOWN_WORD in self.words else UNKNOWN_WORD
+        return (end, *[unknown] * self.has_unknown, *self.words)
 
     @cached_property
     def _symbols(self) -> list[str]:

@@ -70,6 +70,9 @@ class WrappedTokenizer(Tokenizer):
     def decode(self, ids: Ids) -> str:
         return self.inner.decode(ids)
 
+    def symbols(self) -> tuple[str | None, ...]:
+        return self.inner.symbols()
+
     def join(self, parts: Sequence[str]) -> str:
         return self.inner.join(parts)
 
@@ -93,6 +96,9 @@ class SpecialTokenizer(WrappedTokenizer):
         if role in self.roles:
             return self.inner.vocabulary_size + self.roles.index(role)
         return self.inner.special_id(role)
+
+    def symbols(self) -> tuple[str | None, ...]:
+        return (*self.inner.symbols(), *[None] * len(self.roles))
 
     def decode(self, ids: Ids) -> str:
         first = self.inner.vocabulary_size

@@ -17,6 +17,22 @@ def first_nonfinite(tree: Any) -> str | None:
     return None
 
 
+def token_embedding(params: Any, vocabulary_size: int) -> str | None:
+    """The name of the table that tokens are looked up in; None if it can't be told.
+
+    It is the leaf `embedding` with a row for each token; of several, that of the module which is
+    called so, too.
+    """
+    names = [
+        leaf_name(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(nn.meta.unbox(params))
+        if leaf_name(path).endswith("/embedding") and leaf.shape[0] == vocabulary_size
+    ]
+    named = [name for name in names if name.endswith("/embedding/embedding")]
+    found = names if len(names) == 1 else named
+    return found[0] if len(found) == 1 else None
+
+
 def leaf_name(path: tuple) -> str:
     """A leaf's path in a tree, as `params/layer_0/kernel`."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

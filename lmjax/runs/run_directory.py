@@ -168,6 +168,10 @@ class RunDirectory:
         check_fields(results, {"splits": {}}, self._results_path)
         self.write_results({**results, "splits": {**results["splits"], split: score}})
 
+    def add_word_vectors(self, tests: dict[str, Any]) -> None:
+        """Puts what tests of its word vectors gave into the results; raises if there are none."""
+        self.write_results({**self.results(), "word_vectors": tests})
+
     def log_test_read(self, **details: Any) -> None:
         """Adds a line to test_reads.jsonl, which tells each time that the test split was read."""
         path = self.path / "test_reads.jsonl"

@@ -136,3 +136,12 @@ def test_special_tokens_make_another_dataset_of_the_same_text(tmp_path, monkeypa
     assert streams[0].tokens_N.tolist() == streams[1].tokens_N.tolist()
     digests = [stream.fingerprint.split("-") for stream in streams]
     assert digests[0][0] == digests[1][0] and digests[0][1] != digests[1][1]
+
+
+def test_symbols_of_special_tokens_are_no_words():
+    words = WordTokenizer(("the", "cat"), has_unknown=True)
+    assert words.symbols() == ("</s>", "<unk>", "the", "cat")
+    assert SpecialTokenizer(words, ("mask",)).symbols() == (*words.symbols(), None)
+    assert WordTokenizer(("</s>", "<unk>"), True).symbols() == (None, None, "</s>", "<unk>")
+    with pytest.raises(UserError, match="are no words"):
+        ByteTokenizer(False).symbols()
