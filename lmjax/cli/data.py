@@ -102,12 +102,16 @@ def _splits(dataset):
 
 
 def _notes(dataset) -> list[str]:
-    """Each split's fingerprint, and what reading and cleaning did, a line each."""
-    fingerprints = [
+    """Fingerprints, special tokens, and what reading and cleaning did, a line each."""
+    notes = [
         f"{split}: text-tokens {stream.fingerprint}" for split, stream in dataset.splits.items()
     ]
+    special = dataset.tokenizer.special_ids
+    if special:
+        named = ", ".join(f"{role} {i}" for role, i in special.items())
+        notes.append(f"special tokens: {named}")
     read = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in dataset.reading.items())
-    return [*fingerprints, f"read: {read}"] + [
+    return [*notes, f"read: {read}"] + [
         f"{report.step}: {report.documents_changed:,} of {report.documents_before:,} documents "
         f"changed, {report.documents_before - report.documents_after:,} of them removed; "
         f"{report.characters_before:,} characters became {report.characters_after:,}"

@@ -11,7 +11,8 @@ from lmjax.data.documents import spread_share
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import SUFFIXES, Counts, TokenStream, read_stream, write_stream
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.tokenizer_registry import check_tokenizer, load_tokenizer, train_tokenizer
+from lmjax.data.tokenizer_choice import check_tokenizer, train_tokenizer
+from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError
 from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import read_json, to_json

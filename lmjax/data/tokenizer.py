@@ -57,7 +57,12 @@ class Tokenizer:
 
     def special_id(self, role: str) -> int | None:
         """The id of the special token with a role (`mask`, `sentinel_0`, ...), if there is one."""
-        return None
+        return self.special_ids.get(role)
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """The ids of all special tokens by their roles."""
+        return {}
 
     def encode(self, text: str) -> np.ndarray:
         """`ids_N` in int32; what the vocabulary lacks becomes `<unk>`.

@@ -1,4 +1,4 @@
-"""The tokenizers by name; made from a corpus or from a file."""
+"""The tokenizers by kind, and how they are read back from the files that they are saved in."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,17 @@ from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_fields, is_text, is_true_or_false
 from lmjax.runs.files import read_json
 
-TRAINED = (ByteTokenizer, CharacterTokenizer, WordTokenizer, BytePairTokenizer)
-CHOICES = tuple(tokenizer.kind for tokenizer in TRAINED)  # of config.data.tokenizer
-KINDS = {tokenizer.kind: tokenizer for tokenizer in (*TRAINED, SpecialTokenizer, PairTokenizer)}
+KINDS = {
+    tokenizer.kind: tokenizer
+    for tokenizer in (
+        ByteTokenizer,
+        CharacterTokenizer,
+        WordTokenizer,
+        BytePairTokenizer,
+        SpecialTokenizer,
+        PairTokenizer,
+    )
+}
 WRAPPING = (SpecialTokenizer.kind, PairTokenizer.kind)
 FIELDS = {
     "byte": {"document_end": is_true_or_false},
@@ -29,42 +37,6 @@ FIELDS = {
     "special": {"inner": {}, "roles": [is_text]},
     "pair": {"target_side": {}, "source_side": {}},
 }
-
-
-def check_tokenizer(data) -> None:
-    """Raises UserError for a `config.data` whose tokenizer or vocabulary size cannot be."""
-    size = data.vocabulary_size
-    if data.tokenizer not in CHOICES:
-        raise UserError(f"unknown tokenizer {data.tokenizer!r}: {nearest(data.tokenizer, CHOICES)}")
-    check_roles(data.special_tokens)
-    if size and data.tokenizer in ("byte", "character"):
-        raise UserError(
-            f"data.vocabulary_size is {size}, but the {data.tokenizer} tokenizer has no size "
-            "to choose; set it to 0"
-        )
-    if size < 0 or size in (1, 2):
-        raise UserError(f"data.vocabulary_size is {size}; give 0 or more than 2")
-
-
-def train_tokenizer(data, texts: list[str], closed: bool = False) -> Tokenizer:
-    """The tokenizer of `config.data`, made from the training split's `texts` alone.
-
-    `closed`: no text ever holds other characters or words, so that none is unknown. Raises
-    UserError for what `check_tokenizer` refuses.
-    """
-    check_tokenizer(data)
-    trained, roles = _train(data, texts, closed), data.special_tokens
-    return SpecialTokenizer(trained, tuple(roles)) if roles else trained
-
-
-def _train(data, texts: list[str], closed: bool) -> Tokenizer:
-    if data.tokenizer == "byte":
-        return ByteTokenizer(data.document_end)
-    if data.tokenizer == "character":
-        return CharacterTokenizer.train(texts, data.document_end, closed)
-    if data.tokenizer == "word":
-        return WordTokenizer.train(texts, data.vocabulary_size, closed)
-    return BytePairTokenizer.train(texts, data.vocabulary_size, data.document_end)
 
 
 def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:

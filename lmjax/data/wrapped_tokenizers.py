@@ -52,8 +52,9 @@ class WrappedTokenizer(Tokenizer):
     def start_id(self) -> int:
         return self.inner.start_id
 
-    def special_id(self, role: str) -> int | None:
-        return self.inner.special_id(role)
+    @property
+    def special_ids(self) -> dict[str, int]:
+        return self.inner.special_ids
 
     def encode_prompt(self, text: str) -> np.ndarray:
         return self.inner.encode_prompt(text)
@@ -92,10 +93,11 @@ class SpecialTokenizer(WrappedTokenizer):
     def vocabulary_size(self) -> int:
         return self.inner.vocabulary_size + len(self.roles)
 
-    def special_id(self, role: str) -> int | None:
-        if role in self.roles:
-            return self.inner.vocabulary_size + self.roles.index(role)
-        return self.inner.special_id(role)
+    @property
+    def special_ids(self) -> dict[str, int]:
+        first = self.inner.vocabulary_size
+        own = {role: first + i for i, role in enumerate(self.roles)}
+        return {**self.inner.special_ids, **own}
 
     def symbols(self) -> tuple[str | None, ...]:
         return (*self.inner.symbols(), *[None] * len(self.roles))

@@ -23,12 +23,19 @@ def test_list_names_every_corpus(capsys):
 
 
 def test_prepare_and_inspect(notes, capsys):
-    assert main(["data", "prepare", "text", notes, "--cleaning=lowercase,nfc"]) == 0
+    assert (
+        main(
+            ["data", "prepare", "text", notes, "--cleaning=lowercase,nfc", "--special_tokens=mask"]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "validation" in printed and "nfc: 0 of" in printed
+    assert "special tokens: mask 256" in printed
     assert "predict" not in printed
     assert main(["data", "inspect", "text", notes, "--batching=stream", "--length=5"]) == 0
     printed = capsys.readouterr().out
+    assert "special tokens" not in printed
     assert r"\nline" in printed and "batches an epoch" in printed
 
 

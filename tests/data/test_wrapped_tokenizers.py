@@ -12,7 +12,8 @@ from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.dataset import open_dataset
-from lmjax.data.tokenizer_registry import load_tokenizer, tokenizer_from_json, train_tokenizer
+from lmjax.data.tokenizer_choice import train_tokenizer
+from lmjax.data.tokenizer_registry import load_tokenizer, tokenizer_from_json
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer
 from lmjax.errors import UserError
