@@ -14,6 +14,7 @@ ROOMS = (
     "studies",
     "checks",
     "api",
+    "interop",
     "training",
     "checkpoints",
     "evaluation",

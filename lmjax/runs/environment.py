@@ -24,6 +24,7 @@ PACKAGES = (
     "optax",
     "orbax-checkpoint",
     "rich",
+    "safetensors",
     "scipy",
     "tensorflow-datasets",
     "tokenizers",

@@ -45,19 +45,26 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def regular_size(path: Path) -> int:
+    """The bytes of a regular file; raises UserError if it is something else or not to be had."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; see that it is there") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path} is no regular file; copy what it gives into one")
+    return status.st_size
+
+
 def read_whole(path: Path, limit: int = MOST_BYTES) -> bytes:
     """The content of a regular file.
 
     Raises UserError if it is something else, larger than `limit` bytes or not to be read.
     """
+    size = regular_size(path)
+    if size > limit:
+        raise UserError(f"{path} has {size:,} bytes, over the limit of {limit:,}; cut it")
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path} is no regular file; copy what it gives into one")
-        if status.st_size > limit:
-            raise UserError(
-                f"{path} has {status.st_size:,} bytes, over the limit of {limit:,}; cut it"
-            )
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; see that it is there") from error
