@@ -3,12 +3,15 @@
 from types import SimpleNamespace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.linen import meta
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lmjax.config import model_config
+from lmjax.interop.conventions import to_ours
+from lmjax.interop.gpt2 import GPT2
+from lmjax.interop.settings import Settings
 from lmjax.models.registry import build_model
 
 torch = pytest.importorskip("torch")
@@ -41,50 +44,28 @@ def theirs():
 
 
 @pytest.fixture(scope="module")
-def ours():
+def config(theirs):
     config = model_config("transformer")
-    config.update(dict(layers=LAYERS, width=WIDTH, heads=HEADS, context_length=CONTEXT, bias=True))
+    config.update(GPT2.to_model(Settings(theirs.config.to_dict(), "config.json")))
+    return config
+
+
+@pytest.fixture(scope="module")
+def ours(config):
     return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY))
 
 
-def renamed(state):
-    """GPT-2's parameters, or their gradients, in our tree; it too keeps kernels as (in, out)."""
+@pytest.fixture(scope="module")
+def tree_of(theirs, config, ours):
+    """`tree_of(read)`: `read(parameter)` of each of GPT-2's parameters, in our tree."""
+    shapes = jax.eval_shape(ours.init, jax.random.key(0), tokens_BT)["params"]
+    like = flatten_dict(meta.unbox(shapes), sep="/")
 
-    def dense(name):
-        return {"kernel": state[f"{name}.weight"], "bias": state[f"{name}.bias"]}
+    def tree(read):
+        named = {name: read(value).detach().numpy() for name, value in theirs.named_parameters()}
+        return {"params": unflatten_dict(to_ours(GPT2, config, named, like).params, sep="/")}
 
-    def norm(name):
-        return {"scale": state[f"{name}.weight"], "bias": state[f"{name}.bias"]}
-
-    blocks = {
-        f"blocks_{layer}": {
-            "mixer_norm": norm(f"h.{layer}.ln_1"),
-            "mixer": {
-                "qkv": dense(f"h.{layer}.attn.c_attn"),
-                "output": dense(f"h.{layer}.attn.c_proj"),
-            },
-            "feed_forward_norm": norm(f"h.{layer}.ln_2"),
-            "feed_forward": {
-                "up": dense(f"h.{layer}.mlp.c_fc"),
-                "down": dense(f"h.{layer}.mlp.c_proj"),
-            },
-        }
-        for layer in range(LAYERS)
-    }
-    return {
-        "params": {
-            "embedding": {"embedding": state["wte.weight"]},
-            "position_embedding": {"embedding": state["wpe.weight"]},
-            "final_norm": norm("ln_f"),
-            **blocks,
-        }
-    }
-
-
-def tree_of(theirs, read):
-    """`read(parameter)` of each of GPT-2's parameters, in our tree."""
-    named = theirs.transformer.named_parameters()
-    return renamed({name: read(parameter).detach().numpy() for name, parameter in named})
+    return tree
 
 
 def largest_difference(found, expected):
@@ -92,14 +73,8 @@ def largest_difference(found, expected):
     return max(jax.tree.leaves(differences))
 
 
-def test_every_parameter_has_its_place(theirs, ours):
-    params = meta.unbox(ours.init(jax.random.key(0), tokens_BT))
-    shapes = jax.tree.map(jnp.shape, tree_of(theirs, lambda parameter: parameter))
-    assert jax.tree.map(jnp.shape, params) == shapes
-
-
-def test_logits_and_gradients(theirs, ours, capsys):
-    params = tree_of(theirs, lambda parameter: parameter)
+def test_logits_and_gradients(theirs, ours, tree_of, capsys):
+    params = tree_of(lambda parameter: parameter)
     output = theirs(torch.tensor(tokens_BT))
     torch.nn.functional.cross_entropy(
         output.logits.flatten(0, 1), torch.tensor(targets_BT).flatten()
@@ -110,7 +85,7 @@ def test_logits_and_gradients(theirs, ours, capsys):
         return -ours.apply(params, tokens_BT, targets_BT, method="log_probs")[0].mean()
 
     of_logits = largest_difference(logits_BTV, output.logits.detach().numpy())
-    expected = tree_of(theirs, lambda parameter: parameter.grad)
+    expected = tree_of(lambda parameter: parameter.grad)
     of_gradients = largest_difference(jax.grad(nats)(params), expected)
     sizes = [np.abs(leaf).max() for leaf in jax.tree.leaves(expected)]
     with capsys.disabled():
@@ -123,9 +98,9 @@ def test_logits_and_gradients(theirs, ours, capsys):
     assert min(sizes) > 10 * of_gradients
 
 
-def test_the_cache_gives_what_gpt2s_gives(theirs, ours):
+def test_the_cache_gives_what_gpt2s_gives(theirs, ours, tree_of):
     """A prompt at once, then token by token."""
-    params = tree_of(theirs, lambda parameter: parameter)
+    params = tree_of(lambda parameter: parameter)
     carry, memory = ours.initial_carry(2, CONTEXT), None
     apply = jax.jit(ours.apply)
     for part in (slice(0, 10), *(slice(time, time + 1) for time in range(10, 14))):

@@ -1,0 +1,92 @@
+"""GPT-2 (Radford et al. 2019) as transformers' GPT2LMHeadModel keeps it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lmjax.errors import UserError
+from lmjax.interop.conventions import Convention, Rule, dense, norm, one
+from lmjax.interop.settings import Settings
+from lmjax.nn.norms import EPSILON
+from lmjax.runs.fields import is_count, is_number
+
+ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "gelu": "gelu_exact"}
+DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+TIED = {True: True, False: False}
+# What is the same in every GPT-2, whatever else our Transformer can be.
+FIXED = {"norm": "layer_norm", "position": "learned", "pattern": ("attention",), "bias": True}
+FIXED |= {"scan_layers": False}
+
+
+def to_model(theirs: Settings) -> dict[str, Any]:
+    """The fields of `config.model`."""
+    theirs.require("layer_norm_epsilon", EPSILON, 1e-5)
+    theirs.require("scale_attn_weights", True, True)
+    theirs.require("scale_attn_by_inverse_layer_idx", False, False)
+    theirs.require("add_cross_attention", False, False)
+    theirs.take("reorder_and_upcast_attn", lambda value: True, None)  # a matter of rounding
+    return {
+        **FIXED,
+        "layers": theirs.take("n_layer", is_count),
+        "width": theirs.take("n_embd", is_count),
+        "heads": theirs.take("n_head", is_count),
+        "feed_forward_width": theirs.take("n_inner", is_count, 0),
+        "context_length": theirs.take("n_positions", is_count, 1024),
+        "feed_forward": theirs.choose("activation_function", ACTIVATIONS, "gelu_new"),
+        "dropout": theirs.equal(DROPOUTS, is_number, 0.1),
+        "tied": theirs.choose("tie_word_embeddings", TIED, True),
+    }
+
+
+def to_settings(model: ConfigDict, vocabulary_size: int) -> dict[str, Any]:
+    """Their config.json; raises UserError for a field that GPT-2 has otherwise."""
+    for name, value in FIXED.items():
+        if model[name] != value:
+            raise UserError(
+                f"model.{name} is {model[name]!r}, and a GPT-2 has {value!r}; it can't be exported"
+                " as one"
+            )
+    activation = {ours: name for name, ours in reversed(ACTIVATIONS.items())}[model.feed_forward]
+    return {
+        "vocab_size": vocabulary_size,
+        "n_layer": model.layers,
+        "n_embd": model.width,
+        "n_head": model.heads,
+        "n_inner": model.feed_forward_width or None,
+        "n_positions": model.context_length,
+        "activation_function": activation,
+        "layer_norm_epsilon": EPSILON,
+        "tie_word_embeddings": model.tied,
+        **dict.fromkeys(DROPOUTS, model.dropout),
+    }
+
+
+def rules(model: ConfigDict) -> Iterator[Rule]:
+    """Its dense layers are (in, out) like ours."""
+    block, theirs = "blocks_{layer}", "transformer.h.{layer}"
+    head = "lm_head.weight"
+    yield one("embedding/embedding", "transformer.wte.weight", same=(head,) if model.tied else ())
+    yield one("position_embedding/embedding", "transformer.wpe.weight")
+    yield from norm(f"{block}/mixer_norm", f"{theirs}.ln_1")
+    yield from dense(f"{block}/mixer/qkv", f"{theirs}.attn.c_attn", transposed=False)
+    yield from dense(f"{block}/mixer/output", f"{theirs}.attn.c_proj", transposed=False)
+    yield from norm(f"{block}/feed_forward_norm", f"{theirs}.ln_2")
+    yield from dense(f"{block}/feed_forward/up", f"{theirs}.mlp.c_fc", transposed=False)
+    yield from dense(f"{block}/feed_forward/down", f"{theirs}.mlp.c_proj", transposed=False)
+    yield from norm("final_norm", "transformer.ln_f")
+    if not model.tied:
+        yield one("head/kernel", head, transposed=True)
+
+
+GPT2 = Convention(
+    model_type="gpt2",
+    architectures=("GPT2LMHeadModel", "GPT2Model"),
+    family="transformer",
+    prefix="transformer.",
+    to_model=to_model,
+    to_settings=to_settings,
+    rules=rules,
+    counts=lambda model: {"layer": model.layers},
+    buffers=r"transformer\.h\.\d+\.attn\.(bias|masked_bias)",  # causal masks
+)

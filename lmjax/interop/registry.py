@@ -1,0 +1,5 @@
+"""The conventions by the name that their config.json gives as `model_type`."""
+
+from lmjax.interop.gpt2 import GPT2
+
+CONVENTIONS = {convention.model_type: convention for convention in (GPT2,)}
