@@ -26,6 +26,7 @@ from lmjax.generation.sampling import Sampler
 from lmjax.generation.text import TextStream, continuation
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.objectives.registry import make_objective
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.fields import check_fields, is_text
 from lmjax.runs.lock import only_writer
@@ -117,7 +118,8 @@ class Trained:
         dataset = open_dataset(self.config.data)
         check_tokenizer_of(run, dataset)
         check_fingerprints(run, self.fingerprints, dataset)
-        check_splits([split], dataset, policy)
+        objective = make_objective(self.config.objective, self.tokenizer)
+        check_splits([split], dataset, policy, objective)
         targets = dataset.splits[split].counts.tokens
         with progress_bar(console, split, targets) as advance:
             score = score_split(
@@ -128,6 +130,7 @@ class Trained:
                 self.params,
                 policy,
                 self.config.data.batch_size,
+                objective,
                 step=self.step,
                 reader=reader,
                 console=console,

@@ -62,6 +62,21 @@ MODELS = {
 }
 
 
+# What is predicted of which text: the fields of each objective.
+OBJECTIVES = {
+    "causal": dict(),  # each token from those before it
+    "prefix": dict(),  # a target from its source, read before it in the same row
+    "seq2seq": dict(),  # a target from its source, read by an encoder
+}
+
+
+def objective_config(name: str) -> ConfigDict:
+    """The default fields of one objective; raises UserError for an unknown `name`."""
+    if name not in OBJECTIVES:
+        raise UserError(f"unknown objective {name!r}: {nearest(name, OBJECTIVES)}")
+    return ConfigDict(dict(name=name, **OBJECTIVES[name]))
+
+
 def model_config(name: str) -> ConfigDict:
     """The default fields of one model family, or of a class outside the package.
 
@@ -82,30 +97,39 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # every random draw is a function of (seed, purpose, step)
     config.model = model_config(model)
+    config.objective = objective_config("causal")
 
     config.data = data = ConfigDict()
-    data.corpus = "python_docs"  # python_docs | tiny_shakespeare | ptb | wikitext2 | text
+    data.corpus = "python_docs"  # see `lmjax data`; of pairs are multi30k, fra_eng, parallel
     data.files = ""  # `text`: a file, folder or glob of .txt, .md, .jsonl (optionally .gz)
+    # `parallel`: data.files are the targets, a line each, and these their sources; or data.files is
+    # a .tsv (source, target) or .jsonl with both, and this is empty.
+    data.source_files = ""
+    data.direction = ""  # of a corpus of pairs: de-en, en-de; empty: the corpus's first language
     data.train_share = 1.0  # of the training documents, spread evenly; the others are not read
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip
     data.tokenizer = "byte"  # byte | character | word | bpe
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
     data.document_end = False  # <eos> after each document (the word tokenizer: after each line)
-    # Ids behind the vocabulary that no text has: mask, class, separator, padding, sentinel_0, ...
+    data.source_tokenizer = ""  # of a corpus of pairs; empty: one tokenizer for both sides
+    data.source_vocabulary_size = 0  # as vocabulary_size, of a source_tokenizer
+    # Ids behind the vocabulary (of the sources, where they have their own) that no text has: mask,
+    # class, separator, padding, sentinel_0, ...
     data.special_tokens = ()
     # How rows are read: stream (with carried state) | windows (all, newly shuffled each epoch) |
-    # random_windows (drawn with replacement) | packed (whole documents).
+    # random_windows (drawn with replacement) | packed (whole documents, cut into rows) | documents
+    # (a row each, with its source, in batches of about one length).
     data.batching = "stream"
     data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices
-    data.length = 128  # tokens a row
+    data.length = 128  # tokens a row; documents: the most of one, longer ones are left out
+    data.source_length = 128  # documents: the most tokens of a source
     data.read_threads = 1  # that prepare batches; their order does not depend on it
 
     config.training = training = ConfigDict()
     training.duration = "2000 steps"  # a finished run may be given a longer one
     training.initial_params = ""  # run directory, or RUN@STEP, with whose parameters to begin
-    training.objective = "causal"  # what is predicted: causal
     training.optimizer = "adamw"  # adamw | sgd
     training.learning_rate = 1e-3  # at the peak
     training.schedule = "cosine"  # constant | cosine | epoch_decay | plateau
@@ -125,7 +149,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
     config.evaluation = evaluation = ConfigDict()
     evaluation.every = "10 percent"  # how often the validation split is scored
-    evaluation.context = "carried"  # carried | windowed
+    evaluation.context = "carried"  # carried | windowed | documents (each read alone)
     evaluation.rows = 1  # carried: parallel rows
     evaluation.overlap = 256  # carried: tokens read before each row's first target, not scored
     evaluation.window = 0  # windowed: tokens of a window; 0: data.length

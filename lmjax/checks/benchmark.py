@@ -18,6 +18,7 @@ from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.registry import build_model
+from lmjax.objectives.registry import make_objective
 from lmjax.training.durations import Clock
 from lmjax.training.program import make_program
 
@@ -167,11 +168,10 @@ def _our_step(case: Case) -> tuple[Callable[[], float], float, float, int]:
     """A function that makes one step and returns its milliseconds; those of the first; FLOPs."""
     config = case.config()
     data = config.data
-    model = build_model(
-        config.model, SimpleNamespace(vocabulary_size=case.vocabulary_size, end_id=None)
-    )
+    tokenizer = SimpleNamespace(vocabulary_size=case.vocabulary_size, end_id=None)
+    model = build_model(config.model, tokenizer)
     clock = Clock(1000, data.batch_size * data.length, 1000)
-    program = make_program(config, model, clock)
+    program = make_program(config, model, clock, make_objective(config.objective, tokenizer))
     execution = program.execution
     state = execution.place_state(program.fresh_state(), program.named)
     tokens_BT = np.random.default_rng(0).integers(

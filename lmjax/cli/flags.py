@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from lmjax.config import model_config
+from lmjax.config import model_config, objective_config
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_values
 from lmjax.runs.python_file import load_from_file
@@ -156,15 +156,16 @@ def _given_config(values: flags.FlagValues, override: str) -> ConfigDict:
 def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
     """Changes the fields of `config`; returns the arguments that are no overrides.
 
-    Another `model.name` brings the default fields of that model. Raises UserError for an override
-    of what is no field.
+    Another `model.name` or `objective.name` brings the default fields of that one. Raises UserError
+    for an override of what is no field.
     """
-    names = [given.partition("=")[2] for given in overrides if _path(given) == "model.name"]
-    if names and names[-1]:
-        model = model_config(names[-1])  # which also says if there is none
-        if config.model.name != model.name:
-            with config.unlocked():
-                config.model = model
+    for part, make in (("model", model_config), ("objective", objective_config)):
+        names = [given.partition("=")[2] for given in overrides if _path(given) == f"{part}.name"]
+        if names and names[-1]:
+            fields = make(names[-1])  # which also says if there is none
+            if config[part].name != fields.name:
+                with config.unlocked():
+                    config[part] = fields
     for path in filter(None, map(_path, overrides)):
         _check_field(config, path)
     values = flags.FlagValues()

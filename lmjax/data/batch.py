@@ -13,6 +13,7 @@ import numpy as np
 from lmjax.data.streams import TokenStream
 
 Array = np.ndarray | jax.Array
+INPUTS = ("segment_ids_BT", "positions_BT", "source_BS", "source_weights_BS", "token_types_BT")
 CACHED_EPOCHS = 2  # whose order is kept: at the border of two, batches are read of both
 
 
@@ -23,6 +24,7 @@ class Draw(IntEnum):
     DOCUMENT_ORDER = 1
     RESETS = 2
     WINDOW_ORDER = 3
+    OBJECTIVE = 4
 
 
 @flax.struct.dataclass
@@ -35,6 +37,14 @@ class Batch:
     segment_ids_BT: Array | None  # int32, changes where a document begins; None: one document
     positions_BT: Array | None  # int32, tokens since the segment began; None: derived
     continues_B: Array  # bool, whether a row goes on from the same row of the batch before
+    source_BS: Array | None = None  # int32, what is read before the row; None: nothing
+    source_weights_BS: Array | None = None  # float32, 0 for the padding of the source
+    token_types_BT: Array | None = None  # int32, 0 in the first text of a pair, 1 in the second
+
+    def inputs(self) -> dict[str, Array]:
+        """What a model is given beside tokens, targets and carry: those of it that there are."""
+        given = {name: getattr(self, name) for name in INPUTS}
+        return {name: array for name, array in given.items() if array is not None}
 
 
 def row_borders(stream: TokenStream, rows: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from lmjax.data.documents import SPLITS, Document, Splits
 
 
 class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """The documents of a corpus in their order, one example `{text, name}` each."""
+    """The documents of a corpus in their order, one example `{text, name, sources}` each."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -25,7 +25,9 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return tfds.core.DatasetInfo(
             builder=self,
             description=f"The corpus {self.corpus.name} in whole documents.",
-            features=tfds.features.FeaturesDict({"text": text, "name": text}),
+            features=tfds.features.FeaturesDict(
+                {"text": text, "name": text, "sources": tfds.features.Sequence(text)}
+            ),
             metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
         )
@@ -37,7 +39,8 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, documents: list[Document]) -> Iterator[tuple[int, dict]]:
         for i, document in enumerate(documents):
-            yield i, {"text": document.text, "name": document.name}
+            sources = [] if document.source is None else [document.source]
+            yield i, {"text": document.text, "name": document.name, "sources": sources}
 
 
 def prepare(corpus, folder: Path) -> None:
@@ -53,7 +56,11 @@ def read_prepared(corpus, folder: Path) -> tuple[Splits, Counter]:
     builder = LmjaxCorpus(corpus, data_dir=folder)
     splits = {
         split: [
-            Document(example["name"].decode(), example["text"].decode())
+            Document(
+                example["name"].decode(),
+                example["text"].decode(),
+                *(source.decode() for source in example["sources"]),
+            )
             for example in builder.as_data_source(split)
         ]
         for split in SPLITS

@@ -76,14 +76,15 @@ def deduplicate(splits: Splits) -> Splits:
 
     So no text that is evaluated on is trained on.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str | None]] = set()
     kept = {}
     for split in reversed(splits):
         kept[split] = []
         for document in splits[split]:
-            if document.text not in seen:
+            text = document.text, document.source
+            if text not in seen:
                 kept[split].append(document)
-            seen.add(document.text)
+            seen.add(text)
     return {split: kept[split] for split in splits}
 
 
@@ -120,10 +121,17 @@ def clean(splits: Splits, steps: tuple[str, ...]) -> tuple[Splits, list[StepRepo
 
 
 def _each(splits: Splits, step: Callable[[str], str]) -> Splits:
-    """Every document after a step, without those of which the step left nothing."""
+    """Every document after a step, without those of whose text or source the step left nothing."""
+
+    def stepped(document: Document) -> Document:
+        source = document.source if document.source is None else step(document.source)
+        return Document(document.name, step(document.text), source)
+
     return {
         split: [
-            Document(document.name, text) for document in documents if (text := step(document.text))
+            document
+            for document in map(stepped, documents)
+            if document.text and document.source != ""
         ]
         for split, documents in splits.items()
     }

@@ -5,14 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lmjax.data import pairs
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
 from lmjax.data.python_docs import python_identity, read_python_docs
-from lmjax.data.text_files import files_digest, matching_files, read_text_files
+from lmjax.data.text_files import content_digest, files_digest, matching_files, read_text_files
 from lmjax.errors import UserError, nearest
 
-PREPARATION = 5  # raise it when a change of the code changes what is prepared
+PREPARATION = 6  # raise it when a change of the code changes what is prepared
+
+# Fields that name the user's own files, and the corpora that they are for.
+OWN_FILES = {"files": ("text", "parallel"), "source_files": ("parallel",)}
 
 SHAKESPEARE = PublicFile(
     "tiny_shakespeare/input.txt",
@@ -93,10 +97,12 @@ def open_corpus(data) -> Corpus:
     """The corpus that `config.data` names; raises UserError if there is none."""
     if data.corpus not in CORPORA:
         raise UserError(f"unknown corpus {data.corpus!r}: {nearest(data.corpus, CORPORA)}")
-    if data.files and data.corpus != "text":
-        raise UserError(
-            f"data.files is for the corpus 'text', not {data.corpus!r}; set one of them"
-        )
+    for field, corpora in OWN_FILES.items():
+        if data[field] and data.corpus not in corpora:
+            raise UserError(
+                f"data.{field} is for {' and '.join(corpora)}, not for the corpus "
+                f"{data.corpus!r}; leave it out or set data.corpus"
+            )
     return CORPORA[data.corpus].open(data)
 
 
@@ -106,6 +112,35 @@ def _text(data) -> Corpus:
         "text",
         [files_digest(files), invalid_utf8],
         lambda: read_text_files(files, invalid_utf8),
+    )
+
+
+def _parallel(data) -> Corpus:
+    target_file, source_file = pairs.check_parallel(data.files, data.source_files)
+    files = [path for path in (target_file, source_file) if path]
+    return Corpus(
+        "parallel",
+        [*map(content_digest, files), data.invalid_utf8],
+        lambda: pairs.read_parallel(target_file, source_file, data.invalid_utf8),
+    )
+
+
+def _multi30k(data) -> Corpus:
+    source, target = pairs.languages(data.direction, ("de-en", "en-de"))
+    digests = [file.sha256 for file in pairs.MULTI30K.values()]
+    return Corpus(
+        "multi30k",
+        [*digests, source],
+        lambda: pairs.read_multi30k(source, target),
+    )
+
+
+def _french_english(data) -> Corpus:
+    source, _ = pairs.languages(data.direction, ("en-fr", "fr-en"))
+    return Corpus(
+        "fra_eng",
+        [pairs.FRENCH_ENGLISH.sha256, source],
+        lambda: pairs.read_french_english(source),
     )
 
 
@@ -185,5 +220,16 @@ CORPORA = {
         lambda data: _corpus_of_lines("wikitext2", WIKITEXT2, WIKITEXT2_COUNTS),
         tuple(WIKITEXT2.values()),
     ),
+    "multi30k": Source(
+        "descriptions of pictures in German and English (Elliott et al. 2016); 29,000 pairs",
+        _multi30k,
+        tuple(pairs.MULTI30K.values()),
+    ),
+    "fra_eng": Source(
+        "short sentences in English and French, of Tatoeba; 142,787 pairs",
+        _french_english,
+        (pairs.FRENCH_ENGLISH,),
+    ),
+    "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),
 }

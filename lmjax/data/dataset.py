@@ -4,15 +4,25 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
 from lmjax.data.documents import spread_share
 from lmjax.data.reading import check_invalid_utf8
-from lmjax.data.streams import SUFFIXES, Counts, TokenStream, read_stream, write_stream
+from lmjax.data.streams import (
+    SUFFIXES,
+    Counts,
+    TokenStream,
+    read_stream,
+    with_source,
+    write_stream,
+)
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_choice import check_tokenizer, train_tokenizer
 from lmjax.data.tokenizer_registry import load_tokenizer
+from lmjax.data.wrapped_tokenizers import PairTokenizer
 from lmjax.errors import UserError
 from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import read_json, to_json
@@ -27,6 +37,7 @@ DESCRIBED = {
     "reading": {...: is_count},
     "cleaning_reports": [REPORT],
     "splits": {"train": STREAM, ...: STREAM},
+    "sources": {...: STREAM},
 }
 
 
@@ -51,6 +62,8 @@ def open_dataset(data) -> Dataset:
     if not 0 < data.train_share <= 1:
         raise UserError(f"data.train_share is {data.train_share}; give more than 0 and at most 1")
     check_tokenizer(data)
+    if data.source_tokenizer:
+        check_tokenizer(_source_data(data))
     corpus = open_corpus(data)
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
@@ -67,6 +80,8 @@ def _choices(data) -> dict[str, Any]:
         "vocabulary_size": data.vocabulary_size,
         "document_end": data.document_end,
         "special_tokens": list(data.special_tokens),
+        "source_tokenizer": data.source_tokenizer,
+        "source_vocabulary_size": data.source_vocabulary_size,
     }
 
 
@@ -75,9 +90,14 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     documents["train"] = spread_share(documents["train"], data.train_share)
     documents, reports = clean(documents, data.cleaning)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
+    sources = {
+        split: [document.source for document in part]
+        for split, part in documents.items()
+        if part[0].source is not None
+    }
     whole = not data.cleaning and data.train_share == 1
     closed = whole and data.tokenizer in corpus.closed
-    tokenizer = train_tokenizer(data, texts["train"], closed)
+    tokenizer = _train_tokenizer(data, texts["train"], sources.get("train", []), closed)
     tokenizer.save(folder / "tokenizer.json")
     described = {
         "corpus": corpus.name,
@@ -88,8 +108,40 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
             split: write_stream(folder, split, part, tokenizer, data.document_end)
             for split, part in texts.items()
         },
+        "sources": {
+            split: write_stream(folder, f"{split}.source", part, tokenizer.source, False)
+            for split, part in sources.items()
+        },
     }
     (folder / "dataset.json").write_text(to_json(described, indent=1))
+
+
+def _train_tokenizer(data, texts: list[str], sources: list[str], closed: bool) -> Tokenizer:
+    """One tokenizer of both sides, or one of each."""
+    if not data.source_tokenizer:
+        return train_tokenizer(data, texts + sources, closed)
+    if not sources:
+        raise UserError(
+            f"data.source_tokenizer is {data.source_tokenizer!r}, but the documents of the corpus "
+            f"{data.corpus!r} have no source; leave it out"
+        )
+    target, source = _target_data(data), _source_data(data)
+    return PairTokenizer(train_tokenizer(target, texts, closed), train_tokenizer(source, sources))
+
+
+def _target_data(data) -> ConfigDict:
+    """`config.data` as it describes the tokenizer of the targets alone."""
+    return ConfigDict({**data.to_dict(), "special_tokens": ()})
+
+
+def _source_data(data) -> ConfigDict:
+    """`config.data` as it describes the tokenizer of the sources alone."""
+    changes = {
+        "tokenizer": data.source_tokenizer,
+        "vocabulary_size": data.source_vocabulary_size,
+        "document_end": False,
+    }
+    return ConfigDict({**data.to_dict(), **changes})
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -98,12 +150,17 @@ def read_dataset(folder: Path) -> Dataset:
     source = folder / "dataset.json"
     described = read_json(source)
     check_fields(described, DESCRIBED, source)
+    splits = {
+        split: read_stream(folder, split, stream, tokenizer.start_id)
+        for split, stream in described["splits"].items()
+    }
+    for split, stream in described["sources"].items():
+        start_id = tokenizer.source.start_id
+        source = read_stream(folder, f"{split}.source", stream, start_id)
+        splits[split] = with_source(splits[split], source)
     return Dataset(
         tokenizer=tokenizer,
-        splits={
-            split: read_stream(folder, split, stream, tokenizer.start_id)
-            for split, stream in described["splits"].items()
-        },
+        splits=splits,
         folder=folder,
         reading=described["reading"],
         cleaning=tuple(

@@ -14,10 +14,14 @@ LEAST_CHARACTERS = 2000  # of what is split by position: 5 % of it are two lines
 
 @dataclass(frozen=True)
 class Document:
-    """One text of a corpus, and a name that does not depend on the machine that holds it."""
+    """One text of a corpus, and a name that does not depend on the machine that holds it.
+
+    A text that is to be predicted from another one, such as a translation, has that as its source.
+    """
 
     name: str
     text: str
+    source: str | None = None
 
 
 Splits = dict[str, list[Document]]

@@ -6,6 +6,12 @@ import numpy as np
 
 from lmjax.data.batch import Batch, ceil_divide, documents_apart, gather, row_borders
 from lmjax.data.context import ContextPolicy
+from lmjax.data.document_batches import (
+    by_length,
+    document_lengths,
+    rows_of_documents,
+    source_lengths,
+)
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 
@@ -15,10 +21,14 @@ def evaluation_batches(
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """Batches in which each target of the stream has weight 1 exactly once, and `places_BT` of all.
 
-    Rows of a batch: `policy.rows` if the carry is carried, else `batch_size` windows. Raises
-    UserError for a stream that is shorter than the rows or than a window.
+    Rows of a batch: `policy.rows` if the carry is carried, else `batch_size` windows or documents,
+    the longest first. Raises UserError for a stream that is shorter than the rows or than a window,
+    and for a document that is too long.
     """
     targets = len(stream.tokens_N)
+    if policy.kind == "documents":
+        yield from _document_batches(stream, policy, batch_size)
+        return
     if policy.kind == "carried":
         if targets < policy.rows:
             raise UserError(
@@ -37,6 +47,22 @@ def evaluation_batches(
     windows = 1 + ceil_divide(targets - policy.window, policy.stride or policy.window)
     for first in range(0, windows, batch_size):
         yield _window_batch(stream, policy, np.arange(first, first + batch_size))
+
+
+def _document_batches(
+    stream: TokenStream, policy: ContextPolicy, batch_size: int
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    lengths_M = document_lengths(stream)
+    longest = int(lengths_M.max())
+    if longest > policy.longest:
+        raise UserError(
+            f"document {int(lengths_M.argmax()) + 1} of the split has {longest} tokens, and "
+            f"{policy.longest} is the most that is read at once; set evaluation.context to "
+            "'carried' or 'windowed', or give the model a longer context"
+        )
+    order_M = by_length(lengths_M, source_lengths(stream))[::-1]
+    for first in range(0, len(order_M), batch_size):
+        yield rows_of_documents(stream, order_M[first : first + batch_size], batch_size)
 
 
 def _carried_batch(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmjax.data.batch import CACHED_EPOCHS, Batch, Draw, ceil_divide, gather
+from lmjax.data.batching import Batching
 from lmjax.data.streams import TokenStream
 
 
@@ -18,7 +19,7 @@ class ShuffledDocuments:
     starts_M: np.ndarray  # where each begins in the stream
 
 
-class PackedBatches:
+class PackedBatches(Batching):
     """The documents in an order that is a function of `(seed, epoch)`, each a segment of its own.
 
     A document that does not fit goes on in the next row, read anew. An epoch's last batch is
@@ -26,14 +27,9 @@ class PackedBatches:
     """
 
     def __init__(self, stream: TokenStream, data, seed: int):
-        self.stream, self.rows, self.length = stream, data.batch_size, data.length
-        self.seed = seed
+        super().__init__(stream, data, seed)
         self.steps_per_epoch = ceil_divide(len(stream.tokens_N), self.rows * self.length)
         self._order = functools.lru_cache(CACHED_EPOCHS)(self._shuffle)
-
-    @staticmethod
-    def fewest_tokens(data) -> int:
-        return 1
 
     def batch(self, step: int) -> Batch:
         epoch, step = divmod(step, self.steps_per_epoch)

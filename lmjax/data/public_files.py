@@ -1,8 +1,11 @@
 """Public data sets: from the user's folder, the cache or the network, and never unverified."""
 
+import gzip
 import http.client
+import io
 import os
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -67,14 +70,23 @@ class PublicFile:
             )
         return content
 
+    def _unpacked(self, content: bytes) -> bytes:
+        """The file itself, where it is published in a .gz or a .zip."""
+        if self.url.endswith(".gz"):
+            return gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES)
+        if self.url.endswith(".zip"):
+            with zipfile.ZipFile(io.BytesIO(content)).open(Path(self.path).name) as member:
+                return member.read(MOST_BYTES)
+        return content
+
     def _download(self) -> bytes:
         folder = os.environ.get("LMJAX_DATA_DIR") or cache_directory() / "downloads"
         try:
             if is_offline():
                 raise OSError("LMJAX_OFFLINE is set")
             with urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response:
-                return response.read(MOST_BYTES)
-        except (OSError, http.client.HTTPException) as error:
+                return self._unpacked(response.read(MOST_BYTES))
+        except (OSError, http.client.HTTPException, zipfile.BadZipFile, KeyError) as error:
             raise UserError(
                 f"{self.path} is not in {folder} and {self.url} cannot be fetched ({error}); "
                 f"put the file into {Path(folder, self.path).parent}"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lmjax.data.batch import Batch, Draw, ceil_divide, contiguous_batch, row_borders
+from lmjax.data.batching import Batching
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError, nearest
 
@@ -15,7 +16,7 @@ RESETS = ("random", "documents", "none")
 RESET_PROBABILITY = 1 / 32
 
 
-class StreamBatches:
+class StreamBatches(Batching):
     """The stream in `batch_size` rows, from its beginning to its end in every epoch.
 
     The carried state of all rows starts anew with each epoch; and by `resets`, `random`: that of a
@@ -26,8 +27,8 @@ class StreamBatches:
     def __init__(self, stream: TokenStream, data, seed: int):
         if data.resets not in RESETS:
             raise UserError(f"unknown data.resets {data.resets!r}: {nearest(data.resets, RESETS)}")
-        self.stream, self.rows, self.length = stream, data.batch_size, data.length
-        self.resets, self.seed = data.resets, seed
+        super().__init__(stream, data, seed)
+        self.resets = data.resets
         self.steps_per_epoch = ceil_divide(
             ceil_divide(len(stream.tokens_N), self.rows), self.length
         )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,14 @@ class TokenStream:
     fingerprint: str
     start_id: int
     segments: Segments
+    source: "TokenStream | None" = None  # of the documents that these are predicted from
+
+
+def with_source(target: TokenStream, source: TokenStream) -> TokenStream:
+    """The targets with the source of each; their fingerprint then tells of both."""
+    of_both = zip(target.fingerprint.split("-"), source.fingerprint.split("-"), strict=True)
+    fingerprint = "-".join(key_of(list(digests)) for digests in of_both)
+    return replace(target, source=source, fingerprint=fingerprint)
 
 
 def stream_of(

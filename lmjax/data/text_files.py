@@ -57,8 +57,13 @@ def files_digest(files: list[Path]) -> str:
     """A digest of the names and contents of the files, as they are stored."""
     digest = sha256()
     for name, path in _named(files):
-        digest.update(f"{name}\n{sha256(read_whole(path)).hexdigest()}\n".encode())
+        digest.update(f"{name}\n{content_digest(path)}\n".encode())
     return digest.hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """A digest of a file's content, as it is stored."""
+    return sha256(read_whole(path)).hexdigest()
 
 
 def read_text_files(files: list[Path], invalid_utf8: str) -> tuple[Splits, Counter]:

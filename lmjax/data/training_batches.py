@@ -1,10 +1,13 @@
 """Batches to train on, each a pure function of its index, by the name of `data.batching`."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import grain
+import numpy as np
 
-from lmjax.data.batch import Batch
+from lmjax.data.batch import Batch, Draw
+from lmjax.data.batching import Batching
+from lmjax.data.document_batches import DocumentBatches
 from lmjax.data.packed_batches import PackedBatches
 from lmjax.data.stream_batches import StreamBatches
 from lmjax.data.streams import TokenStream
@@ -15,37 +18,26 @@ ENDLESS = 1 << 40  # steps, more than any training takes
 PREFETCHED = 4  # batches
 
 
-class Batching(Protocol):
-    """A way through the stream, made of `(stream, data, seed)`."""
-
-    steps_per_epoch: int  # in which about as many targets are seen as the stream has
-
-    @staticmethod
-    def fewest_tokens(data) -> int:
-        """How many tokens the stream must have."""
-
-    def batch(self, step: int) -> Batch:
-        """The batch of a step, a function of `(seed, step)` alone."""
-
-    def distinct_targets(self, steps: int) -> int:
-        """How many of the stream's targets are seen at least once in the first `steps`."""
-
-
+Prepare = Callable[[Batch, np.random.Generator], Batch]  # what an objective makes of a batch
 BATCHINGS: dict[str, type[Batching]] = {
     "stream": StreamBatches,
     "windows": WindowBatches,
     "random_windows": RandomWindowBatches,
     "packed": PackedBatches,
+    "documents": DocumentBatches,
 }
 
 
-def training_batches(stream: TokenStream, data, seed: int) -> grain.DatasetIterator:
+def training_batches(
+    stream: TokenStream, data, seed: int, prepare: Prepare | None = None
+) -> grain.DatasetIterator:
     """An endless iterator over the batches of `config.data`, read ahead by `data.read_threads`.
 
-    Element i is the batch of step i, a function of `(seed, i)` alone; `get_state()` is one integer,
+    Each is given to `prepare` with a generator of random numbers of `(seed, step)`. Element i is
+    the batch of step i, a function of `(seed, i)` alone; `get_state()` is one integer,
     `{"next_index": i}`. Raises UserError for fields that cannot be, and a stream that is too short.
     """
-    batches = grain.MapDataset.source(_Steps(make_batching(stream, data, seed)))
+    batches = grain.MapDataset.source(_Steps(make_batching(stream, data, seed), seed, prepare))
     options = grain.ReadOptions(num_threads=data.read_threads, prefetch_buffer_size=PREFETCHED)
     return iter(batches.to_iter_dataset(options))
 
@@ -53,6 +45,11 @@ def training_batches(stream: TokenStream, data, seed: int) -> grain.DatasetItera
 def steps_per_epoch(stream: TokenStream, data) -> int:
     """The steps that go once through the stream; raises as `training_batches`."""
     return make_batching(stream, data, 0).steps_per_epoch
+
+
+def tokens_per_step(stream: TokenStream, data) -> int:
+    """The targets of a batch, on average; raises as `training_batches`."""
+    return make_batching(stream, data, 0).tokens_per_step
 
 
 def distinct_tokens(stream: TokenStream, data, seed: int, steps: int) -> int:
@@ -87,11 +84,14 @@ def make_batching(stream: TokenStream, data, seed: int) -> Batching:
 class _Steps:
     """The random-access source that grain reads: all steps of a training that never ends."""
 
-    def __init__(self, batching: Batching):
-        self._batching = batching
+    def __init__(self, batching: Batching, seed: int, prepare: Prepare | None):
+        self._batching, self._seed, self._prepare = batching, seed, prepare
 
     def __len__(self) -> int:
         return ENDLESS
 
     def __getitem__(self, step: int) -> Batch:
-        return self._batching.batch(step)
+        batch = self._batching.batch(step)
+        if self._prepare is None:
+            return batch
+        return self._prepare(batch, np.random.default_rng((self._seed, Draw.OBJECTIVE, step)))

@@ -5,10 +5,11 @@ import functools
 import numpy as np
 
 from lmjax.data.batch import CACHED_EPOCHS, Batch, Draw, ceil_divide, gather
+from lmjax.data.batching import Batching
 from lmjax.data.streams import TokenStream
 
 
-class WindowBatches:
+class WindowBatches(Batching):
     """All windows that lie side by side from an offset on, in an order of each epoch's own.
 
     Offset and order are functions of `(seed, epoch)`. In an epoch each target stands in one window
@@ -18,8 +19,7 @@ class WindowBatches:
     """
 
     def __init__(self, stream: TokenStream, data, seed: int):
-        self.stream, self.rows, self.length = stream, data.batch_size, data.length
-        self.seed = seed
+        super().__init__(stream, data, seed)
         room = len(stream.tokens_N) - (self.length - 1)  # for any offset
         self.windows = max(1, room // self.length)
         self.offsets = min(self.length, len(stream.tokens_N) - self.windows * self.length + 1)
@@ -55,15 +55,14 @@ class WindowBatches:
         return offset + generator.permutation(self.windows) * self.length
 
 
-class RandomWindowBatches:
+class RandomWindowBatches(Batching):
     """Windows that begin anywhere, drawn with replacement: in an epoch's steps 63 % of the targets.
 
     The draw is a function of `(seed, step)`.
     """
 
     def __init__(self, stream: TokenStream, data, seed: int):
-        self.stream, self.rows, self.length = stream, data.batch_size, data.length
-        self.seed = seed
+        super().__init__(stream, data, seed)
         self.steps_per_epoch = ceil_divide(len(stream.tokens_N), self.rows * self.length)
 
     @staticmethod

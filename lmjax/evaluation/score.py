@@ -35,6 +35,7 @@ class Score:
     unknowns: int  # targets that the vocabulary lacks
     dropped_bytes: int  # of whitespace that the tokens don't give back
     ends_of_line: int
+    nats_of: str  # what was predicted from what: causal, conditional (on a source), ...
     context: str  # the context policy's name
     fingerprint: str  # the stream's: <text>-<tokens>
     segments: dict[str, list]  # columns nats, spelling_nats, tokens, bytes, in the text's order
@@ -102,7 +103,7 @@ def compare(
 ) -> float:
     """How much larger `a` is than `b` in a view (positive: `b` is the better model).
 
-    Raises UserError if they are of different texts; of different contexts, unless
+    Raises UserError if they are of different texts or kinds; of different contexts, unless
     `across_contexts` says that this is meant; of different tokens, and the view is not bits per
     byte, the only one that no choice of tokenizer changes; or if the text has no such view.
     """
@@ -112,6 +113,11 @@ def compare(
         raise UserError(
             f"scores of different texts ({a.text_fingerprint} and {b.text_fingerprint}) are not "
             "comparable; score both models on the same split of the same corpus"
+        )
+    if a.nats_of != b.nats_of:
+        raise UserError(
+            f"scores of different kinds ({a.nats_of} and {b.nats_of}): the targets are predicted "
+            "from other things, so their nats say nothing of each other"
         )
     if a.context != b.context and not across_contexts:
         raise UserError(

@@ -12,13 +12,14 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
-from lmjax.data.context import ContextPolicy
-from lmjax.data.evaluation_batches import evaluation_batches
+from lmjax.data.context import CONTEXTS, ContextPolicy
 from lmjax.data.streams import TokenStream, stream_of
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score, spelling_nats
 from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
+from lmjax.objectives.causal import Causal
+from lmjax.objectives.contract import Objective
 from lmjax.runs.devices import most_devices
 
 AHEAD = 4  # batches under way before the first one's result is waited for
@@ -29,6 +30,7 @@ KIND_OF_FIELD = {  # of config.evaluation, that say what the context is
     "window": "windowed",
     "stride": "windowed",
 }
+CAUSAL = Causal()
 CHUNK_TOKENS = 1024  # carried: tokens of a batch, over all its rows; changes no score
 
 
@@ -53,8 +55,11 @@ def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
             by_document=by_document and not model.is_counted,
             chunk=chunk,
         )
+    if evaluation.context == "documents":
+        limit = {} if longest is None else {"longest": longest}
+        return ContextPolicy("documents", **limit)
     if evaluation.context != "windowed":
-        hint = nearest(evaluation.context, ("carried", "windowed"))
+        hint = nearest(evaluation.context, CONTEXTS)
         raise UserError(f"unknown evaluation.context {evaluation.context!r}: {hint}")
     window = evaluation.window or config.data.length
     if longest is not None and window > longest:
@@ -90,21 +95,23 @@ def score_stream(
     stream: TokenStream,
     policy: ContextPolicy,
     batch_size: int,
+    objective: Objective = CAUSAL,
     *,
     on_scored: Callable[[int], None] | None = None,
 ) -> Score:
     """The model's score on all targets of `stream`, each scored once under `policy`.
 
-    `batch_size` is how many windows are scored at a time; no score depends on it. Rows are spread
-    over as many devices as divide them. `on_scored` is given the number of targets scored, after
-    every batch. Log-probabilities are summed in float64, segment by segment.
+    What is predicted of it says the `objective`. `batch_size` is how many windows or documents are
+    scored at a time; no score depends on it. Rows are spread over as many devices as divide them.
+    `on_scored` is given the number of targets scored, after every batch. Log-probabilities are
+    summed in float64, segment by segment.
 
     Raises UserError if one is not finite.
     """
     segments, counts = stream.segments, stream.counts
     nats_G = np.zeros(len(segments.starts_G))
     scored_G = np.zeros(len(nats_G), np.int64)
-    results = _ahead(_scored_batches(model, params, stream, policy, batch_size))
+    results = _ahead(_scored_batches(model, params, stream, policy, batch_size, objective))
     for batch, places_BT, log_probs_BT in results:
         is_scored_BT = batch.weights_BT > 0
         log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
@@ -128,6 +135,7 @@ def score_stream(
         unknowns=counts.unknowns,
         dropped_bytes=counts.dropped_bytes,
         ends_of_line=counts.ends_of_line,
+        nats_of=objective.nats_of(model),
         context=policy.name,
         fingerprint=stream.fingerprint,
         segments={
@@ -153,24 +161,27 @@ def score_text(model: LanguageModel, params: Any, tokenizer: Tokenizer, text: st
     return score_stream(model, params, stream, policy, batch_size=8)
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(jax.jit, static_argnames=("model", "objective"))
 def batch_log_probs(
-    model: LanguageModel, params: Any, batch: Batch, carry: Carry, fresh: Carry
+    model: LanguageModel,
+    params: Any,
+    batch: Batch,
+    carry: Carry,
+    fresh: Carry,
+    objective: Objective = CAUSAL,
 ) -> tuple[jax.Array, Carry]:
     """`log_probs_BT, carry` of a batch; rows that continue nothing begin with the `fresh` carry."""
-    return model.apply(
-        params,
-        batch.tokens_BT,
-        batch.targets_BT,
-        restart_rows(carry, fresh, batch.continues_B),
-        segment_ids_BT=batch.segment_ids_BT,
-        positions_BT=batch.positions_BT,
-        method="log_probs",
-    )
+    carry = restart_rows(carry, fresh, batch.continues_B)
+    return objective.log_probs(model, params, batch, carry)
 
 
 def _scored_batches(
-    model: LanguageModel, params: Any, stream: TokenStream, policy: ContextPolicy, batch_size: int
+    model: LanguageModel,
+    params: Any,
+    stream: TokenStream,
+    policy: ContextPolicy,
+    batch_size: int,
+    objective: Objective,
 ) -> Iterator[tuple[Batch, np.ndarray, jax.Array]]:
     """Each batch, its `places_BT` and `log_probs_BT`, which the devices may still work on."""
     carried = policy.kind == "carried"
@@ -182,9 +193,9 @@ def _scored_batches(
     params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
     fresh = initial_carry(model, params, rows, len(stream.tokens_N)) if carried else None
     carry = fresh = jax.device_put(fresh, spread)
-    for batch, places_BT in evaluation_batches(stream, policy, batch_size):
+    for batch, places_BT in objective.evaluation_batches(stream, policy, batch_size):
         placed = jax.device_put(batch, spread)
-        log_probs_BT, carry = batch_log_probs(model, params, placed, carry, fresh)
+        log_probs_BT, carry = batch_log_probs(model, params, placed, carry, fresh, objective)
         yield batch, places_BT, log_probs_BT
 
 

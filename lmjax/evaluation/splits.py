@@ -7,22 +7,24 @@ from rich.console import Console
 
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
-from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.astray import astray
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import score_stream
 from lmjax.models.contract import LanguageModel
+from lmjax.objectives.contract import Objective
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import say
 
 
-def check_splits(splits: Iterable[str], dataset: Dataset, policy: ContextPolicy) -> None:
+def check_splits(
+    splits: Iterable[str], dataset: Dataset, policy: ContextPolicy, objective: Objective
+) -> None:
     """Raises UserError for a split that the corpus does not have, or that is too short."""
     for split in splits:
         if split not in dataset.splits:
             raise UserError(f"the corpus has no split {split!r}: {nearest(split, dataset.splits)}")
-        next(evaluation_batches(dataset.splits[split], policy, 1))
+        next(objective.evaluation_batches(dataset.splits[split], policy, 1))
 
 
 def check_fingerprints(run: RunDirectory, kept: dict[str, str], dataset: Dataset) -> None:
@@ -46,6 +48,7 @@ def score_split(
     params: Any,
     policy: ContextPolicy,
     batch_size: int,
+    objective: Objective,
     *,
     step: int,
     reader: str,
@@ -63,7 +66,7 @@ def score_split(
         run.log_test_read(
             step=step, context=policy.name, fingerprint=stream.fingerprint, reader=reader
         )
-    score = score_stream(model, params, stream, policy, batch_size, on_scored=on_scored)
+    score = score_stream(model, params, stream, policy, batch_size, objective, on_scored=on_scored)
     for line in astray(score, model.vocabulary_size):
         run.log(f"{split}: {line}")
         say(console, f"{split}: {line}")

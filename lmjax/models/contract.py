@@ -32,7 +32,7 @@ from lmjax.mixers.contract import Carry
 
 
 class LanguageModel(nn.Module):
-    """A causal language model, used only through `init` and `apply`.
+    """A language model, used only through `init` and `apply`.
 
     A subclass defines `initial_carry` and `__call__`. One whose parameters are counted rather than
     trained by gradient sets `is_counted` and defines `fit`. One that need not form all logits
@@ -42,6 +42,9 @@ class LanguageModel(nn.Module):
     vocabulary_size: int
 
     is_counted = False
+    # What a target's probability depends on. past: the tokens before it; source: those and a source
+    # that is read first; both: tokens on both sides, of which some are hidden.
+    reads = "past"
 
     @staticmethod
     def derived_fields(tokenizer: Any) -> dict[str, Any]:
@@ -57,7 +60,8 @@ class LanguageModel(nn.Module):
         """The memory of `batch_size` rows before their first of at most `max_length` tokens.
 
         It may depend on the parameters and, in a conditional model, on a source that is read once.
-        Outside of models, carries are made by the function of the same name below.
+        Outside of models, carries are made by the function of the same name below. A model that
+        reads both sides has none.
         """
         raise NotImplementedError
 
@@ -88,6 +92,10 @@ class LanguageModel(nn.Module):
         logits_BTV = logits_BTV.astype(jnp.float32)
         target_logits_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
         return target_logits_BT - jax.nn.logsumexp(logits_BTV, axis=-1), carry
+
+    def example_source(self, batch_size: int, length: int) -> dict[str, jax.Array]:
+        """A source of `length` tokens, as keyword arguments; empty for a model that reads none."""
+        return {}
 
     def fit(self, streams: Iterable) -> Any:
         """The parameters of a model that `is_counted`, from streams of tokens."""

@@ -40,8 +40,10 @@ class ModelCost:
         return {"parameters": parameters, **counts}
 
 
-def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
+def model_cost(model: LanguageModel, params: Any, length: int, source_length: int = 0) -> ModelCost:
     """The cost of a gradient-trained model on rows of `length` tokens.
+
+    Of a model that reads a source, of `source_length` tokens, reading it is part of the cost.
 
     `params` may be abstract; the logical names of its axes tell which are embeddings.
     """
@@ -50,7 +52,8 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
     tokens_BT = jax.ShapeDtypeStruct((1, length), jnp.int32)
 
     def nats(params, tokens_BT):
-        log_probs_BT, _ = model.apply(params, tokens_BT, tokens_BT, method="log_probs")
+        source = model.example_source(1, source_length)
+        log_probs_BT, _ = model.apply(params, tokens_BT, tokens_BT, method="log_probs", **source)
         return log_probs_BT.sum()
 
     forward = flops_of(jax.make_jaxpr(nats)(plain, tokens_BT).jaxpr)
@@ -59,7 +62,7 @@ def model_cost(model: LanguageModel, params: Any, length: int) -> ModelCost:
         parameters=total,
         non_embedding=non_embedding,
         active=total,
-        state_bytes=state_bytes(model, plain, length),
+        state_bytes=state_bytes(model, plain, length, source_length),
         flops_per_token=forward.counted / length,
         training_flops_per_token=training.counted / length,
         not_counted=tuple(sorted(forward.not_counted | training.not_counted)),
@@ -93,8 +96,12 @@ def counted_model_cost(model: LanguageModel, params: Any, length: int) -> ModelC
     return ModelCost(entries, entries, entries, state_bytes(model, params, length), 0.0, 0.0)
 
 
-def state_bytes(model: LanguageModel, params: Any, length: int) -> int:
+def state_bytes(model: LanguageModel, params: Any, length: int, source_length: int = 0) -> int:
     """Bytes of one row's carry, for the longest context or, where there is no limit, `length`."""
     longest = model.longest_context or length
-    carry = jax.eval_shape(lambda params: initial_carry(model, params, 1, longest), params)
+
+    def begin(params):
+        return initial_carry(model, params, 1, longest, **model.example_source(1, source_length))
+
+    carry = jax.eval_shape(begin, params)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(carry))

@@ -1,11 +1,18 @@
 """What every objective is: a model and a batch to nats, and what they are divided by."""
 
-from typing import Any, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from lmjax.data.batch import Batch
+from lmjax.data.context import ContextPolicy
+from lmjax.data.evaluation_batches import evaluation_batches
+from lmjax.data.streams import TokenStream
 from lmjax.models.contract import Carry, LanguageModel
 
 
@@ -23,9 +30,57 @@ class Outcome:
     extras: dict[str, jax.Array]  # auxiliary losses by name, each a mean over the targets
 
 
-class Objective(Protocol):
-    """A pure function; `context` is given on to the model: `deterministic`, `rngs`."""
+@dataclass(frozen=True)
+class Objective:
+    """Minus the log-probability of targets; a subclass says of which, and in which batches.
+
+    Its fields are those of `config.objective`, and those that `derived_fields` takes from the
+    tokenizer.
+    """
+
+    serves: ClassVar[tuple[str, ...]]  # which models, by what they read
+    needs_source: ClassVar[bool] = False  # whether documents must have one
+
+    @staticmethod
+    def derived_fields(tokenizer: Any) -> dict[str, Any]:
+        """Fields that follow from the tokenizer; raises UserError if it lacks what is needed."""
+        return {}
+
+    def nats_of(self, model: LanguageModel) -> str:
+        """What the nats are of, as it stands in a score."""
+        raise NotImplementedError
+
+    def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
+        """What is trained on, of the batch that `config.data` gives; a function of (seed, step)."""
+        return batch
+
+    def log_probs(
+        self, model: LanguageModel, params: Any, batch: Batch, carry: Carry, **context: Any
+    ) -> tuple[jax.Array, Carry]:
+        """`log_probs_BT, carry`; `context` is given on to the model: `deterministic`, `rngs`."""
+        return model.apply(
+            params,
+            batch.tokens_BT,
+            batch.targets_BT,
+            carry,
+            method="log_probs",
+            **batch.inputs(),
+            **context,
+        )
 
     def __call__(
         self, model: LanguageModel, params: Any, batch: Batch, carry: Carry, **context: Any
-    ) -> Outcome: ...
+    ) -> Outcome:
+        """Nats are minus the weighted sum of the targets' log-probabilities."""
+        log_probs_BT, carry = self.log_probs(model, params, batch, carry, **context)
+        counts = {
+            "tokens": batch.weights_BT.sum(),
+            "sequences": jnp.float32(batch.weights_BT.shape[0]),
+        }
+        return Outcome(-jnp.sum(log_probs_BT * batch.weights_BT), counts, carry, extras={})
+
+    def evaluation_batches(
+        self, stream: TokenStream, policy: ContextPolicy, batch_size: int
+    ) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Batches in which each target has weight 1 exactly once, and `places_BT` of all."""
+        return evaluation_batches(stream, policy, batch_size)

@@ -1,14 +1,75 @@
-"""From the name in `config.training.objective` to the function."""
+"""From `config.objective` to the objective, by name."""
 
+import importlib
+from dataclasses import fields
+
+from ml_collections import ConfigDict
+
+from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError, nearest
-from lmjax.objectives.causal import causal
+from lmjax.models.contract import LanguageModel
 from lmjax.objectives.contract import Objective
 
-OBJECTIVES: dict[str, Objective] = {"causal": causal}
+OBJECTIVES = {
+    "causal": "lmjax.objectives.causal:Causal",
+    "prefix": "lmjax.objectives.prefix:Prefix",
+    "seq2seq": "lmjax.objectives.seq2seq:SequenceToSequence",
+}
+READS = {  # what a model reads, in words
+    "past": "reads the tokens before each target alone",
+    "source": "reads a source, then the tokens before each target",
+    "both": "reads the tokens on both sides of each target",
+}
 
 
-def find_objective(name: str) -> Objective:
+def objective_class(name: str) -> type[Objective]:
     """The objective of that name; raises UserError, with the nearest name, if there is none."""
     if name not in OBJECTIVES:
-        raise UserError(f"unknown training.objective {name!r}: {nearest(name, OBJECTIVES)}")
-    return OBJECTIVES[name]
+        raise UserError(f"unknown objective.name {name!r}: {nearest(name, OBJECTIVES)}")
+    module, attribute = OBJECTIVES[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def make_objective(objective: ConfigDict, tokenizer) -> Objective:
+    """The objective that `config.objective` describes.
+
+    Raises UserError for an unknown name, field or value, and for a tokenizer that lacks a special
+    token which it needs.
+    """
+    kind = objective_class(objective.name)
+    derived = kind.derived_fields(tokenizer)
+    known = {field.name for field in fields(kind)} - set(derived)
+    given = {name: value for name, value in objective.items() if name != "name"}
+    for field in given:
+        if field not in known:
+            raise UserError(
+                f"objective {objective.name!r} has no field {field!r}: {nearest(field, known)}"
+            )
+    return kind(**given, **derived)
+
+
+def check_objective(config: ConfigDict, objective: Objective, model: LanguageModel) -> None:
+    """Raises UserError if the objective can't train the model."""
+    if model.reads in objective.serves:
+        return
+    others = [name for name in OBJECTIVES if model.reads in objective_class(name).serves]
+    raise UserError(
+        f"objective {config.objective.name!r} can't train model {config.model.name!r}, which "
+        f"{READS[model.reads]}; set objective.name to {' or '.join(map(repr, others))}, or choose "
+        "another model"
+    )
+
+
+def check_source(config: ConfigDict, objective: Objective, stream: TokenStream) -> None:
+    """Raises UserError if the documents lack a source that is needed, or have one in vain."""
+    name = config.objective.name
+    if objective.needs_source and stream.source is None:
+        raise UserError(
+            f"objective {name!r} needs documents that have a source, and those of data.corpus "
+            f"{config.data.corpus!r} have none; choose a corpus of pairs, such as 'multi30k'"
+        )
+    if objective.needs_source and config.data.batching != "documents":
+        raise UserError(
+            f"objective {name!r} needs whole documents, each with its source, and data.batching is "
+            f"{config.data.batching!r}; set it to 'documents'"
+        )

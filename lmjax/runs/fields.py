@@ -8,13 +8,20 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config, lock, model_config
+from lmjax.config import base_config, lock, model_config, objective_config
 from lmjax.errors import UserError
 from lmjax.own_models import file_of, is_own
 from lmjax.runs.files import inside, plain, read_json
 from lmjax.runs.ranges import check_ranges
 
-READ_BACK = ("seed", "model", "data", "evaluation", "execution")  # what a trained model needs
+READ_BACK = (
+    "seed",
+    "model",
+    "objective",
+    "data",
+    "evaluation",
+    "execution",
+)  # what a trained model needs
 SHOWN = 80  # characters of a name
 
 Expected = Callable[[Any], bool] | Mapping | list
@@ -93,7 +100,7 @@ def read_config(path: Path) -> ConfigDict:
     is missing or not of its type.
     """
     fields = read_json(path)
-    check_fields(fields, {"model": {"name": is_text}}, path)
+    check_fields(fields, {"model": {"name": is_text}, "objective": {"name": is_text}}, path)
     try:
         name = fields["model"]["name"]
         if is_own(name):  # what its fields should be is known once it is executed
@@ -103,6 +110,7 @@ def read_config(path: Path) -> ConfigDict:
                 fields["model"]["name"] = f"{copy}:{name.rpartition(':')[2]}"
         else:
             known = plain(base_config(name).to_dict())
+        known["objective"] = objective_config(fields["objective"]["name"]).to_dict()
         config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:
@@ -123,6 +131,7 @@ def check_values(config: ConfigDict) -> None:
         del known["model"]  # checked where the class is known
     else:
         known["model"] = model_config(config.model.name).to_dict()
+    known["objective"] = objective_config(config.objective.name).to_dict()
     given = config.to_dict()
     expected = expected_like({key: known[key] for key in known.keys() & given.keys()})
     check_fields(given, expected, "the configuration", cure="give such a value")

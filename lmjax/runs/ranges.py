@@ -22,6 +22,7 @@ RANGES: dict[str, Range] = {
     "data.batch_size": FROM_ONE,
     "data.length": FROM_ONE,
     "data.read_threads": FROM_ONE,
+    "data.source_length": FROM_ONE,
     "training.accumulation_steps": FROM_ONE,
     "training.beta1": FRACTION,
     "training.beta2": FRACTION,
@@ -43,7 +44,10 @@ OF_FAMILIES: dict[str, Range] = {
 
 # Field -> the field that it depends on, and with which values of that it has an effect.
 EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "data.files": ("data.corpus", ("text",)),
+    "data.files": ("data.corpus", ("text", "parallel")),
+    "data.source_files": ("data.corpus", ("parallel",)),
+    "data.direction": ("data.corpus", ("multi30k", "fra_eng")),
+    "data.source_length": ("data.batching", ("documents",)),
     "data.resets": ("data.batching", ("stream",)),
     "data.vocabulary_size": ("data.tokenizer", ("word", "bpe")),
     "training.beta1": ("training.optimizer", ("adamw",)),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.training_batches import steps_per_epoch
+from lmjax.data.training_batches import make_batching
 from lmjax.errors import UserError
 from lmjax.models.cost import count_parameters
 from lmjax.models.registry import build_model, model_class
@@ -96,10 +96,9 @@ def match_study(study: Study) -> Study:
 
 def training_tokens(arm: Arm, dataset: Dataset) -> int:
     """How many tokens the training of an arm reads."""
-    data = arm.config.data
-    tokens_per_step = data.batch_size * data.length
-    clock = Clock(steps_per_epoch(dataset.splits["train"], data), tokens_per_step)
-    return clock.steps(arm.config.training.duration) * tokens_per_step
+    batching = make_batching(dataset.splits["train"], arm.config.data, arm.config.seed)
+    clock = Clock(batching.steps_per_epoch, batching.tokens_per_step)
+    return clock.steps(arm.config.training.duration) * clock.tokens_per_step
 
 
 def _match(arm: Arm, count: Callable[[Arm], int], target: int) -> Arm:

@@ -264,6 +264,7 @@ class TrainingLoop:
             plan.validation,
             plan.policy,
             plan.config.data.batch_size,
+            plan.objective,
             on_scored=lambda targets: self._stop_if_asked(),
         )
         row = evaluation_row(plan, position, score)

@@ -11,6 +11,8 @@ from lmjax.evaluation.scoring import context_policy
 from lmjax.evaluation.splits import check_splits
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.objectives.contract import Objective
+from lmjax.objectives.registry import check_objective, make_objective
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.trackers import check_trackers
@@ -26,6 +28,7 @@ class Prepared:
 
     dataset: Dataset
     model: LanguageModel
+    objective: Objective
     plan: TrainingPlan | None  # None for a model that is counted
 
 
@@ -39,15 +42,17 @@ def prepare(config: ConfigDict) -> Prepared:
     keep_compiled_programs()
     dataset = open_dataset(config.data)
     model = build_model(config.model, dataset.tokenizer)
-    check_splits(config.evaluation.splits, dataset, context_policy(config, model))
+    objective = make_objective(config.objective, dataset.tokenizer)
+    check_objective(config, objective, model)
+    check_splits(config.evaluation.splits, dataset, context_policy(config, model), objective)
     if not model.is_counted:
-        return Prepared(dataset, model, plan_training(config, dataset, model))
+        return Prepared(dataset, model, objective, plan_training(config, dataset, model))
     if config.training.initial_params:
         raise UserError(
             f"model {config.model.name!r} is counted and begins with no parameters; leave "
             "training.initial_params out"
         )
-    return Prepared(dataset, model, None)
+    return Prepared(dataset, model, objective, None)
 
 
 def check_tokenizer_of(run: RunDirectory, dataset: Dataset) -> None:

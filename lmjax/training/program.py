@@ -12,15 +12,19 @@ from ml_collections import ConfigDict
 
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
-from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.training_batches import distinct_tokens, steps_per_epoch, training_batches
+from lmjax.data.training_batches import (
+    distinct_tokens,
+    make_batching,
+    training_batches,
+)
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, model_cost
-from lmjax.objectives.registry import find_objective
+from lmjax.objectives.contract import Objective
+from lmjax.objectives.registry import check_objective, check_source, make_objective
 from lmjax.runs.ranges import check_ranges
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
@@ -72,6 +76,7 @@ class Intervals:
 class TrainingPlan(Program):
     """A program with the text that it is trained on."""
 
+    objective: Objective
     train: TokenStream
     validation: TokenStream
     tokenizer: Tokenizer
@@ -98,14 +103,21 @@ class TrainingPlan(Program):
 
     def batches(self) -> grain.DatasetIterator:
         """The batches of the training, from the first."""
-        return training_batches(self.train, self.config.data, self.config.seed)
+        prepare = self.objective.prepare
+        return training_batches(self.train, self.config.data, self.config.seed, prepare)
+
+    def remarks(self) -> list[str]:
+        """What is to be said of the batches before training."""
+        return make_batching(self.train, self.config.data, self.config.seed).remarks()
 
     def distinct_tokens(self, steps: int) -> int:
         """How many different targets the first `steps` batches hold."""
         return distinct_tokens(self.train, self.config.data, self.config.seed, steps)
 
 
-def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Program:
+def make_program(
+    config: ConfigDict, model: LanguageModel, clock: Clock, objective: Objective
+) -> Program:
     """The program of `config` for a model; raises UserError for a field that cannot be."""
     check_ranges(config)
     data, training = config.data, config.training
@@ -113,7 +125,7 @@ def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Prog
     optimizer = make_optimizer(training, params)
     step = TrainStep(
         model=model,
-        objective=find_objective(training.objective),
+        objective=objective,
         optimizer=optimizer,
         schedule=make_schedule(training, clock),
         loss_reduction=training.loss_reduction,
@@ -139,7 +151,7 @@ def make_program(config: ConfigDict, model: LanguageModel, clock: Clock) -> Prog
         hyperparameters=hyperparameters,
         begin=begin,
         named=named,
-        cost=model_cost(model, named.params, data.length),
+        cost=model_cost(model, named.params, data.length, data.source_length),
         leaf_names=leaf_names(nn.meta.unbox(named.params)),
     )
 
@@ -148,19 +160,24 @@ def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) ->
     """The plan of `config`; raises UserError for what could only fail later."""
     train, validation = dataset.splits["train"], dataset.splits["validation"]
     data = config.data
-    clock = Clock(steps_per_epoch(train, data), data.batch_size * data.length)
+    objective = make_objective(config.objective, dataset.tokenizer)
+    check_objective(config, objective, model)
+    check_source(config, objective, train)
+    batching = make_batching(train, data, config.seed)
+    clock = Clock(batching.steps_per_epoch, batching.tokens_per_step)
     clock = clock.with_total(config.training.duration)
     policy = context_policy(config, model)
-    next(evaluation_batches(validation, policy, 1))  # a split too short is refused now
+    next(objective.evaluation_batches(validation, policy, 1))  # a split too short is refused now
     if data.batching == "stream" and model.longest_context is not None:
         raise UserError(
             f"model {config.model.name!r} takes in {model.longest_context} tokens at most, so "
             "its state can't be carried from batch to batch; set data.batching to 'windows'"
         )
     check_health(config.health)
-    program = make_program(config, model, clock)
+    program = make_program(config, model, clock, objective)
     return TrainingPlan(
         **vars(program),
+        objective=objective,
         train=train,
         validation=validation,
         tokenizer=dataset.tokenizer,

@@ -96,11 +96,12 @@ def _train(
 ) -> dict:
     run.write_environment()
     dataset, model, plan = prepared.dataset, prepared.model, prepared.plan
+    remarks = plan.remarks() if plan else []
     if not run.tokenizer_path.exists():
         with writing(run.tokenizer_path):
             dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, dataset)
-    remarks = without_effect(config, model.is_counted) + beyond_training(config, model.is_counted)
+    remarks += without_effect(config, model.is_counted) + beyond_training(config, model.is_counted)
     for line in remarks:
         run.log(line)
         say(console, line)
@@ -114,7 +115,7 @@ def _train(
         "model": storable(config)["model"]["name"],
         "corpus": config.data.corpus,
         "seed": config.seed,
-        "splits": _scores(run, config, dataset, model, params, training, console),
+        "splits": _scores(run, config, prepared, params, training, console),
         "fingerprints": {split: stream.fingerprint for split, stream in dataset.splits.items()},
         **cost.to_json(),
         "training": training,
@@ -161,18 +162,19 @@ def _count(
     return params, cost, training
 
 
-def _scores(run, config, dataset, model, params, training, console) -> dict[str, Any]:
+def _scores(run, config, prepared, params, training, console) -> dict[str, Any]:
     """The scores of the splits that `config.evaluation.splits` names."""
-    policy, scores = context_policy(config, model), {}
+    policy, scores = context_policy(config, prepared.model), {}
     for split in config.evaluation.splits:
         score = score_split(
             run,
-            dataset,
+            prepared.dataset,
             split,
-            model,
+            prepared.model,
             params,
             policy,
             config.data.batch_size,
+            prepared.objective,
             step=training["scored_step"],
             reader="training, at its end (evaluation.splits)",
             console=console,
