@@ -93,7 +93,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     sources = {
         split: [document.source for document in part]
         for split, part in documents.items()
-        if part[0].source is not None
+        if part and part[0].source is not None
     }
     whole = not data.cleaning and data.train_share == 1
     closed = whole and data.tokenizer in corpus.closed

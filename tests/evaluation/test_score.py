@@ -18,6 +18,7 @@ LINES = Score(
     unknowns=0,
     dropped_bytes=0,
     ends_of_line=1_000,
+    nats_of="causal",
     context="carried",
     fingerprint="text-words",
     segments={

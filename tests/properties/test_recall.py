@@ -11,6 +11,7 @@ import numpy as np
 from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.models.registry import build_model
+from lmjax.objectives.causal import Causal
 from lmjax.training.durations import Clock
 from lmjax.training.program import make_program
 
@@ -43,7 +44,7 @@ def accuracy(name: str, **fields) -> float:
     config.training.clip_norm = 1.0
     model = build_model(config.model, TOKENIZER)
     clock = Clock(STEPS, ROWS * LENGTH).with_total(config.training.duration)
-    program = make_program(config, model, clock)
+    program = make_program(config, model, clock, Causal())
     execution = program.execution
     state = execution.place_state(program.fresh_state(), program.named)
     for step in range(STEPS):

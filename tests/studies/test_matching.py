@@ -23,7 +23,12 @@ def no_corpus(monkeypatch):
     """A vocabulary is all that sizes depend on, a number of steps all that durations do."""
     dataset = SimpleNamespace(tokenizer=TOKENIZER, splits={"train": None})
     monkeypatch.setattr(matching, "open_dataset", lambda data: dataset)
-    monkeypatch.setattr(matching, "steps_per_epoch", lambda stream, data: 50)
+
+    def make_batching(stream, data, seed):
+        tokens = data.batch_size * data.length
+        return SimpleNamespace(steps_per_epoch=50, tokens_per_step=tokens)
+
+    monkeypatch.setattr(matching, "make_batching", make_batching)
 
 
 def transformer(**fields):

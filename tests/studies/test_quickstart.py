@@ -19,7 +19,12 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
     tokenizer = SimpleNamespace(vocabulary_size=1024, end_id=None)
     dataset = SimpleNamespace(tokenizer=tokenizer, splits={"train": None})
     monkeypatch.setattr(matching, "open_dataset", lambda data: dataset)
-    monkeypatch.setattr(matching, "steps_per_epoch", lambda stream, data: 830)
+
+    def make_batching(stream, data, seed):
+        tokens = data.batch_size * data.length
+        return SimpleNamespace(steps_per_epoch=830, tokens_per_step=tokens)
+
+    monkeypatch.setattr(matching, "make_batching", make_batching)
     study = load_study(f"{FILE}:{argument}")
     assert len(study.arms) == 6
     assert set(study.matched) == {"parameters", "training_tokens"}

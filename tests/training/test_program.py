@@ -6,6 +6,7 @@ import pytest
 
 from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.objectives.causal import Causal
 from lmjax.training.durations import Clock
 from lmjax.training.program import make_program
 from tests.properties.variants import build
@@ -18,7 +19,7 @@ def program_of(total_steps=100, **changes):
     config.seed = changes.pop("seed", 0)
     config.training.update(changes)
     model = build("rnn", dict(width=8, layers=1, dropout=0.1))
-    return make_program(config, model, Clock(10, ROWS * LENGTH, total_steps))
+    return make_program(config, model, Clock(10, ROWS * LENGTH, total_steps), Causal())
 
 
 def texts(program):

@@ -10,17 +10,17 @@ from rich.console import Console
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.cli.main import main
-from lmjax.config import base_config
+from lmjax.config import OBJECTIVES, base_config
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError
-from lmjax.objectives.registry import OBJECTIVES
+from lmjax.objectives import registry
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train
 from lmjax.training.warm_start import warm_start
-from tests.training.test_step import causal_with_an_extra
+from tests.training.test_step import CausalWithAnExtra
 
 CONFIG = """
-from lmjax.config import base_config
+from lmjax.config import OBJECTIVES, base_config
 
 def get_config():
     config = base_config("rnn")
@@ -77,7 +77,7 @@ def rates_of(workdir):
         dict(model__cell="lstn"),
         dict(training__optimizer="adm"),
         dict(training__schedule="cosin"),
-        dict(training__objective="casual"),
+        dict(objective__name="casual"),
         dict(training__initial_params="no/such/run"),
         dict(health__on_spike="lg"),
         dict(logging__every="2 stpes"),
@@ -94,8 +94,10 @@ def test_a_mistake_is_refused_before_anything_is_written(wrong, config, tmp_path
 
 
 def test_the_extras_of_an_objective_stand_in_the_metrics(config, tmp_path, monkeypatch):
-    monkeypatch.setitem(OBJECTIVES, "with_an_extra", causal_with_an_extra)
-    run(changed(config, training__objective="with_an_extra"), tmp_path / "run")
+    here = f"{CausalWithAnExtra.__module__}:{CausalWithAnExtra.__name__}"
+    monkeypatch.setitem(registry.OBJECTIVES, "with_an_extra", here)
+    monkeypatch.setitem(OBJECTIVES, "with_an_extra", {})
+    run(changed(config, objective__name="with_an_extra"), tmp_path / "run")
     rows = [row for row in RunDirectory(tmp_path / "run").metrics() if row["kind"] == "train"]
     assert len(rows) == 12 and all(row["extras"]["size"] > 0 for row in rows)
 

@@ -13,8 +13,8 @@ from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
-from lmjax.objectives.causal import causal
-from lmjax.objectives.registry import find_objective
+from lmjax.objectives.causal import Causal
+from lmjax.objectives.registry import objective_class
 from lmjax.training.durations import Clock
 from lmjax.training.execution import JitExecution, PmapExecution, make_execution
 from lmjax.training.optimizers import make_optimizer
@@ -35,7 +35,7 @@ def step_of(family, **changes):
     model = build(family, dict(width=8, layers=1))
     training = base_config(family).training
     training.update(dict(optimizer="sgd", clip_norm=0.5))
-    return TrainStep(model, causal, make_optimizer(training, {}), constant_rate, **changes)
+    return TrainStep(model, Causal(), make_optimizer(training, {}), constant_rate, **changes)
 
 
 def begin(step, carried, seed=0, numbers=NUMBERS):
@@ -87,19 +87,21 @@ def test_every_execution_gives_the_same_run(family, carried, reduction):
         assert_equal(run(step, execution_class, devices, carried), reference, rtol=1e-5, atol=1e-6)
 
 
-def causal_with_an_extra(model, params, batch, carry, **context):
+class CausalWithAnExtra(Causal):
     """Beside the nats, a loss that depends on the parameters and on each target."""
-    outcome = causal(model, params, batch, carry, **context)
-    size = sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params))
-    mean = (batch.targets_BT * batch.weights_BT).sum() / outcome.counts["tokens"]
-    return outcome.replace(extras={"size": size * mean})
+
+    def __call__(self, model, params, batch, carry, **context):
+        outcome = super().__call__(model, params, batch, carry, **context)
+        size = sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params))
+        mean = (batch.targets_BT * batch.weights_BT).sum() / outcome.counts["tokens"]
+        return outcome.replace(extras={"size": size * mean})
 
 
 @pytest.mark.parametrize("reduction", ["token_mean", "sequence_mean"])
 def test_extras_are_descended_and_kept_apart_from_the_nats(reduction):
     changes = dict(loss_reduction=reduction, optimizer=optax.identity())
     plain = run(replace(step_of("rnn"), **changes), JitExecution, 1, carried=False, steps=1)
-    step = replace(step_of("rnn"), objective=causal_with_an_extra, **changes)
+    step = replace(step_of("rnn"), objective=CausalWithAnExtra(), **changes)
     with_extra = run(step, JitExecution, 1, carried=False, steps=1)
     assert with_extra[1]["nats"] == plain[1]["nats"]
     before = nn.meta.unbox(begin(step, carried=False)).params
@@ -113,7 +115,7 @@ def test_extras_are_descended_and_kept_apart_from_the_nats(reduction):
 
 @pytest.mark.parametrize("execution_class", [JitExecution, PmapExecution])
 def test_extras_are_those_of_the_whole_batch(execution_class):
-    step = replace(step_of("rnn"), objective=causal_with_an_extra)
+    step = replace(step_of("rnn"), objective=CausalWithAnExtra())
     whole = run(step, JitExecution, 1, carried=True)
     parts = run(replace(step, accumulation_steps=2), execution_class, 2, carried=True)
     assert_equal(parts, whole, rtol=1e-5, atol=1e-5)
@@ -225,7 +227,7 @@ def test_each_micro_batch_has_its_own_dropout():
     seen = []
 
     def watched(*arguments, **context):
-        outcome = causal(*arguments, **context)
+        outcome = Causal()(*arguments, **context)
         jax.debug.callback(lambda nats: seen.append(float(nats)), outcome.nats)
         return outcome
 
@@ -280,8 +282,8 @@ def test_impossible_settings_are_refused():
         step_of("rnn", loss_reduction="token_means")
     with pytest.raises(UserError, match="multiple of training.accumulation_steps"):
         make_execution(execution, step_of("rnn", accumulation_steps=3), ROWS)
-    with pytest.raises(UserError, match="training.objective 'casual': did you mean 'causal'"):
-        find_objective("casual")
+    with pytest.raises(UserError, match="objective.name 'casual': did you mean 'causal'"):
+        objective_class("casual")
     execution.mode = "pjit"
     with pytest.raises(UserError, match="execution.mode 'pjit': did you mean 'jit'"):
         make_execution(execution, step_of("rnn"), ROWS)
