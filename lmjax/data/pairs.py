@@ -145,7 +145,7 @@ def _read_lines(path: Path, invalid_utf8: str, report: Counter) -> list[str]:
     content = read_bytes(path)
     report["bytes"] += len(content)
     check_encoding(content, str(path))
-    return [line.strip() for line in _lines(decode(content, str(path), invalid_utf8, report))]
+    return _lines(decode(content, str(path), invalid_utf8, report))
 
 
 def _lines(text: str) -> list[str]:
@@ -164,7 +164,7 @@ def _paired(source_file: Path, sources: list[str], targets: list[str]) -> list[P
             f"{source_file} has {len(sources):,} lines and data.files {len(targets):,}: line "
             f"{first:,} is on one side alone; each line needs its pair"
         )
-    return list(zip(sources, targets, strict=True))
+    return [(s.strip(), t.strip()) for s, t in zip(sources, targets, strict=True)]
 
 
 def _of_columns(line: str, place: str) -> Pair:
