@@ -11,7 +11,7 @@ An array's name ends in its dimensions, and a digit is a dimension of that size:
 - E: width inside of a mixer, or of embeddings, where it is another one
 - F: width of a feed-forward network
 - H: heads
-- K: width of a head, of queries, keys and values
+- K: width of a head, of queries, keys and values; in beam search, open hypotheses of a row
 - M: width of what is remembered of a token; in tables of n-grams, contexts
 - G: sums of all gates of a recurrent layer; in studies, segments of text
 - N: numbers in a channel's state; elsewhere the entries of one dimension without a letter of its

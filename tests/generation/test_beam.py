@@ -1,0 +1,213 @@
+"""Beam search against greedy search and a search of every hypothesis there is."""
+
+from itertools import product
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.errors import UserError
+from lmjax.generation.beam import Beam, beam_search
+from lmjax.generation.generate import generate
+from lmjax.generation.sampling import Sampler
+from tests.properties.variants import SMALL, build
+from tests.toy_models import hash_log_prob, make_hash_model
+
+END = 1
+PROMPTS = [[2, 3], [], [3, 2, 2, 0, 3], [2] * 20]
+
+
+def run(beam, prompts=PROMPTS, length=4, vocabulary_size=4, seed=0, end_id=END, **options):
+    model, params, _ = make_hash_model(vocabulary_size, seed=seed)
+    options.setdefault("lengths", [length] * len(prompts))
+    return beam_search(model, params, prompts, beam, start_id=0, end_id=end_id, **options)
+
+
+def tokens_of(found):
+    return [[hypothesis.tokens for hypothesis in row] for row in found]
+
+
+def log_prob_of(table_NV, prompt, tokens):
+    return sum(
+        hash_log_prob(table_NV, [0, *prompt, *tokens[:place]], token)
+        for place, token in enumerate(tokens)
+    )
+
+
+def every_hypothesis(beam, prompt, length, vocabulary_size, seed, prefix=()):
+    """(score, tokens) of all that may be found, best first."""
+    table_NV = make_hash_model(vocabulary_size, seed=seed)[2]
+    others = [token for token in range(vocabulary_size) if token != END]
+    n = beam.no_repeat_ngram
+    found = []
+    for size in range(length + 1):
+        for body in product(others, repeat=size):
+            ngrams = [body[place : place + n] for place in range(size - n + 1)] if n else []
+            whole = [*body, END] if size < length else [*body]
+            fits = len(set(ngrams)) == len(ngrams) and body[: len(prefix)] == tuple(prefix)
+            if fits and (len(whole) >= beam.min_length or size == length):
+                penalty = (
+                    ((5 + len(whole)) / 6) if beam.normalization == "wu" else len(whole)
+                ) ** beam.length_penalty
+                found.append((log_prob_of(table_NV, prompt, whole) / penalty, [*body]))
+    return sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(length_penalty=0.0, n_best=1),
+        dict(normalization="wu", length_penalty=1.0, size=4),
+        dict(normalization="division", length_penalty=2.0),
+        dict(normalization="division", length_penalty=-1.0),
+        dict(min_length=3),
+        dict(no_repeat_ngram=1, size=4),
+        dict(no_repeat_ngram=2, normalization="division", length_penalty=1.0),
+    ],
+    ids=str,
+)
+def test_a_wide_beam_finds_the_best_of_all_hypotheses(changes):
+    settings = dict(n_best=6, size=3) | changes
+    size = settings.pop("size")
+    prompts = [[2, 0], [], [2] * 20]
+    beam = Beam(width=size**4, **settings)
+    for seed in (0, 1, 2):
+        found = run(beam, prompts, vocabulary_size=size, seed=seed)
+        for prompt, row in zip(prompts, found, strict=True):
+            expected = every_hypothesis(beam, prompt, 4, size, seed)[: beam.n_best]
+            assert [hypothesis.tokens for hypothesis in row] == [tokens for _, tokens in expected]
+            scores = [hypothesis.score for hypothesis in row]
+            np.testing.assert_allclose(scores, [score for score, _ in expected], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("beam", "end_id"), [(Beam(1), None), (Beam(1), END), (Beam(1, 1, "division", 3.0), 3)]
+)
+def test_beam_one_is_greedy(beam, end_id):
+    model, params, _ = make_hash_model(4)
+    greedy = generate(
+        model,
+        params,
+        PROMPTS,
+        length=12,
+        sampler=Sampler(temperature=0),
+        seed=0,
+        start_id=0,
+        end_id=end_id,
+    )
+    assert tokens_of(run(beam, length=12, end_id=end_id)) == [[tokens] for tokens in greedy]
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_every_family_of_models(family):
+    model = build(family, SMALL[family])
+    tokens_BT = np.random.default_rng(0).integers(0, model.vocabulary_size, (1, 60))
+    if model.is_counted:
+        from tests.streams import stream_of
+
+        params = model.fit([stream_of(tokens_BT[0])])
+    else:
+        params = model.init(jax.random.key(3), tokens_BT[:, :1])
+        params = jax.tree.map(lambda leaf: 3 * leaf, params)
+    prompts, length = [[3, 2], [1] * 6, []], 5
+    options = dict(start_id=0, end_id=4)
+    greedy = generate(
+        model, params, prompts, length=length, sampler=Sampler(temperature=0), seed=0, **options
+    )
+    lengths = [length] * len(prompts)
+    beams = beam_search(model, params, prompts, Beam(1), lengths=lengths, **options)
+    assert tokens_of(beams) == [[tokens] for tokens in greedy]
+
+    beam = Beam(4, n_best=4)
+    for prompt, row in zip(
+        prompts, beam_search(model, params, prompts, beam, lengths=lengths, **options), strict=True
+    ):
+        assert row[0].score == max(hypothesis.score for hypothesis in row)
+        for tokens, log_prob, score, ended in row:
+            whole = [*tokens, 4] if ended else tokens
+            text = jnp.array([[0, *prompt, *whole]])
+            log_probs_BT, _ = model.apply(params, text[:, :-1], text[:, 1:], method="log_probs")
+            total = float(log_probs_BT[0, len(prompt) :].sum())
+            np.testing.assert_allclose(log_prob, total, rtol=1e-4)
+            np.testing.assert_allclose(score, total / ((5 + len(whole)) / 6) ** 0.6, rtol=1e-4)
+
+
+def test_rows_do_not_depend_on_their_neighbours():
+    beam = Beam(3, n_best=3)
+    lengths = [12, 5, 9, 2]
+    together = run(beam, lengths=lengths)
+    for row, prompt in enumerate(PROMPTS):
+        (alone,) = run(beam, [prompt], lengths=lengths[row : row + 1])
+        assert [hypothesis.tokens for hypothesis in alone] == tokens_of(together)[row]
+        assert max(len(hypothesis.tokens) for hypothesis in alone) <= lengths[row]
+
+
+@pytest.mark.parametrize("penalty", [1.0, -1.0])
+def test_stopping_early_changes_nothing(penalty):
+    """The n best of a few are the first of what is found when all places must be filled."""
+    options = dict(normalization="division", length_penalty=penalty)
+    for seed in range(4):
+        few = run(Beam(6, n_best=2, **options), length=10, seed=seed)
+        many = run(Beam(6, n_best=6, **options), length=10, seed=seed)
+        assert [row[:2] for row in tokens_of(many)] == tokens_of(few)
+
+
+def test_prefixes_are_scored_and_kept():
+    prompts, prefixes = [[2], [], [3, 3]], [[3], [], [0, 2]]
+    beam = Beam(4**4, n_best=3)
+    for prompt, prefix, row in zip(
+        prompts, prefixes, run(beam, prompts, prefixes=prefixes), strict=True
+    ):
+        expected = every_hypothesis(beam, prompt, 4, 4, seed=0, prefix=prefix)[:3]
+        assert [hypothesis.tokens for hypothesis in row] == [tokens for _, tokens in expected]
+        scores = [hypothesis.score for hypothesis in row]
+        np.testing.assert_allclose(scores, [score for score, _ in expected], rtol=1e-5)
+
+
+def test_an_end_token_in_a_prompt_ends_nothing():
+    prompt = [2, END, END, 3]
+    beam = Beam(4**4)
+    ((found,),) = run(beam, [prompt])
+    assert found.tokens == every_hypothesis(beam, prompt, 4, 4, seed=0)[0][1]
+
+
+def test_nothing_to_search():
+    assert run(Beam(2), []) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        dict(width=0),
+        dict(n_best=0),
+        dict(width=2, n_best=3),
+        dict(normalization="wo"),
+        dict(length_penalty=float("nan")),
+        dict(min_length=-1),
+        dict(no_repeat_ngram=1.5),
+    ],
+)
+def test_values_out_of_range_are_refused(values):
+    with pytest.raises(UserError, match=str(next(reversed(values.values())))):
+        Beam(**values)
+
+
+def test_what_cannot_be_found_is_told():
+    with pytest.raises(UserError, match="no hypothesis of row 0 is possible"):
+        run(Beam(3, no_repeat_ngram=1, min_length=6), length=9)
+    with pytest.raises(UserError, match="at least 6"):
+        run(Beam(3, min_length=6))
+    with pytest.raises(UserError, match="row 2 has <eos>"):
+        run(Beam(3), prefixes=[[], [2], [END], []])
+    model, params, _ = make_hash_model(4, limit=10)
+    with pytest.raises(UserError, match="longest context is 10"):
+        beam_search(model, params, [[2] * 7], Beam(3), lengths=[4], start_id=0, end_id=END)
+    beam_search(model, params, [[2] * 6], Beam(3), lengths=[4], start_id=0, end_id=END)
+
+
+def test_broken_parameters_are_an_error():
+    model, params, _ = make_hash_model(4)
+    params = jax.tree.map(lambda leaf: leaf.at[3].set(np.nan), params)
+    with pytest.raises(UserError, match="not finite in row"):
+        beam_search(model, params, PROMPTS, Beam(3), lengths=[30] * 4, start_id=0, end_id=None)
