@@ -29,15 +29,14 @@ def beam_search(
     beam: Beam,
     *,
     lengths: Sequence[int],
-    start_id: int,
     end_id: int | None,
     prefixes: Sequence[Sequence[int]] | None = None,
     **source: jax.Array,
 ) -> list[list[Hypothesis]]:
     """The `n_best` hypotheses of each row, best first; fewer where there are no more.
 
-    All rows begin with `start_id`, then read their prompt. A hypothesis begins with the row's
-    prefix, which is scored with it, and has at most the row's length. `source` is what a
+    A prompt is all that a row reads before, beginning with a start token. A hypothesis begins with
+    the row's prefix, which is scored with it, and has at most the row's length. `source` is what a
     conditional model is given: `source_BS`, `source_weights_BS`. What a row finds does not depend
     (up to rounding) on its neighbours.
 
@@ -53,7 +52,7 @@ def beam_search(
     if not prompts:
         return []
     prefixes = prefixes or [[]] * len(prompts)
-    starts = [1 + len(prompt) for prompt in prompts]
+    starts = [len(prompt) for prompt in prompts]
     _check(model, beam, starts, lengths, prefixes, end_id)
     needed = max(start + length for start, length in zip(starts, lengths, strict=True))
     columns = -(-needed // COLUMNS) * COLUMNS
@@ -61,7 +60,7 @@ def beam_search(
         columns = min(columns, model.longest_context + 1)
     given_BT = np.full((len(prompts), columns), UNKNOWN, np.int32)
     for row, (prompt, prefix) in enumerate(zip(prompts, prefixes, strict=True)):
-        given = [start_id, *prompt, *prefix]
+        given = [*prompt, *prefix]
         given_BT[row, : len(given)] = given
     found, broken_B = jax.device_get(
         search(
@@ -95,8 +94,8 @@ def _check(model, beam, starts, lengths, prefixes, end_id):
         longest = model.longest_context
         if longest is not None and start - 1 + length > longest:
             raise UserError(
-                f"row {row} takes {start - 1} tokens of prompt and up to {length} more, and the "
-                f"model's longest context is {longest}; shorten them"
+                f"row {row} reads {start - 1 + length} tokens, with its prompt, and the model's "
+                f"longest context is {longest}; shorten them"
             )
         if end_id in prefix:
             raise UserError(f"the prefix of row {row} has <eos> in it; nothing could follow")

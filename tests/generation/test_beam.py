@@ -21,7 +21,11 @@ PROMPTS = [[2, 3], [], [3, 2, 2, 0, 3], [2] * 20]
 def run(beam, prompts=PROMPTS, length=4, vocabulary_size=4, seed=0, end_id=END, **options):
     model, params, _ = make_hash_model(vocabulary_size, seed=seed)
     options.setdefault("lengths", [length] * len(prompts))
-    return beam_search(model, params, prompts, beam, start_id=0, end_id=end_id, **options)
+    return beam_search(model, params, started(prompts), beam, end_id=end_id, **options)
+
+
+def started(prompts):
+    return [[0, *prompt] for prompt in prompts]
 
 
 def tokens_of(found):
@@ -110,22 +114,26 @@ def test_every_family_of_models(family):
     else:
         params = model.init(jax.random.key(3), tokens_BT[:, :1])
         params = jax.tree.map(lambda leaf: 3 * leaf, params)
-    prompts, length = [[3, 2], [1] * 6, []], 5
-    options = dict(start_id=0, end_id=4)
+    prompts, length, end = [[3, 2], [1] * 6, []], 5, 4
     greedy = generate(
-        model, params, prompts, length=length, sampler=Sampler(temperature=0), seed=0, **options
+        model,
+        params,
+        prompts,
+        length=length,
+        sampler=Sampler(temperature=0),
+        seed=0,
+        start_id=0,
+        end_id=end,
     )
-    lengths = [length] * len(prompts)
-    beams = beam_search(model, params, prompts, Beam(1), lengths=lengths, **options)
+    options = dict(lengths=[length] * len(prompts), end_id=end)
+    beams = beam_search(model, params, started(prompts), Beam(1), **options)
     assert tokens_of(beams) == [[tokens] for tokens in greedy]
 
-    beam = Beam(4, n_best=4)
-    for prompt, row in zip(
-        prompts, beam_search(model, params, prompts, beam, lengths=lengths, **options), strict=True
-    ):
+    found = beam_search(model, params, started(prompts), Beam(4, n_best=4), **options)
+    for prompt, row in zip(prompts, found, strict=True):
         assert row[0].score == max(hypothesis.score for hypothesis in row)
         for tokens, log_prob, score, ended in row:
-            whole = [*tokens, 4] if ended else tokens
+            whole = [*tokens, end] if ended else tokens
             text = jnp.array([[0, *prompt, *whole]])
             log_probs_BT, _ = model.apply(params, text[:, :-1], text[:, 1:], method="log_probs")
             total = float(log_probs_BT[0, len(prompt) :].sum())
@@ -202,12 +210,12 @@ def test_what_cannot_be_found_is_told():
         run(Beam(3), prefixes=[[], [2], [END], []])
     model, params, _ = make_hash_model(4, limit=10)
     with pytest.raises(UserError, match="longest context is 10"):
-        beam_search(model, params, [[2] * 7], Beam(3), lengths=[4], start_id=0, end_id=END)
-    beam_search(model, params, [[2] * 6], Beam(3), lengths=[4], start_id=0, end_id=END)
+        beam_search(model, params, [[2] * 8], Beam(3), lengths=[4], end_id=END)
+    beam_search(model, params, [[2] * 7], Beam(3), lengths=[4], end_id=END)
 
 
 def test_broken_parameters_are_an_error():
     model, params, _ = make_hash_model(4)
-    params = jax.tree.map(lambda leaf: leaf.at[3].set(np.nan), params)
+    params = jax.tree.map(lambda leaf: leaf.at[2:].set(np.nan), params)
     with pytest.raises(UserError, match="not finite in row"):
-        beam_search(model, params, PROMPTS, Beam(3), lengths=[30] * 4, start_id=0, end_id=None)
+        beam_search(model, params, [[0], [1]], Beam(3), lengths=[30] * 2, end_id=None)
