@@ -8,18 +8,25 @@ from lmjax.errors import UserError, nearest
 ACTIONS = ("list", "prepare", "inspect")
 EXAMPLE = """lmjax data list
          lmjax data prepare ptb --tokenizer=word
-         lmjax data inspect text --files='notes/**/*.md' --cleaning=nfc,whitespace"""
+         lmjax data inspect text --files='notes/**/*.md' --cleaning=nfc,whitespace
+         lmjax data inspect multi30k --direction=de-en --batching=documents --document_end"""
 FIELDS = {
-    "files": "file, folder or glob of .txt, .md, .jsonl (.gz) for the corpus text",
+    "files": "file, folder or glob of .txt, .md, .jsonl (.gz) for the corpus text; for parallel "
+    "the targets, or a .tsv or .jsonl of both sides",
+    "source_files": "the sources, a line each, for the corpus parallel",
+    "direction": "of a corpus of pairs, such as de-en",
     "cleaning": "steps in order, with commas between",
     "invalid_utf8": "strict, replace or skip",
     "tokenizer": "byte, character, word or bpe",
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
+    "source_tokenizer": "of a corpus of pairs; empty: one tokenizer for both sides",
+    "source_vocabulary_size": "as vocabulary_size, of a source_tokenizer",
     "document_end": "<eos> after each document",
     "special_tokens": "ids behind the vocabulary: mask, class, separator, padding, sentinel_0, ...",
-    "batching": "stream, windows, random_windows or packed: the batch that inspect shows",
+    "batching": "stream, windows, random_windows, packed, documents: the batch inspect shows",
     "batch_size": "rows of the batch that inspect shows",
-    "length": "tokens of each row",
+    "length": "tokens of each row; documents: the most of one",
+    "source_length": "documents: the most tokens of a source",
 }
 ROWS_SHOWN, TOKENS_SHOWN = 4, 24
 
@@ -93,9 +100,13 @@ def _splits(dataset):
     tokenizer = dataset.tokenizer
     table = Table(title=f"{tokenizer.kind} tokenizer, {tokenizer.vocabulary_size:,} entries")
     table.add_column("", no_wrap=True)
-    for split in dataset.splits:
-        table.add_column(split, justify="right", no_wrap=True)
-    counts = [asdict(stream.counts) for stream in dataset.splits.values()]
+    streams = dict(dataset.splits)
+    for split, stream in dataset.splits.items():
+        if stream.source:
+            streams[f"its sources, {split}"] = stream.source
+    for name in streams:
+        table.add_column(name, justify="right")
+    counts = [asdict(stream.counts) for stream in streams.values()]
     for name in counts[0]:
         table.add_row(name.replace("_", " "), *(f"{of_split[name]:,}" for of_split in counts))
     return table
@@ -123,22 +134,28 @@ def _batch(dataset, config):
     from rich.table import Table
     from rich.text import Text
 
-    from lmjax.data.training_batches import steps_per_epoch, training_batches
+    from lmjax.data.training_batches import make_batching
 
-    stream, data = dataset.splits["train"], config.data
-    batch = next(training_batches(stream, data, config.seed))
-    table = Table(
-        "row",
-        "the model reads",
-        "and is to predict",
-        title=f"first tokens of the first batch, {data.batching}; "
-        f"{steps_per_epoch(stream, data):,} batches an epoch",
-    )
+    stream, data, tokenizer = dataset.splits["train"], config.data, dataset.tokenizer
+    batching = make_batching(stream, data, config.seed)
+    batch = batching.batch(0)
+    columns = [
+        ("the model reads", tokenizer, batch.tokens_BT, batch.weights_BT),
+        ("and is to predict", tokenizer, batch.targets_BT, batch.weights_BT),
+    ]
+    if batch.source_BS is not None:
+        source = ("the source", tokenizer.source, batch.source_BS, batch.source_weights_BS)
+        columns.insert(0, source)
+    title = f"first tokens of the first batch, {data.batching}"
+    notes = [f"{batching.steps_per_epoch:,} batches an epoch", *batching.remarks()]
+    table = Table("row", *(name for name, *_ in columns), title="; ".join([title, *notes]))
     for row in range(min(ROWS_SHOWN, data.batch_size)):
-        shown = (batch.tokens_BT[row, :TOKENS_SHOWN], batch.targets_BT[row, :TOKENS_SHOWN])
+        shown = (
+            (reader, ids_BT[row][weights_BT[row] > 0][:TOKENS_SHOWN])
+            for _, reader, ids_BT, weights_BT in columns
+        )
         table.add_row(
-            str(row),
-            *(Text(f"{dataset.tokenizer.decode(ids)!r}\n{ids.tolist()}") for ids in shown),
+            str(row), *(Text(f"{reader.decode(ids)!r}\n{ids.tolist()}") for reader, ids in shown)
         )
     return table
 

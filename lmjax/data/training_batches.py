@@ -42,16 +42,6 @@ def training_batches(
     return iter(batches.to_iter_dataset(options))
 
 
-def steps_per_epoch(stream: TokenStream, data) -> int:
-    """The steps that go once through the stream; raises as `training_batches`."""
-    return make_batching(stream, data, 0).steps_per_epoch
-
-
-def tokens_per_step(stream: TokenStream, data) -> int:
-    """The targets of a batch, on average; raises as `training_batches`."""
-    return make_batching(stream, data, 0).tokens_per_step
-
-
 def distinct_tokens(stream: TokenStream, data, seed: int, steps: int) -> int:
     """How many different targets of the stream the first `steps` batches hold."""
     return make_batching(stream, data, seed).distinct_targets(steps)

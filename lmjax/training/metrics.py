@@ -102,7 +102,8 @@ def evaluation_line(row: dict[str, Any]) -> str:
 
 def result_line(row: dict[str, Any]) -> str:
     """A score at the end for people, with its context policy."""
-    return f"result: {_score_text(row)}, {row['context']}"
+    kind = "" if row["nats_of"] == "causal" else f"{row['nats_of']}, "
+    return f"result: {_score_text(row)}, {kind}{row['context']}"
 
 
 def _score_text(row: dict[str, Any]) -> str:

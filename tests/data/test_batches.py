@@ -12,7 +12,7 @@ from lmjax.config import base_config
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.stream_batches import RESET_PROBABILITY
-from lmjax.data.training_batches import distinct_tokens, steps_per_epoch, training_batches
+from lmjax.data.training_batches import distinct_tokens, make_batching, training_batches
 from lmjax.errors import UserError
 from tests.streams import stream_of
 
@@ -72,7 +72,7 @@ def test_stream_rows_hold_all_targets_in_order(size, rows, length):
         with pytest.raises(UserError, match="too few"):
             training_batches(stream, data, 0)
         return
-    steps = steps_per_epoch(stream, data)
+    steps = make_batching(stream, data, 0).steps_per_epoch
     batches = first_batches(stream, data, steps + 1)
     for batch in batches:
         check_arrays(batch, rows, length)
@@ -134,7 +134,7 @@ def test_windows_hold_each_target_once_an_epoch(size, rows, length, seed):
     length = min(size, length)
     stream, data = counting_stream(size), data_config("windows", rows, length)
     windows = max(1, (size - length + 1) // length)
-    steps = steps_per_epoch(stream, data)
+    steps = make_batching(stream, data, 0).steps_per_epoch
     assert steps == -(-windows // rows)
     epochs = 3
     batches = first_batches(stream, data, epochs * steps, seed)
@@ -171,7 +171,7 @@ def test_an_epoch_of_windows_shows_nearly_all_tokens_and_of_random_ones_63_perce
     stream, shares = counting_stream(100_000), {}
     for batching in ("stream", "windows", "random_windows", "packed"):
         data = data_config(batching, 8, 16)
-        steps = steps_per_epoch(stream, data)
+        steps = make_batching(stream, data, 0).steps_per_epoch
         shares[batching] = distinct_tokens(stream, data, 0, steps) / 100_000
     assert shares["stream"] == shares["packed"] == 1
     assert shares["windows"] > 0.999
@@ -202,7 +202,7 @@ def test_document_resets_read_each_document_apart(draw, size, rows, length):
     starts = sorted({0, *draw.draw(st.lists(st.integers(1, size), max_size=6))} - {size})
     stream, data = counting_stream(size, starts), data_config("stream", rows, length)
     data.resets = "documents"
-    batches = first_batches(stream, data, steps_per_epoch(stream, data))
+    batches = first_batches(stream, data, make_batching(stream, data, 0).steps_per_epoch)
     for row in range(rows):
         before = None
         for step, batch in enumerate(batches):
@@ -223,7 +223,7 @@ def test_document_resets_read_each_document_apart(draw, size, rows, length):
 def test_packed_epoch_is_a_permutation_of_whole_documents(draw, size, rows, length, seed):
     starts = sorted({0, *draw.draw(st.lists(st.integers(1, size), max_size=6))} - {size})
     stream, data = counting_stream(size, starts), data_config("packed", rows, length)
-    steps = steps_per_epoch(stream, data)
+    steps = make_batching(stream, data, 0).steps_per_epoch
     batches = first_batches(stream, data, steps, seed)
     targets = scored(batches)
     np.testing.assert_array_equal(np.sort(targets), stream.tokens_N)
