@@ -26,6 +26,7 @@ from lmjax.generation.sampling import Sampler
 from lmjax.generation.text import TextStream, continuation
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
+from lmjax.objectives.contract import Objective
 from lmjax.objectives.registry import make_objective
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.fields import check_fields, is_text
@@ -90,9 +91,20 @@ class Trained:
         ]
         return texts[0] if single else texts
 
-    def score(self, text: str) -> Score:
-        """The score of `text`, each of its tokens once; raises UserError if it is empty."""
-        return score_text(self.model, self.params, self.tokenizer, text)
+    def score(self, text: str, source: str | None = None) -> Score:
+        """The score of `text`, each of its tokens once, after its source if it is to have one.
+
+        Raises UserError if it is empty, and for a source that is lacking or in vain.
+        """
+        document_end = source is not None and self.config.data.document_end
+        return score_text(
+            self.model, self.params, self.tokenizer, text, source, self.objective, document_end
+        )
+
+    @property
+    def objective(self) -> Objective:
+        """What it was trained to predict."""
+        return make_objective(self.config.objective, self.tokenizer)
 
     def evaluate(
         self,
@@ -118,8 +130,7 @@ class Trained:
         dataset = open_dataset(self.config.data)
         check_tokenizer_of(run, dataset)
         check_fingerprints(run, self.fingerprints, dataset)
-        objective = make_objective(self.config.objective, self.tokenizer)
-        check_splits([split], dataset, policy, objective)
+        check_splits([split], dataset, policy, self.objective)
         targets = dataset.splits[split].counts.tokens
         with progress_bar(console, split, targets) as advance:
             score = score_split(
@@ -130,7 +141,7 @@ class Trained:
                 self.params,
                 policy,
                 self.config.data.batch_size,
-                objective,
+                self.objective,
                 step=self.step,
                 reader=reader,
                 console=console,

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
 from lmjax.data.context import CONTEXTS, ContextPolicy
-from lmjax.data.streams import TokenStream, stream_of
+from lmjax.data.streams import TokenStream, stream_of, with_source
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score, spelling_nats
@@ -147,18 +147,34 @@ def score_stream(
     )
 
 
-def score_text(model: LanguageModel, params: Any, tokenizer: Tokenizer, text: str) -> Score:
+def score_text(
+    model: LanguageModel,
+    params: Any,
+    tokenizer: Tokenizer,
+    text: str,
+    source: str | None = None,
+    objective: Objective = CAUSAL,
+    document_end: bool = False,
+) -> Score:
     """The score of one text, read with all the context that the model can take in.
 
     A model of limited context scores each token after at least half of it, or all that there is.
-    Raises UserError if the text is empty or outside the vocabulary.
+    With a source, the text is one document that follows it. Raises UserError if the text is empty
+    or outside the vocabulary, and for a source that is lacking or in vain.
     """
-    stream = stream_of([text], tokenizer)
+    if objective.needs_source and source is None:
+        raise UserError("the model predicts a text from its source; give source=...")
+    if source is not None and not objective.needs_source:
+        raise UserError("the model was not trained on texts with a source; leave source out")
+    stream = stream_of([text], tokenizer, document_end)
     policy = ContextPolicy("carried", chunk=CHUNK_TOKENS)
-    if model.longest_context is not None:
+    if source is not None:
+        stream = with_source(stream, stream_of([source], tokenizer.source))
+        policy = ContextPolicy("documents")
+    elif model.longest_context is not None:
         window = min(model.longest_context, stream.counts.tokens)
         policy = ContextPolicy("windowed", window=window, stride=-(-window // 2))
-    return score_stream(model, params, stream, policy, batch_size=8)
+    return score_stream(model, params, stream, policy, 8, objective)
 
 
 @partial(jax.jit, static_argnames=("model", "objective"))
