@@ -70,6 +70,22 @@ OBJECTIVES = {
 }
 
 
+# Fields of other sections whose default goes with the model.
+OF_PAIRS = {
+    "objective.name": "seq2seq",
+    "data.corpus": "multi30k",
+    "data.document_end": True,
+    "data.batching": "documents",
+    "evaluation.context": "documents",
+}
+BESIDE = {
+    # Its learned positions end, so no state is carried for ever.
+    "transformer": {"data.batching": "windows", "evaluation.context": "windowed"},
+    "seq2seq": OF_PAIRS,
+    "encoder_decoder": OF_PAIRS,
+}
+
+
 def objective_config(name: str) -> ConfigDict:
     """The default fields of one objective; raises UserError for an unknown `name`."""
     if name not in OBJECTIVES:
@@ -97,8 +113,6 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # every random draw is a function of (seed, purpose, step)
     config.model = model_config(model)
-    config.objective = objective_config("causal")
-
     config.data = data = ConfigDict()
     data.corpus = "python_docs"  # see `lmjax data`; of pairs are multi30k, fra_eng, parallel
     data.files = ""  # `text`: a file, folder or glob of .txt, .md, .jsonl (optionally .gz)
@@ -182,9 +196,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
     execution.rules = ("vocab=tensor", "mlp=tensor", "heads=tensor", "gates=tensor", "embed=fsdp")
     execution.cpu_devices = 0  # virtual CPU devices; 0: one a core if the batch size divides
 
-    if model == "transformer":  # its learned positions end, so no state is carried for ever
-        data.batching = "windows"
-        evaluation.context = "windowed"
+    settings = BESIDE.get(model, {})
+    config.objective = objective_config(settings.get("objective.name", "causal"))
+    config.update_from_flattened_dict(settings)
     return lock(config)
 
 
