@@ -63,7 +63,7 @@ class TrainingLoop:
             say=self._say,
         )
         self.pending: Pending | None = None
-        self.compiled = False
+        self.compiled: set[tuple] = set()  # shapes of batches that the step is compiled for
         if self._restore():
             self.batches.set_state(self.position.data)
             self._say(f"resumed at step {self.position.step:,}")
@@ -148,10 +148,11 @@ class TrainingLoop:
         self.checkpoints.check()
         with self._timed("data_wait_seconds"):
             batch = next(self.batches)
-        with self._timed("seconds" if self.compiled else "compile_seconds"):
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
+        with self._timed("seconds" if shapes in self.compiled else "compile_seconds"):
             placed = self.plan.execution.place_batch(batch)
             self.state, metrics = self.plan.execution(self.state, placed)
-        self.compiled = True
+        self.compiled.add(shapes)
         before, self.pending = self.pending, (metrics, batch)
         self._look_at(before)
         self.position.step += 1

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.checks.resume_proof import differing, outcome_at, verify_resume
-from lmjax.config import base_config
+from lmjax.config import OF_PAIRS, base_config, objective_config
 from lmjax.data.dataset import open_dataset
+from lmjax.data.pairs import split_by_source
 from lmjax.errors import UserError
 from lmjax.models.registry import FAMILIES, build_model, model_class
 from lmjax.runs.run_directory import RunDirectory
@@ -34,11 +35,23 @@ def config_of(tmp_path):
         "".join(json.dumps({"text": t}) + "\n" for t in pairs)
     )
 
+    both = [(f"{i}_{line[7:]}x", f"x{line[:7]}x") for i, line in enumerate(lines)]
+    train, *others = split_by_source(both).values()
+    kept = train[: 4 * EPOCH] + sum(others, [])
+    (tmp_path / "pairs.tsv").write_text("".join(f"{pair.source}\t{pair.text}\n" for pair in kept))
+
     def make(family, **changes):
         config = base_config(family)
-        many = changes.get("data__resets") == "documents"
-        file = tmp_path / ("documents.jsonl" if many else "text.txt")
-        config.data.update(corpus="text", files=str(file), batch_size=4)
+        objective = changes.pop("objective", config.objective.name)
+        config.objective = objective_config(objective)
+        if objective in ("prefix", "seq2seq"):
+            config.update_from_flattened_dict(OF_PAIRS | {"objective.name": objective})
+            config.data.update(corpus="parallel", files=str(tmp_path / "pairs.tsv"))
+        else:
+            many = changes.get("data__resets") == "documents"
+            file = tmp_path / ("documents.jsonl" if many else "text.txt")
+            config.data.update(corpus="text", files=str(file))
+        config.data.batch_size = 4
         config.data.length = 36  # 1,440 bytes in 4 rows: ten steps an epoch
         config.model.update(SMALL[family])
         config.model.update(dropout=0.1)
@@ -67,6 +80,7 @@ CASES = [
     ("rnn", dict(training__schedule="plateau", training__optimizer="sgd")),
     ("rnn", dict(training__schedule="epoch_decay", training__decay_after="1 epochs")),
     ("transformer", dict(data__batching="packed")),
+    ("transformer", dict(objective="prefix")),
     ("rnn", dict(execution__mode="pmap")),
     ("rnn", dict(execution__mode="pmap", data__resets="documents")),
 ]
