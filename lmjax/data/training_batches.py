@@ -28,16 +28,21 @@ BATCHINGS: dict[str, type[Batching]] = {
 }
 
 
-def training_batches(
-    stream: TokenStream, data, seed: int, prepare: Prepare | None = None
-) -> grain.DatasetIterator:
-    """An endless iterator over the batches of `config.data`, read ahead by `data.read_threads`.
+def training_batches(stream: TokenStream, data, seed: int) -> grain.DatasetIterator:
+    """An endless iterator over the batches of `config.data`, as they are read from the text.
 
-    Each is given to `prepare` with a generator of random numbers of `(seed, step)`. Element i is
-    the batch of step i, a function of `(seed, i)` alone; `get_state()` is one integer,
-    `{"next_index": i}`. Raises UserError for fields that cannot be, and a stream that is too short.
+    Raises UserError for fields that cannot be, and a stream that is too short.
     """
-    batches = grain.MapDataset.source(_Steps(make_batching(stream, data, seed), seed, prepare))
+    return endless(make_batching(stream, data, seed), data)
+
+
+def endless(batching: Batching, data) -> grain.DatasetIterator:
+    """An endless iterator over batches, read ahead by `data.read_threads`.
+
+    Element i is the batch of step i, a function of `(seed, i)` alone; `get_state()` is one integer,
+    `{"next_index": i}`.
+    """
+    batches = grain.MapDataset.source(_Steps(batching))
     options = grain.ReadOptions(num_threads=data.read_threads, prefetch_buffer_size=PREFETCHED)
     return iter(batches.to_iter_dataset(options))
 
@@ -71,17 +76,39 @@ def make_batching(stream: TokenStream, data, seed: int) -> Batching:
     return batching(stream, data, seed)
 
 
+class PreparedBatches(Batching):
+    """The batches of another way through the stream, each made into another by `prepare`.
+
+    That is given a generator of random numbers of `(seed, step)`.
+    """
+
+    def __init__(self, inner: Batching, seed: int, prepare: Prepare):
+        self._inner, self.seed, self._prepare = inner, seed, prepare
+        self.steps_per_epoch = inner.steps_per_epoch
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self._inner.tokens_per_step
+
+    def batch(self, step: int) -> Batch:
+        generator = np.random.default_rng((self.seed, Draw.OBJECTIVE, step))
+        return self._prepare(self._inner.batch(step), generator)
+
+    def distinct_targets(self, steps: int) -> int:
+        return self._inner.distinct_targets(steps)
+
+    def remarks(self) -> list[str]:
+        return self._inner.remarks()
+
+
 class _Steps:
     """The random-access source that grain reads: all steps of a training that never ends."""
 
-    def __init__(self, batching: Batching, seed: int, prepare: Prepare | None):
-        self._batching, self._seed, self._prepare = batching, seed, prepare
+    def __init__(self, batching: Batching):
+        self._batching = batching
 
     def __len__(self) -> int:
         return ENDLESS
 
     def __getitem__(self, step: int) -> Batch:
-        batch = self._batching.batch(step)
-        if self._prepare is None:
-            return batch
-        return self._prepare(batch, np.random.default_rng((self._seed, Draw.OBJECTIVE, step)))
+        return self._batching.batch(step)

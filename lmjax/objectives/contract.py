@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.data.batch import Batch
+from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
+from lmjax.data.training_batches import PreparedBatches, make_batching
 from lmjax.models.contract import Carry, LanguageModel
 
 
@@ -53,6 +55,13 @@ class Objective:
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         """What is trained on, of the batch that `config.data` gives; a function of (seed, step)."""
         return batch
+
+    def batching(self, stream: TokenStream, data, seed: int) -> Batching:
+        """The way through the training text: that of `config.data`, each of its batches prepared.
+
+        Raises UserError for fields that cannot be, and a stream that is too short.
+        """
+        return PreparedBatches(make_batching(stream, data, seed), seed, self.prepare)
 
     def log_probs(
         self, model: LanguageModel, params: Any, batch: Batch, carry: Carry, **context: Any

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.training_batches import make_batching
 from lmjax.errors import UserError
 from lmjax.models.cost import count_parameters
 from lmjax.models.registry import build_model, model_class
+from lmjax.objectives.registry import make_objective
 from lmjax.studies.study import SIZES, TOLERANCE, Arm, Study, flatten
 from lmjax.training.durations import Clock
 
@@ -96,7 +96,8 @@ def match_study(study: Study) -> Study:
 
 def training_tokens(arm: Arm, dataset: Dataset) -> int:
     """How many tokens the training of an arm reads."""
-    batching = make_batching(dataset.splits["train"], arm.config.data, arm.config.seed)
+    objective = make_objective(arm.config.objective, dataset.tokenizer)
+    batching = objective.batching(dataset.splits["train"], arm.config.data, arm.config.seed)
     clock = Clock(batching.steps_per_epoch, batching.tokens_per_step)
     return clock.steps(arm.config.training.duration) * clock.tokens_per_step
 

@@ -10,15 +10,12 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
 from lmjax.data.streams import TokenStream
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.training_batches import (
-    distinct_tokens,
-    make_batching,
-    training_batches,
-)
+from lmjax.data.training_batches import endless
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
@@ -103,16 +100,19 @@ class TrainingPlan(Program):
 
     def batches(self) -> grain.DatasetIterator:
         """The batches of the training, from the first."""
-        prepare = self.objective.prepare
-        return training_batches(self.train, self.config.data, self.config.seed, prepare)
+        return endless(self.batching(), self.config.data)
+
+    def batching(self) -> Batching:
+        """The way through the training text."""
+        return self.objective.batching(self.train, self.config.data, self.config.seed)
 
     def remarks(self) -> list[str]:
         """What is to be said of the batches before training."""
-        return make_batching(self.train, self.config.data, self.config.seed).remarks()
+        return self.batching().remarks()
 
     def distinct_tokens(self, steps: int) -> int:
         """How many different targets the first `steps` batches hold."""
-        return distinct_tokens(self.train, self.config.data, self.config.seed, steps)
+        return self.batching().distinct_targets(steps)
 
 
 def make_program(
@@ -163,7 +163,7 @@ def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) ->
     objective = make_objective(config.objective, dataset.tokenizer)
     check_objective(config, objective, model)
     check_source(config, objective, train)
-    batching = make_batching(train, data, config.seed)
+    batching = objective.batching(train, data, config.seed)
     clock = Clock(batching.steps_per_epoch, batching.tokens_per_step)
     clock = clock.with_total(config.training.duration)
     policy = context_policy(config, model)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lmjax.errors import UserError
 from lmjax.models.registry import build_model
+from lmjax.objectives import contract
 from lmjax.studies import matching
 from lmjax.studies.matching import match_study, model_size, solve_size
 from lmjax.studies.study import Arm
@@ -28,7 +29,7 @@ def no_corpus(monkeypatch):
         tokens = data.batch_size * data.length
         return SimpleNamespace(steps_per_epoch=50, tokens_per_step=tokens)
 
-    monkeypatch.setattr(matching, "make_batching", make_batching)
+    monkeypatch.setattr(contract, "make_batching", make_batching)
 
 
 def transformer(**fields):
