@@ -59,14 +59,33 @@ MODELS = {
         remat="none",  # none | block | products: what the backward pass computes anew
         scan_layers=False,  # compile the repeated layers once; parameters are stacked
     ),
+    "word_vectors": dict(
+        width=100,
+        biases=False,  # one for each vector, as GloVe has them
+        summed=False,  # the vectors to be used are sums of both tables, as GloVe's; else the first
+    ),
 }
 
+NOISE = dict(
+    window=5,  # words to each side, at most; drawn for each word
+    negatives=5,  # noise words for each pair
+    noise_words=64,  # drawn for each row, which share the weight of the negatives
+    noise_power=0.75,  # of a word's count, in its probability as noise
+    subsampling=1e-3,  # share of the text above which a word is left out at random; 0: none is
+)
 
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {
     "causal": dict(),  # each token from those before it
     "prefix": dict(),  # a target from its source, read before it in the same row
     "seq2seq": dict(),  # a target from its source, read by an encoder
+    "skip_gram": NOISE,  # from each word those near it, told from noise words
+    "cbow": NOISE,  # each word from those near it, told from noise words
+    "glove": dict(  # how often two words stand near each other
+        window=10,  # words to each side
+        x_max=100.0,  # the count from which on a pair has the weight 1
+        alpha=0.75,  # the power of the count in the weights below
+    ),
 }
 
 
@@ -83,6 +102,12 @@ BESIDE = {
     "transformer": {"data.batching": "windows", "evaluation.context": "windowed"},
     "seq2seq": OF_PAIRS,
     "encoder_decoder": OF_PAIRS,
+    "word_vectors": {
+        "objective.name": "skip_gram",
+        "data.tokenizer": "word",
+        "data.batching": "windows",
+        "evaluation.context": "windowed",
+    },
 }
 
 
@@ -133,7 +158,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.special_tokens = ()
     # How rows are read: stream (with carried state) | windows (all, newly shuffled each epoch) |
     # random_windows (drawn with replacement) | packed (whole documents, cut into rows) | documents
-    # (a row each, with its source, in batches of about one length).
+    # (a row each, with its source, in batches of about one length) | cooccurrences (glove alone).
     data.batching = "stream"
     data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices
@@ -144,7 +169,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.training = training = ConfigDict()
     training.duration = "2000 steps"  # a finished run may be given a longer one
     training.initial_params = ""  # run directory, or RUN@STEP, with whose parameters to begin
-    training.optimizer = "adamw"  # adamw | sgd
+    training.optimizer = "adamw"  # adamw | sgd | adagrad
     training.learning_rate = 1e-3  # at the peak
     training.schedule = "cosine"  # constant | cosine | epoch_decay | plateau
     training.warmup = "0 steps"  # linear, from zero
@@ -153,7 +178,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     training.decay_after = "0 epochs"  # epoch_decay: at the end of each epoch that ends later
     training.beta1 = 0.9  # adamw
     training.beta2 = 0.999  # adamw
-    training.epsilon = 1e-8  # adamw
+    training.epsilon = 1e-8  # adamw, adagrad
     training.momentum = 0.0  # sgd
     training.weight_decay = 0.0  # decoupled, on matrices only
     training.clip_norm = 0.0  # largest global norm of the gradient; 0: off

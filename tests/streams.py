@@ -1,7 +1,10 @@
 """Token streams made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from lmjax.data.cache import key_of
 from lmjax.data.streams import Counts, Segments, TokenStream
 
 
@@ -21,3 +24,10 @@ def stream_of(tokens, document_starts=(0,), start_id=0, segment_starts=(0,)):
     )
     starts_M = np.asarray(document_starts, np.int64)
     return TokenStream(tokens_N, starts_M, counts, "text-tokens", start_id, segments)
+
+
+def stream_of_documents(*documents):
+    """A stream in memory of these documents, of which it bears the fingerprint."""
+    starts = np.cumsum([0, *map(len, documents[:-1])])
+    stream = stream_of(np.concatenate(documents), starts)
+    return replace(stream, fingerprint=f"{key_of(documents)}-tokens")

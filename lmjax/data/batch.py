@@ -25,6 +25,7 @@ class Draw(IntEnum):
     RESETS = 2
     WINDOW_ORDER = 3
     OBJECTIVE = 4
+    CELL_ORDER = 5
 
 
 @flax.struct.dataclass

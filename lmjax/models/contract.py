@@ -43,7 +43,7 @@ class LanguageModel(nn.Module):
 
     is_counted = False
     # What a target's probability depends on. past: the tokens before it; source: those and a source
-    # that is read first; both: tokens on both sides, of which some are hidden.
+    # that is read first; both: tokens on both sides, of which some are hidden; words: one word.
     reads = "past"
 
     @staticmethod

@@ -14,11 +14,15 @@ OBJECTIVES = {
     "causal": "lmjax.objectives.causal:Causal",
     "prefix": "lmjax.objectives.prefix:Prefix",
     "seq2seq": "lmjax.objectives.seq2seq:SequenceToSequence",
+    "skip_gram": "lmjax.objectives.skip_gram:SkipGram",
+    "cbow": "lmjax.objectives.cbow:ContinuousBagOfWords",
+    "glove": "lmjax.objectives.glove:GloVe",
 }
 READS = {  # what a model reads, in words
     "past": "reads the tokens before each target alone",
     "source": "reads a source, then the tokens before each target",
     "both": "reads the tokens on both sides of each target",
+    "words": "holds vectors of words, and reads one word",
 }
 
 

@@ -52,7 +52,7 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
     "data.vocabulary_size": ("data.tokenizer", ("word", "bpe")),
     "training.beta1": ("training.optimizer", ("adamw",)),
     "training.beta2": ("training.optimizer", ("adamw",)),
-    "training.epsilon": ("training.optimizer", ("adamw",)),
+    "training.epsilon": ("training.optimizer", ("adamw", "adagrad")),
     "training.momentum": ("training.optimizer", ("sgd",)),
     "training.decay_after": ("training.schedule", ("epoch_decay",)),
     "training.decay_factor": ("training.schedule", ("epoch_decay", "plateau")),

@@ -19,10 +19,11 @@ def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransform
     """Clipping, preconditioning and decoupled weight decay; raises UserError if unknown.
 
     `params` may be abstract, and tell by the names of their axes which of them decay, as
-    `decayed` says. AdamW: Loshchilov & Hutter 2019.
+    `decayed` says. AdamW: Loshchilov & Hutter 2019; AdaGrad: Duchi et al. 2011.
     """
     preconditioners = {
         "adamw": lambda: optax.scale_by_adam(training.beta1, training.beta2, training.epsilon),
+        "adagrad": lambda: optax.scale_by_rss(0.0, training.epsilon),
         "sgd": lambda: optax.trace(training.momentum) if training.momentum else optax.identity(),
     }
     if training.optimizer not in preconditioners:

@@ -11,6 +11,7 @@ SMALL = {
     "rnn": dict(width=6, layers=2),
     "attention_rnn": dict(width=6, layers=1, span=3),
     "transformer": dict(width=8, heads=2, layers=2, context_length=16),
+    "word_vectors": dict(width=4),
 }
 CHOICES = {
     "ngram": [
@@ -30,6 +31,7 @@ CHOICES = {
         dict(score="general", cell="elman", layers=2),
         dict(score="key_value_predict"),
     ],
+    "word_vectors": [dict(), dict(biases=True, summed=True)],
     "transformer": [
         dict(),
         dict(bias=True, tied=False),

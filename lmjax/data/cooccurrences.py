@@ -1,0 +1,102 @@
+"""How often words stand near each other: counted once, and kept in the cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmjax.data.cache import build_once, cache_directory, key_of
+from lmjax.data.streams import TokenStream
+from lmjax.errors import UserError
+
+COUNTING = 1  # raise it when a change of the code changes what is counted
+
+
+@dataclass(frozen=True)
+class Cooccurrences:
+    """The N cells above zero of a symmetric table of words, ordered by row and column."""
+
+    rows_N: np.ndarray  # int32
+    columns_N: np.ndarray  # int32
+    counts_N: np.ndarray  # float32
+
+    def of_pairs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The count of each pair of words; 0 for words that never stand near each other."""
+        size = 1 + max(rows.max(), columns.max(), self.rows_N[-1])
+        keys_N = self.rows_N.astype(np.int64) * size + self.columns_N
+        wanted = rows.astype(np.int64) * size + columns
+        places = np.minimum(np.searchsorted(keys_N, wanted), len(keys_N) - 1)
+        return np.where(keys_N[places] == wanted, self.counts_N[places], np.float32(0))
+
+
+def cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
+    """The counts of a stream, in which words d <= `window` apart add 1/d, in both directions.
+
+    Pennington et al. 2014, section 4.2. No pair reaches from one document into another. Raises
+    UserError for a stream that has no pair.
+    """
+    if window < 1:
+        raise UserError(f"a window of {window} words holds no pair; give at least 1")
+    key = key_of([COUNTING, stream.fingerprint, window])
+    folder = cache_directory() / "cooccurrences" / key
+    build_once(folder, lambda temporary: _write(temporary, count_cooccurrences(stream, window)))
+    return Cooccurrences(
+        *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("rows", "columns", "counts"))
+    )
+
+
+def count_cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
+    """As `cooccurrences`, counted now."""
+    words_N = np.asarray(stream.tokens_N, np.int64)
+    size = int(words_N.max()) + 1
+    document_N = documents_of(stream, np.arange(len(words_N)))
+    keys, counts = [], []
+    for distance in range(1, min(window, len(words_N) - 1) + 1):
+        first_N, second_N = words_N[:-distance], words_N[distance:]
+        together_N = document_N[:-distance] == document_N[distance:]
+        pairs_N = (first_N * size + second_N)[together_N]
+        found_N, times_N = np.unique(pairs_N, return_counts=True)
+        rows_N, columns_N = np.divmod(found_N, size)
+        keys += [found_N, columns_N * size + rows_N]
+        counts += [times_N / distance] * 2
+    keys_N = np.concatenate(keys) if keys else np.zeros(0, np.int64)
+    if not len(keys_N):
+        raise UserError("no document has two words, so none stand near each other")
+    order_N = np.argsort(keys_N, kind="stable")
+    keys_N = keys_N[order_N]
+    starts_N = np.flatnonzero(np.diff(keys_N, prepend=-1))
+    sums_N = np.add.reduceat(np.concatenate(counts)[order_N], starts_N)
+    rows_N, columns_N = np.divmod(keys_N[starts_N], size)
+    return Cooccurrences(
+        rows_N.astype(np.int32), columns_N.astype(np.int32), sums_N.astype(np.float32)
+    )
+
+
+def documents_of(stream: TokenStream, places: np.ndarray) -> np.ndarray:
+    """Which document the words at these places of a stream are in."""
+    return np.searchsorted(stream.document_starts_M, places, side="right") - 1
+
+
+def draw_neighbours(
+    stream: TokenStream, places: np.ndarray, window: int, draws: np.ndarray
+) -> np.ndarray:
+    """A place near each of these, d words apart with a probability in proportion to 1/d.
+
+    It is in the same document, or the place itself in one of a single word. `draws`, within 0 and
+    1, decide.
+    """
+    offsets_W = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
+    near = places[..., None] + offsets_W
+    inside = (near >= 0) & (near < len(stream.tokens_N))
+    near = np.where(inside, near, places[..., None])
+    inside &= documents_of(stream, near) == documents_of(stream, places)[..., None]
+    cumulative = np.cumsum(inside / np.abs(offsets_W), axis=-1)
+    drawn = draws[..., None] * cumulative[..., -1:] < cumulative
+    chosen = np.take_along_axis(near, drawn.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    return np.where(inside.any(axis=-1), chosen, places)
+
+
+def _write(folder: Path, counted: Cooccurrences) -> None:
+    np.save(folder / "rows.npy", counted.rows_N)
+    np.save(folder / "columns.npy", counted.columns_N)
+    np.save(folder / "counts.npy", counted.counts_N)
