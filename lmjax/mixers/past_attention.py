@@ -3,7 +3,6 @@
 Scores are those of Bahdanau et al. (2015), Luong et al. (2015) and Daniluk et al. (2017).
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -14,11 +13,10 @@ from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
+from lmjax.mixers.scores import Score, additive, dot, weigh
 from lmjax.nn.dense import Dense
-from lmjax.nn.softmax import HIDDEN
 
 SCORES = ("additive", "dot", "general", "key_value_predict")
-Score = Callable[[jax.Array, jax.Array], jax.Array]  # of queries and keys that end in K
 
 
 def head_width(score: str, width: int) -> int:
@@ -41,16 +39,6 @@ def head_width(score: str, width: int) -> int:
 def memory_width(score: str, width: int) -> int:
     """What is remembered of each output: all, or its key and value."""
     return width if score != "key_value_predict" else 2 * head_width(score, width)
-
-
-def additive(weights_K: jax.Array, query: jax.Array, keys: jax.Array) -> jax.Array:
-    """`w . tanh(q + k)` (Bahdanau et al. 2015, appendix A.1.2)."""
-    return jnp.tanh(query + keys) @ weights_K
-
-
-def dot(query: jax.Array, keys: jax.Array) -> jax.Array:
-    """`q . k` (Luong et al. 2015, equation 8)."""
-    return jnp.sum(query * keys, axis=-1)
 
 
 def step(
@@ -94,12 +82,6 @@ def _skew(weights_BTS: jax.Array, count: int) -> jax.Array:
     # One column more than N: read in rows of N, each row stands one column further right.
     padded = jnp.pad(weights_BTS, ((0, 0), (0, 0), (0, count + 1 - slots)))
     return padded.reshape(rows, -1)[:, : length * count].reshape(rows, length, count)
-
-
-def weigh(scores: jax.Array, visible: jax.Array) -> jax.Array:
-    """The softmax over the visible ones along the last axis; zeros where there are none."""
-    weights = jax.nn.softmax(jnp.where(visible, scores, HIDDEN), axis=-1)
-    return jnp.where(visible, weights, 0.0)
 
 
 class PastAttention(Mixer, kw_only=True):

@@ -39,10 +39,14 @@ def step(
     state: State,
     input_BG: jax.Array,
     begins_B: jax.Array | None,
+    padding_B: jax.Array | None = None,
 ) -> State:
-    """The state after one token; a row whose token begins a segment starts from zeros."""
+    """The state after one token; a row whose token begins a segment starts from zeros.
+
+    A row whose token is padding keeps its state.
+    """
     state = _forget(state, begins_B)
-    return cell.step(state, input_BG, _recur(kernel_DG, bias_G, state))
+    return _keep(state, cell.step(state, input_BG, _recur(kernel_DG, bias_G, state)), padding_B)
 
 
 def sequence(
@@ -52,6 +56,7 @@ def sequence(
     state: State,
     input_TBG: jax.Array,
     begins_TB: jax.Array | None,
+    padding_TB: jax.Array | None = None,
 ) -> tuple[jax.Array, State]:
     """`y_TBD, state`: `step` for each of T tokens."""
 
@@ -59,7 +64,7 @@ def sequence(
         state = step(cell, kernel_DG, bias_G, state, *now)
         return state, state[0]
 
-    state, y_TBD = lax.scan(one, state, (input_TBG, begins_TB))
+    state, y_TBD = lax.scan(one, state, (input_TBG, begins_TB, padding_TB))
     return y_TBD, state
 
 
@@ -71,31 +76,36 @@ def fast(
     state: State,
     input_TBG: jax.Array,
     begins_TB: jax.Array | None,
+    padding_TB: jax.Array | None = None,
 ) -> tuple[jax.Array, State]:
     """`sequence`, with a gradient that multiplies matrices once for all T in place of at each t."""
-    return sequence(cell, kernel_DG, bias_G, state, input_TBG, begins_TB)
+    return sequence(cell, kernel_DG, bias_G, state, input_TBG, begins_TB, padding_TB)
 
 
-def _fast_forward(cell, kernel_DG, bias_G, state, input_TBG, begins_TB):
+def _fast_forward(cell, kernel_DG, bias_G, state, input_TBG, begins_TB, padding_TB):
     def one(state, now):
-        input_BG, begins_B = now
+        input_BG, begins_B, padding_B = now
         state = _forget(state, begins_B)
         recurrent_BG = _recur(kernel_DG, bias_G, state)
-        after = cell.step(state, input_BG, recurrent_BG)
+        after = _keep(state, cell.step(state, input_BG, recurrent_BG), padding_B)
         return after, (after[0], (state, input_BG, recurrent_BG))
 
-    state, (y_TBD, seen) = lax.scan(one, state, (input_TBG, begins_TB))
-    return (y_TBD, state), (kernel_DG, bias_G, begins_TB, seen)
+    state, (y_TBD, seen) = lax.scan(one, state, (input_TBG, begins_TB, padding_TB))
+    return (y_TBD, state), (kernel_DG, bias_G, begins_TB, padding_TB, seen)
 
 
 def _fast_backward(cell, residuals, gradients):
-    kernel_DG, bias_G, begins_TB, seen = residuals
+    kernel_DG, bias_G, begins_TB, padding_TB, seen = residuals
     y_gradient_TBD, state_gradient = gradients
 
     def one(state_gradient, now):
-        y_gradient_BD, begins_B, seen = now
+        y_gradient_BD, begins_B, padding_B, seen = now
         output_gradient_BD, *others = state_gradient
-        _, pull = jax.vjp(cell.step, *seen)
+
+        def advance(state, input_BG, recurrent_BG):
+            return _keep(state, cell.step(state, input_BG, recurrent_BG), padding_B)
+
+        _, pull = jax.vjp(advance, *seen)
         state_gradient, input_gradient_BG, recurrent_gradient_BG = pull(
             (output_gradient_BD + y_gradient_BD, *others)
         )
@@ -105,13 +115,13 @@ def _fast_backward(cell, residuals, gradients):
         return state_gradient, (input_gradient_BG, recurrent_gradient_BG)
 
     state_gradient, (input_gradient_TBG, recurrent_gradient_TBG) = lax.scan(
-        one, state_gradient, (y_gradient_TBD, begins_TB, seen), reverse=True
+        one, state_gradient, (y_gradient_TBD, begins_TB, padding_TB, seen), reverse=True
     )
     (before_TBD, *_), _, _ = seen
     before_ND, recurrent_gradient_NG = fold(before_TBD), fold(recurrent_gradient_TBG)
     kernel_gradient_DG = before_ND.T @ recurrent_gradient_NG
     bias_gradient_G = None if bias_G is None else recurrent_gradient_NG.sum(axis=0)
-    return kernel_gradient_DG, bias_gradient_G, state_gradient, input_gradient_TBG, None
+    return kernel_gradient_DG, bias_gradient_G, state_gradient, input_gradient_TBG, None, None
 
 
 fast.defvjp(_fast_forward, _fast_backward)
@@ -126,6 +136,13 @@ def _forget(state: State, begins_B: jax.Array | None) -> State:
     if begins_B is None:
         return state
     return tuple(jnp.where(begins_B[:, None], 0.0, leaf_BD) for leaf_BD in state)
+
+
+def _keep(before: State, after: State, padding_B: jax.Array | None) -> State:
+    if padding_B is None:
+        return after
+    keep_B1 = padding_B[:, None]
+    return tuple(jnp.where(keep_B1, *leaves_BD) for leaves_BD in zip(before, after, strict=True))
 
 
 def _recur(kernel_DG: jax.Array, bias_G: jax.Array | None, state: State) -> jax.Array:

@@ -1,5 +1,7 @@
 """A recurrent layer as a mixer, with the cell that is asked for by name."""
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,15 @@ def find_cell(name: str) -> Cell:
     return CELLS[name]
 
 
+class Weights(NamedTuple):
+    """Those of one layer; a recurrent bias of None is none."""
+
+    input_kernel_EG: jax.Array
+    recurrent_kernel_DG: jax.Array
+    bias_G: jax.Array
+    recurrent_bias_G: jax.Array | None
+
+
 class RecurrentLayer(Mixer, kw_only=True):
     """`width` cells, each of which sees the input and all cells' last output.
 
@@ -42,7 +53,6 @@ class RecurrentLayer(Mixer, kw_only=True):
     def initial_carry(self, batch_size: int, max_length: int) -> State:
         return find_cell(self.cell).initial_state(batch_size, self.width)
 
-    @nn.compact
     def __call__(
         self,
         x_BTD: jax.Array,
@@ -52,9 +62,43 @@ class RecurrentLayer(Mixer, kw_only=True):
         deterministic: bool,
     ) -> tuple[jax.Array, State | None]:
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
-        rows, length, input_width = x_BTD.shape
+        state = self.initial_carry(*x_BTD.shape[:2]) if carry is None else carry
+        begins_BT = None if segment_ids_BT is None else positions_BT == 0
+        y_BTD, state = self.read(x_BTD, state, begins_BT)
+        return y_BTD, None if carry is None else state
+
+    def read(
+        self,
+        x_BTE: jax.Array,
+        state: State,
+        begins_BT: jax.Array | None = None,
+        padding_BT: jax.Array | None = None,
+        joined_BE: jax.Array | None = None,
+    ) -> tuple[jax.Array, State]:
+        """`y_BTD, state`; the state is reset where a segment begins, and kept over padding.
+
+        `joined_BE` is read beside each of a row's tokens, after what x holds.
+        """
+        joined_width = 0 if joined_BE is None else joined_BE.shape[-1]
+        weights = self.weights(x_BTE.shape[-1] + joined_width)
+        input_TBG = input_sums(weights, x_BTE)
+        if joined_BE is not None:
+            input_TBG += (joined_BE @ weights.input_kernel_EG[-joined_width:])[None]
+        y_TBD, state = fast(
+            find_cell(self.cell),
+            weights.recurrent_kernel_DG,
+            weights.recurrent_bias_G,
+            state,
+            input_TBG,
+            None if begins_BT is None else begins_BT.T,
+            None if padding_BT is None else padding_BT.T,
+        )
+        return y_TBD.swapaxes(0, 1).astype(x_BTE.dtype), state
+
+    @nn.compact
+    def weights(self, input_width: int) -> Weights:
+        """The layer's parameters, for inputs of that width."""
         cell = find_cell(self.cell)
-        state = self.initial_carry(rows, length) if carry is None else carry
         gates = cell.gates * self.width
         kernel_EG = self._parameter("input_kernel", ("embed", "gates"), (input_width, gates))
         kernel_DG = self._parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
@@ -63,12 +107,7 @@ class RecurrentLayer(Mixer, kw_only=True):
         if biased := cell.recurrent_biases * self.width:
             recurrent_bias_N = self._parameter("recurrent_bias", ("gates",), (biased,))
             recurrent_bias_G = jnp.pad(recurrent_bias_N, (gates - biased, 0))
-        x_NE = x_BTD.reshape(-1, input_width)
-        input_NG = wide_product(x_NE, kernel_EG.astype(x_BTD.dtype)) + bias_G[None, :]
-        input_TBG = input_NG.reshape(rows, length, gates).swapaxes(0, 1)
-        begins_TB = None if segment_ids_BT is None else (positions_BT == 0).T
-        y_TBD, state = fast(cell, kernel_DG, recurrent_bias_G, state, input_TBG, begins_TB)
-        return y_TBD.swapaxes(0, 1).astype(x_BTD.dtype), None if carry is None else state
+        return Weights(kernel_EG, kernel_DG, bias_G, recurrent_bias_G)
 
     def _parameter(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(self.initializer, axes), shape)
@@ -80,3 +119,11 @@ class RecurrentLayer(Mixer, kw_only=True):
             return bias_G
         begin = forget_gate * self.width
         return bias_G.at[begin : begin + self.width].add(self.forget_bias)
+
+
+def input_sums(weights: Weights, x_BTE: jax.Array) -> jax.Array:
+    """`input_TBG`, what the gates add up of x, which may be the first part of the layer's input."""
+    rows, length, width = x_BTE.shape
+    kernel_EG = weights.input_kernel_EG[:width].astype(x_BTE.dtype)
+    input_NG = wide_product(x_BTE.reshape(-1, width), kernel_EG) + weights.bias_G[None, :]
+    return input_NG.reshape(rows, length, -1).swapaxes(0, 1)

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
-from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
-from lmjax.mixers.recurrent_layer import RecurrentLayer, find_cell
+from lmjax.mixers.recurrent_layer import RecurrentLayer
 from lmjax.models.contract import Carry, LanguageModel
+from lmjax.models.recurrent_parts import check_layers, check_tied, output_parameters
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.segments import segment_starts
@@ -35,26 +35,8 @@ class RecurrentModel(LanguageModel):
 
     def __post_init__(self):
         super().__post_init__()
-        cell = find_cell(self.cell)
-        if self.layers < 1 or self.width < 1:
-            raise UserError(
-                f"{self.layers} layers of width {self.width}; model.layers and model.width are "
-                "at least 1"
-            )
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"model.dropout is {self.dropout}; it is at least 0 and below 1")
-        if self.forget_bias and cell.forget_gate is None:
-            raise UserError(
-                f"model.forget_bias is {self.forget_bias}, but a cell {self.cell!r} has no forget "
-                "gate; set it to 0 or model.cell to 'lstm'"
-            )
-        embedding_width, output_width = self.embedding_width or self.width, self.output_width
-        if self.tied and embedding_width != output_width:
-            raise UserError(
-                f"tied weights need embeddings as wide as what the softmax reads, {output_width}, "
-                f"not {embedding_width}; set model.embedding_width={output_width} or "
-                "model.tied=False"
-            )
+        check_layers(self.cell, self.layers, self.width, self.dropout, self.forget_bias)
+        check_tied(self.tied, self.embedding_width or self.width, self.output_width)
 
     @property
     def output_width(self) -> int:
@@ -68,16 +50,8 @@ class RecurrentModel(LanguageModel):
         )
         self.mixers = self._make_mixers(initializer)
         self.drop = nn.Dropout(self.dropout)
-        if not self.tied:
-            self.kernel_DV = self.param(
-                "output_kernel",
-                nn.with_logical_partitioning(initializer, ("embed", "vocab")),
-                (self.output_width, self.vocabulary_size),
-            )
-        self.bias_V = self.param(
-            "output_bias",
-            nn.with_logical_partitioning(initializer, ("vocab",)),
-            (self.vocabulary_size,),
+        self.kernel_DV, self.bias_V = output_parameters(
+            self, self.output_width, self.vocabulary_size, self.tied, initializer
         )
 
     def _make_mixers(self, initializer: Initializer) -> list[Mixer]:

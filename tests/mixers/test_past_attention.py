@@ -8,7 +8,8 @@ from flax.linen import meta
 
 from lmjax.errors import UserError
 from lmjax.mixers import past_attention
-from lmjax.mixers.past_attention import PastAttention, additive, dot
+from lmjax.mixers.past_attention import PastAttention
+from lmjax.mixers.scores import additive, dot
 from lmjax.nn.initializers import symmetric_uniform
 
 ROWS, LENGTH, SPAN, WIDTH = 2, 7, 3, 6

@@ -33,46 +33,54 @@ def reference(cell, kernel_DG, bias_G, state, input_BG):
     return sigmoid(x[3] + u[3]) * np.tanh(c_BD), c_BD
 
 
-def draw(cell, resets):
-    keys = jax.random.split(jax.random.key(0), 5)
+def draw(cell, resets, padded=False):
+    keys = jax.random.split(jax.random.key(0), 6)
     gates = cell.gates * WIDTH
     kernel_DG = jax.random.normal(keys[0], (WIDTH, gates))
     bias_G = jax.random.normal(keys[1], (gates,)) if cell.recurrent_biases else None
     state = tuple(jax.random.normal(keys[2], (cell.states, ROWS, WIDTH)))
     input_TBG = jax.random.normal(keys[3], (LENGTH, ROWS, gates))
     begins_TB = jax.random.bernoulli(keys[4], 0.4, (LENGTH, ROWS)) if resets else None
-    return kernel_DG, bias_G, state, input_TBG, begins_TB
+    padding_TB = jax.random.bernoulli(keys[5], 0.4, (LENGTH, ROWS)) if padded else None
+    return kernel_DG, bias_G, state, input_TBG, begins_TB, padding_TB
 
 
-@pytest.mark.parametrize("resets", [False, True])
+BREAKS = [(False, False), (True, False), (True, True)]
+
+
+@pytest.mark.parametrize("resets, padded", BREAKS)
 @pytest.mark.parametrize("name", CELLS)
-def test_forms_follow_the_equations(name, resets):
+def test_forms_follow_the_equations(name, resets, padded):
     cell = CELLS[name]
-    kernel_DG, bias_G, state, input_TBG, begins_TB = draw(cell, resets)
+    drawn = draw(cell, resets, padded)
+    kernel_DG, bias_G, state, input_TBG, begins_TB, padding_TB = drawn
     expected_TBD, after = [], state
     for time in range(LENGTH):
         if resets:
             after = [np.where(begins_TB[time][:, None], 0, leaf_BD) for leaf_BD in after]
-        after = reference(cell, kernel_DG, bias_G, after, input_TBG[time])
+        before, after = after, reference(cell, kernel_DG, bias_G, after, input_TBG[time])
+        if padded:
+            kept_B = np.asarray(padding_TB[time])[:, None]
+            after = [np.where(kept_B, *pair) for pair in zip(before, after, strict=True)]
         expected_TBD.append(after[0])
     for form in (recurrence.sequence, recurrence.fast):
-        y_TBD, final = form(cell, kernel_DG, bias_G, state, input_TBG, begins_TB)
+        y_TBD, final = form(cell, *drawn)
         np.testing.assert_allclose(y_TBD, np.stack(expected_TBD), rtol=1e-5, atol=1e-6)
         for leaf_BD, expected_BD in zip(final, after, strict=True):
             np.testing.assert_allclose(leaf_BD, expected_BD, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("resets, padded", BREAKS)
 @pytest.mark.parametrize("name", CELLS)
-def test_fast_has_the_gradients_of_sequence(name, resets):
+def test_fast_has_the_gradients_of_sequence(name, resets, padded):
     cell = CELLS[name]
-    kernel_DG, bias_G, state, input_TBG, begins_TB = draw(cell, resets)
+    kernel_DG, bias_G, state, input_TBG, *breaks = draw(cell, resets, padded)
     shapes = jax.eval_shape(lambda: recurrence.sequence(cell, *draw(cell, resets)))
     weights = jax.tree.map(lambda leaf: np.random.default_rng(1).normal(size=leaf.shape), shapes)
 
     def gradients(form):
         def total(kernel_DG, bias_G, state, input_TBG):
-            results = form(cell, kernel_DG, bias_G, state, input_TBG, begins_TB)
+            results = form(cell, kernel_DG, bias_G, state, input_TBG, *breaks)
             return sum(
                 jnp.sum(leaf * weight)
                 for leaf, weight in zip(
