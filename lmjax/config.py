@@ -40,6 +40,24 @@ MODELS = {
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
+    "seq2seq": dict(
+        cell="lstm",  # elman | gru | lstm, of encoder and decoder
+        layers=1,  # of each
+        width=256,  # hidden units of each layer and direction
+        embedding_width=0,  # 0: as wide as the hidden layers
+        bidirectional=False,  # each layer of the encoder reads both ways
+        reverse_source=False,  # the source is read from its end on
+        bridge="copy",  # from the encoder's last states to the decoder's first: copy | dense
+        context="initial",  # where the source's summary goes without attention: initial (there
+        # alone) | every_step (also to each step's input and output)
+        attention="none",  # none | additive | dot | general | concat
+        input_feeding=False,  # dot, general, concat: each step reads the last one's output
+        readout_width=0,  # of a maxout layer before the softmax; 0: none
+        dropout=0.0,  # on embeddings and between layers
+        tied=False,  # output weights are the target embedding's
+        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
+        forget_bias=0.0,  # added to the LSTM's forget gate at the start
+    ),
     "transformer": dict(
         layers=4,
         width=128,

@@ -22,6 +22,7 @@ FAMILIES = {
     "ngram": "lmjax.models.ngram:NGramModel",
     "rnn": "lmjax.models.rnn:RecurrentModel",
     "attention_rnn": "lmjax.models.attention_rnn:AttentionRecurrentModel",
+    "seq2seq": "lmjax.models.seq2seq:Seq2SeqModel",
     "transformer": "lmjax.models.transformer:Transformer",
     "word_vectors": "lmjax.models.word_vectors:WordVectorModel",
 }
