@@ -12,103 +12,61 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmjax.data.streams import Counts, Segments, TokenStream
+from lmjax.checks import source_properties
+from lmjax.checks.probes import (
+    LENGTH,
+    ROWS,
+    assert_close,
+    assert_same_shapes,
+    described,
+    draw_segments,
+    draw_source,
+    draw_tokens,
+    log_probs,
+    read,
+    read_in_chunks,
+    rows_of,
+)
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.nn.embeddings import TokenEmbedding
 
-TOLERANCE = 2e-5  # of numbers, and of their size where that is above 1
-ROWS, LENGTH = 3, 11
-SPREAD = 0.3  # of what is added to initial parameters, so that each of them matters
-
-
-def distinct_parameters(model: LanguageModel) -> Any:
-    """Parameters far enough from zero to show a difference: drawn, or counted on random tokens.
-
-    Raises UserError for a model that can't be initialized, or not read enough tokens.
-    """
-    if model.longest_context is not None and model.longest_context < LENGTH:
-        raise UserError(f"the properties are tested on {LENGTH} tokens; give a longer context")
-    if model.is_counted:
-        tokens_N = draw_tokens(model, seed=1, rows=1, length=300)[0]
-        segments = Segments.of_rows([(0, 0, 0)])
-        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0, segments)
-        return model.fit([stream])
-    try:
-        params = nn.meta.unbox(model.init(jax.random.key(0), draw_tokens(model, rows=1)))
-    except UserError:
-        raise
-    except Exception as error:  # of the model's own code
-        raise UserError(f"the model cannot read a first row: {_described(error)}") from error
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    return structure.unflatten(
-        [
-            leaf + SPREAD * jax.random.normal(key, leaf.shape, leaf.dtype)
-            for key, leaf in zip(keys, leaves, strict=True)
-        ]
-    )
-
-
-@partial(jax.jit, static_argnames="model")
-def read(model, params, tokens_BT, carry=None, segment_ids_BT=None):
-    """`logits_BTV, carry`."""
-    return model.apply(params, tokens_BT, carry, segment_ids_BT=segment_ids_BT)
-
-
-@partial(jax.jit, static_argnames="model")
-def log_probs(model, params, tokens_BT, targets_BT):
-    """`log_probs_BT, carry`."""
-    return model.apply(params, tokens_BT, targets_BT, method="log_probs")
-
-
-def draw_tokens(model, seed=0, rows=ROWS, length=LENGTH):
-    """Random `tokens_BT`."""
-    generator = np.random.default_rng(seed)
-    return generator.integers(0, model.vocabulary_size, (rows, length)).astype(np.int32)
-
-
-def draw_segments(seed=0, rows=ROWS, length=LENGTH):
-    """Random `segment_ids_BT` that begin with the initial segment 0 or with another one."""
-    generator = np.random.default_rng(seed)
-    return np.cumsum(generator.random((rows, length)) < 0.3, axis=1).astype(np.int32)
-
 
 def same_in_chunks(model, params, segments=None):
     """All tokens at once = in two chunks = one at a time, for logits and the final carry."""
-    tokens_BT = draw_tokens(model)
-    whole = _read_in_chunks(model, params, tokens_BT, segments, [LENGTH])
+    tokens_BT, source = draw_tokens(model), draw_source(model)
+    whole = read_in_chunks(model, params, tokens_BT, segments, [LENGTH], source)
     for sizes in ([4, LENGTH - 4], [1] * LENGTH):
-        chunked = _read_in_chunks(model, params, tokens_BT, segments, sizes)
+        chunked = read_in_chunks(model, params, tokens_BT, segments, sizes, source)
         how = "one token at a time" if len(sizes) == LENGTH else f"in chunks of {sizes}"
-        _assert_close(
+        assert_close(
             chunked[0],
             whole[0],
             f"tokens read {how} give other logits than all at once: the carry does not hold all "
             "that they depend on",
         )
-        _assert_same_shapes(chunked[1], whole[1], f"the carry after reading {how}")
+        assert_same_shapes(chunked[1], whole[1], f"the carry after reading {how}")
         for one, other in zip(*map(jax.tree.leaves, (chunked[1], whole[1])), strict=True):
-            _assert_close(one, other, f"the carry after reading {how} is another than all at once")
+            assert_close(one, other, f"the carry after reading {how} is another than all at once")
 
 
 def same_without_carry(model, params, segments=None):
     """A carry of None gives the logits of an empty one, and None back."""
-    tokens_BT = draw_tokens(model)
-    whole, _ = _read_in_chunks(model, params, tokens_BT, segments, [LENGTH])
-    logits_BTV, carry = read(model, params, tokens_BT, None, segments)
+    tokens_BT, source = draw_tokens(model), draw_source(model)
+    whole, _ = read_in_chunks(model, params, tokens_BT, segments, [LENGTH], source)
+    logits_BTV, carry = read(model, params, tokens_BT, None, segments, source)
     assert carry is None, "given a carry of None, the model returns another one than None"
-    _assert_close(
+    assert_close(
         logits_BTV, whole, "a carry of None gives other logits than what initial_carry returns"
     )
 
 
 def rows_lead_every_carry(model, params):
     """Every leaf of a carry leads with the batch, and reading changes no shape and no dtype."""
-    tokens_BT = draw_tokens(model)
-    fresh = initial_carry(model, params, *tokens_BT.shape)
-    _, carry = _read_in_chunks(model, params, tokens_BT, None, [LENGTH])
-    _assert_same_shapes(carry, fresh, "the carry after reading")
+    tokens_BT, source = draw_tokens(model), draw_source(model)
+    fresh = initial_carry(model, params, *tokens_BT.shape, **source)
+    _, carry = read_in_chunks(model, params, tokens_BT, None, [LENGTH], source)
+    assert_same_shapes(carry, fresh, "the carry after reading")
     for path, leaf in jax.tree_util.tree_leaves_with_path(fresh):
         assert leaf.shape[:1] == (ROWS,), (
             f"the carry's {jax.tree_util.keystr(path)} has the shape {leaf.shape} for {ROWS} rows: "
@@ -118,14 +76,14 @@ def rows_lead_every_carry(model, params):
 
 def no_token_sees_a_later_one(model, params):
     """Other later tokens change no logit."""
-    tokens_BT = draw_tokens(model)
-    logits_BTV, _ = read(model, params, tokens_BT)
+    tokens_BT, source = draw_tokens(model), draw_source(model)
+    logits_BTV, _ = read(model, params, tokens_BT, source=source)
     for time in range(LENGTH - 1):
         other_BT = tokens_BT.copy()
         other_BT[:, time + 1 :] = (other_BT[:, time + 1 :] + 1) % model.vocabulary_size
-        changed_BTV, _ = read(model, params, other_BT)
+        changed_BTV, _ = read(model, params, other_BT, source=source)
         before = slice(0, time + 1)
-        _assert_close(
+        assert_close(
             changed_BTV[:, before],
             logits_BTV[:, before],
             f"logits change with tokens that come later (than the {time + 1}th)",
@@ -137,17 +95,17 @@ def no_gradient_from_a_later_token(model, params):
 
     Raises NoEmbedding for a model whose tokens pass neither `TokenEmbedding` nor `nn.Embed`.
     """
-    tokens_BT = draw_tokens(model, rows=1)
+    tokens_BT, source = draw_tokens(model, rows=1), rows_of(draw_source(model), slice(1))
     shapes = []
     with nn.intercept_methods(partial(_shift_embeddings, tokens_BT.shape, None, shapes)):
-        jax.eval_shape(lambda: model.apply(params, tokens_BT))
+        jax.eval_shape(lambda: model.apply(params, tokens_BT, **source))
     if not shapes:
         raise NoEmbedding
 
     def logits_TV(shifts):
         left = list(shifts)
         with nn.intercept_methods(partial(_shift_embeddings, tokens_BT.shape, left, [])):
-            return model.apply(params, tokens_BT)[0][0]
+            return model.apply(params, tokens_BT, **source)[0][0]
 
     jacobians = jax.jacobian(logits_TV)([jnp.zeros(shape) for shape in shapes])
     influence_TT = sum(np.abs(one[:, :, 0]).sum(axis=(1, 3)) for one in jacobians)
@@ -165,10 +123,11 @@ class NoEmbedding(Exception):
 
 def neighbours_do_not_matter(model, params, segments=None):
     """A row's logits are the same whatever the other rows hold."""
-    tokens_BT = draw_tokens(model)
-    alone, _ = read(model, params, tokens_BT[:1], None, None if segments is None else segments[:1])
-    together, _ = read(model, params, tokens_BT, None, segments)
-    _assert_close(together[:1], alone, "a row's logits change with the other rows of its batch")
+    tokens_BT, source = draw_tokens(model), draw_source(model)
+    first = None if segments is None else segments[:1], rows_of(source, slice(1))
+    alone, _ = read(model, params, tokens_BT[:1], None, *first)
+    together, _ = read(model, params, tokens_BT, None, segments, source)
+    assert_close(together[:1], alone, "a row's logits change with the other rows of its batch")
 
 
 def segments_are_read_apart(model, params):
@@ -180,77 +139,70 @@ def segments_are_read_apart(model, params):
     apart_BTV = np.concatenate(apart, axis=1)
     message = "where segment_ids_BT changes, the model remembers what stood before"
     packed_BTV, _ = read(model, params, tokens_BT, None, segment_ids_BT)
-    _assert_close(packed_BTV, apart_BTV, message)
-    carried_BTV, _ = _read_in_chunks(model, params, tokens_BT, segment_ids_BT, [LENGTH])
-    _assert_close(carried_BTV, apart_BTV, f"{message} (with a carry)")
+    assert_close(packed_BTV, apart_BTV, message)
+    carried_BTV, _ = read_in_chunks(model, params, tokens_BT, segment_ids_BT, [LENGTH])
+    assert_close(carried_BTV, apart_BTV, f"{message} (with a carry)")
 
 
 def probabilities_sum_to_one(model, params):
     """Over every next token, by `log_probs` itself, and by the logits."""
-    tokens_BT = draw_tokens(model, rows=2, length=4)
-    logits_BTV, _ = read(model, params, tokens_BT)
+    tokens_BT, source = draw_tokens(model, length=4), draw_source(model)
+    logits_BTV, _ = read(model, params, tokens_BT, source=source)
     normalised_BTV = jax.nn.log_softmax(logits_BTV)
     total_BT = np.zeros(tokens_BT.shape)
     for token in range(model.vocabulary_size):
         targets_BT = np.full_like(tokens_BT, token)
-        log_probs_BT, _ = log_probs(model, params, tokens_BT, targets_BT)
-        _assert_close(
+        log_probs_BT, _ = log_probs(model, params, tokens_BT, targets_BT, source)
+        assert_close(
             log_probs_BT, normalised_BTV[:, :, token], "log_probs are not those of the logits"
         )
         total_BT += np.exp(np.asarray(log_probs_BT, np.float64))
-    _assert_close(total_BT, np.ones_like(total_BT), "the probabilities of all tokens do not add up")
+    assert_close(total_BT, np.ones_like(total_BT), "the probabilities of all tokens do not add up")
 
 
 def _with_segments(check: Callable[..., None]) -> Callable[..., None]:
     return lambda model, params: check(model, params, draw_segments())
 
 
-PROPERTIES: dict[str, Callable[..., None]] = {
+OF_ALL = {
+    "a row does not depend on its neighbours": neighbours_do_not_matter,
+    "probabilities sum to one": probabilities_sum_to_one,
+}
+OF_CARRIES = {
     "in chunks as at once": same_in_chunks,
-    "in chunks as at once, several documents": _with_segments(same_in_chunks),
     "without a carry as with an empty one": same_without_carry,
-    "without a carry, several documents": _with_segments(same_without_carry),
     "rows lead every carry": rows_lead_every_carry,
     "no token sees a later one": no_token_sees_a_later_one,
     "no gradient from a later token": no_gradient_from_a_later_token,
-    "a row does not depend on its neighbours": neighbours_do_not_matter,
+}
+OF_DOCUMENTS = {
+    "in chunks as at once, several documents": _with_segments(same_in_chunks),
+    "without a carry, several documents": _with_segments(same_without_carry),
     "neighbours, several documents": _with_segments(neighbours_do_not_matter),
     "a new document resets the memory": segments_are_read_apart,
-    "probabilities sum to one": probabilities_sum_to_one,
+}
+# By what a model reads.
+PROPERTIES: dict[str, dict[str, Callable[..., None]]] = {
+    "past": OF_CARRIES | OF_DOCUMENTS | OF_ALL,
+    "source": OF_CARRIES | OF_ALL | source_properties.OF_SOURCES,
 }
 
 
 def violation(name: str, model: LanguageModel, params: Any) -> str | None:
-    """What is wrong with one of PROPERTIES for this model; None if it holds.
+    """What is wrong with one of the properties of what the model reads; None if it holds.
 
     Raises NoEmbedding where it can't be tested.
     """
     try:
         with jax.default_matmul_precision("highest"):
-            PROPERTIES[name](model, params)
+            PROPERTIES[model.reads][name](model, params)
     except AssertionError as error:
         return str(error)
     except (NoEmbedding, UserError):
         raise
     except Exception as error:  # of the model's own code
-        return _described(error)
+        return described(error)
     return None
-
-
-def _described(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
-
-
-def _read_in_chunks(model, params, tokens_BT, segments, sizes):
-    carry, logits, begin = initial_carry(model, params, *tokens_BT.shape), [], 0
-    for size in sizes:
-        part = slice(begin, begin + size)
-        segment_ids_BT = None if segments is None else segments[:, part]
-        logits_BTV, carry = read(model, params, tokens_BT[:, part], carry, segment_ids_BT)
-        logits.append(logits_BTV)
-        begin += size
-    return np.concatenate(logits, axis=1), carry
 
 
 def _shift_embeddings(shape_BT, shifts, shapes, next_fun, args, kwargs, context):
@@ -261,20 +213,3 @@ def _shift_embeddings(shape_BT, shifts, shapes, next_fun, args, kwargs, context)
         shapes.append(result.shape)
         result = result if shifts is None else result + shifts.pop(0)
     return result
-
-
-def _assert_close(found, expected, message: str) -> None:
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape, f"{message}: {found.shape}, not {expected.shape}"
-    close = np.isclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
-    assert close.all(), f"{message} (by up to {np.abs(found - expected)[~close].max():.1g})"
-
-
-def _assert_same_shapes(found, expected, message: str) -> None:
-    described = [
-        jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", tree)
-        for tree in (found, expected)
-    ]
-    assert described[0] == described[1], (
-        f"{message} is {described[0]}, not {described[1]} as initial_carry makes it"
-    )

@@ -134,14 +134,16 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
     """A model and its parameters in NumPy, counted or drawn."""
     config = model_config(family)
     config.update({field: size for field, size in SMALL.items() if field in config})
-    model = build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None))
+    source = SimpleNamespace(vocabulary_size=VOCABULARY)
+    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None, source=source)
+    model = build_model(config, tokenizer)
     generator = np.random.default_rng(0)
     if model.is_counted:
         tokens_N = generator.integers(0, VOCABULARY, 300).astype(np.int32)
         segments = Segments.of_rows([(0, 0, 0)])
         stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0, segments)
         return model, jax.device_get(model.fit([stream]))
-    shapes = jax.eval_shape(model.init, jax.random.key(0), draw()[0])
+    shapes = jax.eval_shape(model.init, jax.random.key(0), draw(model)[0])
     return model, jax.tree.map(
         lambda leaf: SPREAD * generator.standard_normal(leaf.shape, np.float32),
         nn.meta.unbox(shapes),
@@ -151,7 +153,9 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
 def reference(model: LanguageModel, params: Any, cpu: jax.Device) -> Quantities:
     """The quantities in float64, without jit."""
     with jax.enable_x64(True), jax.default_device(cpu), jax.disable_jit():
-        return jax.device_get(quantities(log_probs_of_logits, model, in_float64(params), draw()))
+        return jax.device_get(
+            quantities(log_probs_of_logits, model, in_float64(params), draw(model))
+        )
 
 
 def compute(model: LanguageModel, params: Any, device: jax.Device, mode: Mode) -> Quantities:
@@ -162,7 +166,7 @@ def compute(model: LanguageModel, params: Any, device: jax.Device, mode: Mode) -
         jax.default_matmul_precision(mode.precision),
         nullcontext() if mode.jit else jax.disable_jit(),
     ):
-        return jax.device_get(jax.jit(read)(*jax.device_put((params, draw()), device)))
+        return jax.device_get(jax.jit(read)(*jax.device_put((params, draw(model)), device)))
 
 
 def compare(found: Quantities, expected: Quantities, tolerance: float) -> tuple[str, float]:
@@ -186,14 +190,12 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def quantities(log_probs: Callable, model: LanguageModel, params: Any, batch) -> Quantities:
-    """The quantities for a `batch` of tokens, targets and segment ids, read from a fresh carry."""
-    tokens_BT, targets_BT, segment_ids_BT = batch
-    carry = initial_carry(model, params, *tokens_BT.shape)
+    """The quantities for a `batch` as `draw` makes it, read from a fresh carry."""
+    tokens_BT, targets_BT, source, context = batch
 
     def mean_nats(params):
-        log_probs_BT, after = log_probs(
-            model, params, tokens_BT, targets_BT, carry, segment_ids_BT=segment_ids_BT
-        )
+        carry = initial_carry(model, params, *tokens_BT.shape, **source)
+        log_probs_BT, after = log_probs(model, params, tokens_BT, targets_BT, carry, **context)
         return -log_probs_BT.mean(), (log_probs_BT, after)
 
     if model.is_counted:
@@ -221,8 +223,12 @@ def in_float64(params: Any) -> Any:
     )
 
 
-def draw() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`tokens_BT, targets_BT, segment_ids_BT`: rows of two segments."""
+def draw(model: LanguageModel) -> tuple[np.ndarray, np.ndarray, dict, dict]:
+    """`tokens_BT, targets_BT, source, context`: rows of two segments, or of one with a source."""
     generator = np.random.default_rng(1)
-    tokens_BT, targets_BT = generator.integers(0, VOCABULARY, (2, ROWS, LENGTH)).astype(np.int32)
-    return tokens_BT, targets_BT, np.repeat([[0, 0, 1, 1]], ROWS, 0).astype(np.int32)
+    shape = 3, ROWS, LENGTH
+    tokens_BT, targets_BT, source_BS = generator.integers(0, VOCABULARY, shape).astype(np.int32)
+    if model.reads == "source":
+        return tokens_BT, targets_BT, {"source_BS": source_BS}, {}
+    segment_ids_BT = np.repeat([[0, 0, 1, 1]], ROWS, 0).astype(np.int32)
+    return tokens_BT, targets_BT, {}, {"segment_ids_BT": segment_ids_BT}

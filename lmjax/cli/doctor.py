@@ -201,7 +201,8 @@ def _model(arguments: list[str]) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from lmjax.checks.properties import PROPERTIES, NoEmbedding, distinct_parameters, violation
+    from lmjax.checks.probes import distinct_parameters
+    from lmjax.checks.properties import PROPERTIES, NoEmbedding, violation
     from lmjax.config import model_config
     from lmjax.data.character_tokenizer import CharacterTokenizer
     from lmjax.models.registry import build_model
@@ -211,7 +212,7 @@ def _model(arguments: list[str]) -> int:
     params = distinct_parameters(model)
     table = Table("property", "", title=config.name)
     wrong = 0
-    for name in PROPERTIES:
+    for name in PROPERTIES[model.reads]:
         try:
             found = violation(name, model, params)
         except NoEmbedding:

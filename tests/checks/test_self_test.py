@@ -41,7 +41,7 @@ def test_the_reference_is_in_float64_throughout(family):
     model, params = self_test.small_model(family)
     with jax.enable_x64(True):
         read = partial(self_test.quantities, self_test.log_probs_of_logits, model)
-        program = str(jax.make_jaxpr(read)(self_test.in_float64(params), self_test.draw()))
+        program = str(jax.make_jaxpr(read)(self_test.in_float64(params), self_test.draw(model)))
     assert "f64[" in program
     assert "f32[" not in program and "bf16[" not in program
     outcome = self_test.reference(model, params, jax.devices("cpu")[0])

@@ -5,11 +5,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from lmjax.checks import probes, source_properties
 from lmjax.checks import properties as checks
+from lmjax.models.conditional import ConditionalModel, or_empty
 from lmjax.models.contract import LanguageModel
 from lmjax.nn.embeddings import TokenEmbedding
 
-SEGMENTS = checks.draw_segments()
+SEGMENTS = probes.draw_segments()
 WIDTH = 5
 
 
@@ -76,7 +78,7 @@ FAULTS = {
 
 def small(fault="", embedding=TokenEmbedding):
     model = LeakySum(vocabulary_size=7, fault=fault, embedding=embedding)
-    return model, checks.distinct_parameters(model)
+    return model, probes.distinct_parameters(model)
 
 
 @pytest.mark.parametrize("check", [check for found in FAULTS.values() for check in found])
@@ -125,13 +127,69 @@ def test_no_embedding_is_said_and_the_other_check_of_causality_is_left():
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_violation_is_a_sentence(fault):
     model, params = small(fault)
-    wrong = {name for name in checks.PROPERTIES if checks.violation(name, model, params)}
-    found = {name for name, check in checks.PROPERTIES.items() if check in FAULTS[fault]}
+    properties = checks.PROPERTIES["past"]
+    wrong = {name for name in properties if checks.violation(name, model, params)}
+    found = {name for name, check in properties.items() if check in FAULTS[fault]}
     assert found <= wrong
-    assert not [name for name in checks.PROPERTIES if checks.violation(name, *small())]
+    assert not [name for name in properties if checks.violation(name, *small())]
 
 
 def test_an_error_of_the_model_is_a_violation():
     model = LeakySum(vocabulary_size=7)
-    name = next(iter(checks.PROPERTIES))
+    name = next(iter(checks.PROPERTIES["past"]))
     assert "ScopeCollectionNotFound: " in checks.violation(name, model, {"params": {}})
+
+
+class SummedSource(ConditionalModel):
+    """Logits from a token and the sum of its source; `fault` names one way to get it wrong."""
+
+    fault: str = ""
+
+    def setup(self):
+        self.source_embedding = TokenEmbedding(self.source_vocabulary_size, WIDTH)
+        self.embedding = TokenEmbedding(self.vocabulary_size, WIDTH)
+        self.output = nn.Dense(self.vocabulary_size, use_bias=False)
+
+    def initial_carry(self, batch_size, max_length, *, source_BS=None, source_weights_BS=None):
+        source_BS, weights_BS = or_empty(batch_size, source_BS, source_weights_BS)
+        if self.fault == "reads padding":
+            weights_BS = jnp.ones_like(weights_BS)
+        sum_BE = (self.source_embedding(source_BS) * weights_BS[..., None]).sum(axis=1)
+        if self.fault == "divides by nothing":
+            sum_BE /= weights_BS.sum(axis=1, keepdims=True)
+        if self.fault == "reads another row's":
+            sum_BE = jnp.broadcast_to(sum_BE[:1], sum_BE.shape)
+        return {"sum_BE": 0.0 * sum_BE if self.fault == "ignores it" else sum_BE}
+
+    def __call__(
+        self, tokens_BT, carry=None, *, source_BS=None, source_weights_BS=None, deterministic=True
+    ):
+        source = {"source_BS": source_BS, "source_weights_BS": source_weights_BS}
+        read = self.initial_carry(len(tokens_BT), 0, **source) if carry is None else carry
+        if self.fault == "forgets its source":
+            carry = carry and {"sum_BE": jnp.zeros_like(read["sum_BE"])}
+        return self.output(jnp.tanh(self.embedding(tokens_BT) + read["sum_BE"][:, None])), carry
+
+
+SOURCE_FAULTS = {
+    "reads padding": source_properties.padding_changes_nothing,
+    "divides by nothing": source_properties.no_source_is_all_padding,
+    "reads another row's": source_properties.rows_keep_their_source,
+    "ignores it": source_properties.every_source_token_counts,
+    "forgets its source": checks.same_in_chunks,
+}
+
+
+@pytest.mark.parametrize("fault", SOURCE_FAULTS)
+def test_a_fault_in_reading_the_source_is_found(fault):
+    def violated(fault):
+        model = SummedSource(vocabulary_size=7, source_vocabulary_size=8, fault=fault)
+        params = probes.distinct_parameters(model)
+        return [
+            check
+            for name, check in checks.PROPERTIES["source"].items()
+            if checks.violation(name, model, params)
+        ]
+
+    assert not violated("")
+    assert SOURCE_FAULTS[fault] in violated(fault)

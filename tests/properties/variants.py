@@ -5,11 +5,12 @@ from types import SimpleNamespace
 from lmjax.config import model_config
 from lmjax.models.registry import build_model
 
-VOCABULARY = 7
+VOCABULARY, SOURCE_VOCABULARY = 7, 8
 SMALL = {
     "ngram": dict(order=3),
     "rnn": dict(width=6, layers=2),
     "attention_rnn": dict(width=6, layers=1, span=3),
+    "seq2seq": dict(width=6, layers=1),
     "transformer": dict(width=8, heads=2, layers=2, context_length=16),
     "word_vectors": dict(width=4),
 }
@@ -32,6 +33,14 @@ CHOICES = {
         dict(score="key_value_predict"),
     ],
     "word_vectors": [dict(), dict(biases=True, summed=True)],
+    "seq2seq": [
+        dict(reverse_source=True, layers=2),
+        dict(context="every_step", cell="gru", readout_width=4, embedding_width=4, tied=True),
+        dict(attention="additive", cell="gru", bidirectional=True, bridge="dense", layers=2),
+        dict(attention="dot"),
+        dict(attention="general", bidirectional=True, bridge="dense", input_feeding=True, layers=2),
+        dict(attention="concat", cell="elman"),
+    ],
     "transformer": [
         dict(),
         dict(bias=True, tied=False),
@@ -58,4 +67,6 @@ def build(family, changes):
     """The model of a family with changed fields, for a vocabulary whose token 0 is <eos>."""
     config = model_config(family)
     config.update(changes)
-    return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0))
+    source = SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY)
+    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0, source=source)
+    return build_model(config, tokenizer)
