@@ -124,8 +124,7 @@ def _first_bad_output(model: LanguageModel, state: TrainState, batch: Batch) -> 
         state.params,
         batch.tokens_BT,
         state.carry,
-        segment_ids_BT=batch.segment_ids_BT,
-        positions_BT=batch.positions_BT,
+        **batch.inputs(),
         capture_intermediates=True,
         mutable=["intermediates"],
     )
