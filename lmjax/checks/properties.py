@@ -184,6 +184,7 @@ OF_DOCUMENTS = {
 # By what a model reads.
 PROPERTIES: dict[str, dict[str, Callable[..., None]]] = {
     "past": OF_CARRIES | OF_DOCUMENTS | OF_ALL,
+    "words": OF_CARRIES | OF_DOCUMENTS | OF_ALL,
     "source": OF_CARRIES | OF_ALL | source_properties.OF_SOURCES,
 }
 
