@@ -22,15 +22,33 @@ class FeedForward(nn.Module):
     @nn.compact
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         """`y_BTD`, through F = `inner_width`."""
-        up = Dense(self.inner_width, ("embed", "mlp"), self.bias, self.initializer, name="up")
         down = Dense(
             x_BTD.shape[-1], ("mlp", "embed"), self.bias, self.output_initializer, name="down"
         )
-        return down(self.activation(up(x_BTD)))
+        return down(self.inner(x_BTD))
+
+    def inner(self, x_BTD: jax.Array) -> jax.Array:
+        """`y_BTF`, what the last product is of."""
+        return self.activation(self._dense("up")(x_BTD))
+
+    def _dense(self, name: str) -> Dense:
+        axes = "embed", "mlp"
+        return Dense(self.inner_width, axes, self.bias, self.initializer, name=name)
+
+
+class GatedFeedForward(FeedForward):
+    """`y_BTD = (activation(x_BTD V_DF) * x_BTD W_DF) W_FD` (Shazeer 2020, eq. 6)."""
+
+    def inner(self, x_BTD: jax.Array) -> jax.Array:
+        return self.activation(self._dense("gate")(x_BTD)) * self._dense("up")(x_BTD)
 
 
 # GELU: Hendrycks & Gimpel 2016; GPT-2 uses its approximation by tanh, nanoGPT the exact one.
+gelu = partial(jax.nn.gelu, approximate=True)
 FEED_FORWARDS = {
-    "gelu": partial(FeedForward, partial(jax.nn.gelu, approximate=True)),
+    "gelu": partial(FeedForward, gelu),
     "gelu_exact": partial(FeedForward, partial(jax.nn.gelu, approximate=False)),
+    "relu": partial(FeedForward, jax.nn.relu),
+    "swish": partial(FeedForward, jax.nn.swish),
+    "gated_gelu": partial(GatedFeedForward, gelu),
 }

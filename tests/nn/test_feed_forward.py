@@ -19,17 +19,38 @@ def by_tanh(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
-@pytest.mark.parametrize(("name", "gelu"), [("gelu", by_tanh), ("gelu_exact", exact)])
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def swish(x):
+    return x / (1 + np.exp(-x))
+
+
+ACTIVATIONS = {
+    "gelu": by_tanh,
+    "gelu_exact": exact,
+    "relu": relu,
+    "swish": swish,
+    "gated_gelu": by_tanh,
+}
+
+
+@pytest.mark.parametrize("name", FEED_FORWARDS)
 @pytest.mark.parametrize("bias", [False, True])
-def test_each_choice_is_two_products_around_its_activation(name, gelu, bias):
+def test_each_choice_is_products_around_its_activation(name, bias):
     normal = nn.initializers.normal(0.02)
     layer = FEED_FORWARDS[name](
         inner_width=8, bias=bias, initializer=normal, output_initializer=normal
     )
     params = nn.meta.unbox(layer.init(jax.random.key(0), x_BTD))["params"]
     params = jax.tree.map(lambda leaf: 30 * np.asarray(leaf) + 0.5, params)
-    up, down = (
-        (params[part]["kernel"], params[part]["bias"] if bias else 0) for part in ("up", "down")
-    )
-    expected_BTD = gelu(x_BTD @ up[0] + up[1]) @ down[0] + down[1]
+
+    def dense(part, x):
+        return x @ params[part]["kernel"] + (params[part]["bias"] if bias else 0)
+
+    activation, up_BTF = ACTIVATIONS[name], dense("up", x_BTD)
+    gated = name == "gated_gelu"
+    inner_BTF = activation(dense("gate", x_BTD)) * up_BTF if gated else activation(up_BTF)
+    expected_BTD = dense("down", inner_BTF)
     np.testing.assert_allclose(layer.apply({"params": params}, x_BTD), expected_BTD, rtol=2e-5)

@@ -1,11 +1,11 @@
-"""Layer normalisation against NumPy in double precision."""
+"""Normalisations against NumPy in double precision."""
 
 import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
-from lmjax.nn.norms import LayerNorm
+from lmjax.nn.norms import NORMS, LayerNorm, RMSNorm
 
 x_BTD = (3 + 2 * np.random.default_rng(0).normal(size=(2, 3, 8))).astype(np.float32)
 weights_BTD = np.random.default_rng(1).normal(size=x_BTD.shape)
@@ -45,6 +45,22 @@ def test_gradients_are_the_slopes_of_the_definition():
         parts = gradients[1], gradients[0]["scale"], gradients[0]["bias"]
         found = sum(np.vdot(part, step) for part, step in zip(parts, change, strict=True))
         np.testing.assert_allclose(found, slope(change), rtol=1e-3, atol=1e-4)
+
+
+def test_root_mean_square():
+    """Zhang and Sennrich 2019, equation 4; the mean stays."""
+    found_BTD = RMSNorm().apply({"params": {"scale": scale_D}}, x_BTD)
+    root_BT1 = np.sqrt(np.mean(x_BTD.astype(np.float64) ** 2, axis=-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(found_BTD, x_BTD / root_BT1 * scale_D, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS.values())
+def test_epsilon_is_what_a_vector_without_variance_is_divided_by(norm):
+    x_BTD = np.full((1, 1, 2), 1e-3, np.float32) * np.float32([1, -1])
+    params = {"params": {"scale": np.ones(2, np.float32)}}
+    for epsilon in (1e-12, 1e-6, 3e-6):
+        found_BTD = norm(epsilon=epsilon).apply(params, x_BTD)
+        np.testing.assert_allclose(np.abs(found_BTD), (1 + epsilon / 1e-6) ** -0.5, rtol=1e-5)
 
 
 def test_a_new_norm_changes_no_scale_and_names_its_axis():
