@@ -66,7 +66,7 @@ MODELS = {
         context_length=256,  # tokens; no limit where neither positions nor mixers set one
         norm="layer_norm",  # layer_norm | rms_norm
         position="learned",  # learned | sinusoidal | none; the last two have no end
-        # gelu (approximated by tanh, as GPT-2) | gelu_exact (as nanoGPT) | relu | swish | gated_gelu
+        # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish | gated_gelu
         feed_forward="gelu",
         pattern=("attention",),  # mixers of the layers, over and over, see lmjax/mixers/registry.py
         mixers=dict(),  # their options by name; those not given are the defaults of the mixer

@@ -14,6 +14,7 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
 from lmjax.nn.dense import Dense
+from lmjax.nn.position_bias import PositionBias
 from lmjax.nn.precision import wide_product
 from lmjax.nn.segments import segment_starts
 from lmjax.nn.softmax import HIDDEN
@@ -52,15 +53,22 @@ def parallel(
     v_BSHK: jax.Array,
     visible_BTS: jax.Array,
     drop: Callable[[jax.Array], jax.Array] = lambda weights_BHTS: weights_BHTS,
+    bias_BHTS: jax.Array | None = None,
+    scaled: bool = True,
 ) -> jax.Array:
     """`y_BTHK`: `step` for each of T tokens, with `drop` applied to the attention weights.
 
+    `bias_BHTS` is added to the scores, which without `scaled` are not divided by sqrt(K); it and
     `visible_BTS` may lead with 1 in place of B. A token that sees no slot gets a meaningless y.
     """
     # Batched products over (B, H) with keys transposed first: faster on CPU than einsum's order.
-    q_BHTK = q_BTHK.transpose(0, 2, 1, 3) * q_BTHK.shape[-1] ** -0.5
+    q_BHTK = q_BTHK.transpose(0, 2, 1, 3)
+    if scaled:
+        q_BHTK *= q_BTHK.shape[-1] ** -0.5
     k_BHKS = k_BSHK.transpose(0, 2, 3, 1)
     scores_BHTS = wide_product(q_BHTK, k_BHKS)
+    if bias_BHTS is not None:
+        scores_BHTS += bias_BHTS
     weights_BHTS = drop(jax.nn.softmax(jnp.where(visible_BTS[:, None], scores_BHTS, HIDDEN)))
     y_BHTK = weights_BHTS.astype(v_BSHK.dtype) @ v_BSHK.transpose(0, 2, 1, 3)
     return y_BHTK.transpose(0, 2, 1, 3)
@@ -69,7 +77,7 @@ def parallel(
 class Attention(Mixer):
     """Each token attends to those before it in its segment, and to itself.
 
-    Raises UserError for a width that the heads don't divide.
+    Raises UserError for a width that the heads don't divide, unless their own width is given.
     """
 
     heads: int
@@ -77,19 +85,21 @@ class Attention(Mixer):
     dropout: float  # on the attention weights
     initializer: Initializer
     output_initializer: Initializer
+    head_width: int = 0  # K; 0: width / heads
+    scaled: bool = True  # scores are divided by sqrt(K); else queries are drawn that much smaller
 
     is_endless = False
 
     def __post_init__(self):
         super().__post_init__()
-        if self.heads < 1 or self.width % self.heads:
-            raise UserError(
-                f"model.width {self.width} is not a multiple of model.heads {self.heads}; "
-                "change one of them"
-            )
+        width_of_head(self.width, self.heads, self.head_width)
+
+    @property
+    def _head_width(self) -> int:
+        return width_of_head(self.width, self.heads, self.head_width)
 
     def initial_carry(self, batch_size: int, max_length: int) -> KeyValueCache:
-        return empty_cache(batch_size, max_length, self.heads, self.width // self.heads)
+        return empty_cache(batch_size, max_length, self.heads, self._head_width)
 
     @nn.compact
     def __call__(
@@ -99,18 +109,21 @@ class Attention(Mixer):
         positions_BT: jax.Array,
         segment_ids_BT: jax.Array | None,
         deterministic: bool,
+        bias: PositionBias | None = None,
     ) -> tuple[jax.Array, KeyValueCache | None]:
         """`y_BTD, carry`; y is NaN for a token that finds no free slot in the carry."""
         rows, length, width = x_BTD.shape
-        heads = rows, length, 3 * self.heads, width // self.heads
-        project = Dense(3 * width, ("embed", "heads"), self.bias, self.initializer, name="qkv")
+        inner = self.heads * self._head_width
+        heads = rows, length, 3 * self.heads, self._head_width
+        initializer = query_initializer(self.initializer, inner, self._head_width, self.scaled)
+        project = Dense(3 * inner, ("embed", "heads"), self.bias, initializer, name="qkv")
         qkv = jnp.split(project(x_BTD).reshape(heads), 3, axis=2)
         drop = nn.Dropout(self.dropout, deterministic=deterministic)
-        y_BTHK, carry = self._attend(*qkv, carry, segment_ids_BT, drop)
+        y_BTHK, carry = self._attend(*qkv, carry, segment_ids_BT, bias, drop)
         output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
-        return output(y_BTHK.reshape(x_BTD.shape)), carry
+        return output(y_BTHK.reshape(rows, length, inner)), carry
 
-    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, drop):
+    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, bias, drop):
         """`y_BTHK, carry`; a kind of attention of its own overrides it."""
         length = q_BTHK.shape[1]
         if carry is None:
@@ -118,12 +131,46 @@ class Attention(Mixer):
             if segment_ids_BT is not None:
                 start_BT = segment_starts(index_BT, segment_ids_BT)
             visible_BTS = _visible(index_BT, start_BT, length)
-            return parallel(q_BTHK, k_BTHK, v_BTHK, visible_BTS, drop), None
+            return self._read(q_BTHK, k_BTHK, v_BTHK, visible_BTS, index_BT, bias, drop), None
         carry, index_BT, start_BT = remember(carry, k_BTHK, v_BTHK, segment_ids_BT)
         k_BSHK, v_BSHK = (cache.astype(q_BTHK.dtype) for cache in (carry.k_BSHK, carry.v_BSHK))
         slots = k_BSHK.shape[1]
-        y_BTHK = parallel(q_BTHK, k_BSHK, v_BSHK, _visible(index_BT, start_BT, slots), drop)
+        visible_BTS = _visible(index_BT, start_BT, slots)
+        y_BTHK = self._read(q_BTHK, k_BSHK, v_BSHK, visible_BTS, index_BT, bias, drop)
         return jnp.where(index_BT[..., None, None] < slots, y_BTHK, jnp.nan), carry
+
+    def _read(self, q_BTHK, k_BSHK, v_BSHK, visible_BTS, index_BT, bias, drop):
+        """`y_BTHK` of tokens that stand at `index_BT` of the S slots."""
+        bias_BHTS = None
+        if bias is not None:
+            bias_BHTS = bias(jnp.arange(k_BSHK.shape[1])[None, None] - index_BT[..., None])
+        return parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop, bias_BHTS, self.scaled)
+
+
+def width_of_head(width: int, heads: int, head_width: int) -> int:
+    """`head_width`, or where it is 0, `width / heads`; raises UserError if that is no number."""
+    if heads < 1 or (not head_width and width % heads):
+        raise UserError(
+            f"model.width {width} is not a multiple of model.heads {heads}; change one of them"
+        )
+    return head_width or width // heads
+
+
+def query_initializer(
+    initializer: Initializer, inner: int, head_width: int, scaled: bool
+) -> Initializer:
+    """Draws a kernel whose first `inner` columns make queries.
+
+    Where scores are not `scaled`, they are drawn smaller, so that scores begin as if they were.
+    """
+    if scaled:
+        return initializer
+
+    def initialize(key, shape_DF, dtype=jnp.float32):
+        kernel_DF = initializer(key, shape_DF, dtype)
+        return kernel_DF.at[:, :inner].multiply(head_width**-0.5)
+
+    return initialize
 
 
 def _visible(index_BT: jax.Array, start_BT: jax.Array, slots: int) -> jax.Array:

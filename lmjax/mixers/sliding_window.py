@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.errors import UserError
-from lmjax.mixers.attention import Attention, parallel
+from lmjax.mixers.attention import Attention
 from lmjax.nn.segments import segment_starts
 
 
@@ -39,11 +39,11 @@ class SlidingWindowAttention(Attention):
             raise UserError(f"the window of sliding_window is {self.window}; it is at least 1")
 
     def initial_carry(self, batch_size: int, max_length: int) -> KeyValueRing:
-        shape = batch_size, self.window, self.heads, self.width // self.heads
+        shape = batch_size, self.window, self.heads, self._head_width
         zeros_B = jnp.zeros(batch_size, jnp.int32)
         return KeyValueRing(jnp.zeros(shape), jnp.zeros(shape), zeros_B, zeros_B, zeros_B)
 
-    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, drop):
+    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, bias, drop):
         """`y_BTHK, carry`: over the ring's tokens, oldest first, and the T new ones."""
         length, before = q_BTHK.shape[1], 0
         k_BSHK, v_BSHK = k_BTHK, v_BTHK
@@ -56,7 +56,7 @@ class SlidingWindowAttention(Attention):
         first_BT = jnp.maximum(start_BT, index_BT - (self.window - 1))[..., None]
         slot_S = jnp.arange(before + length)[None, None]
         visible_BTS = (first_BT <= slot_S) & (slot_S <= index_BT[..., None])
-        y_BTHK = parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop)
+        y_BTHK = self._read(q_BTHK, k_BSHK, v_BSHK, visible_BTS, index_BT, bias, drop)
         if carry is None:
             return y_BTHK, None
         return y_BTHK, self._remember(carry, k_BTHK, v_BTHK, start_BT, segment_ids_BT)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.errors import UserError, nearest
 
+NORM_ORDERS = ("pre", "post")
 LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
 
 # What a layer keeps for its gradient; the rest is computed anew in the backward pass.
@@ -20,23 +21,63 @@ REMATERIALISATIONS = {
 
 
 class Block(nn.Module):
-    """`x + mixer(norm(x))`, then `x + feed_forward(norm(x))`, with dropout on what is added."""
+    """A mixer, then a feed-forward network, each with a norm, dropout and the residual stream.
+
+    `norm_order` is `pre`: x + mixer(norm(x)), or `post`: norm(x + mixer(x)) (Xiong et al. 2020).
+    With `make_source_attention`, what it gives is added between the two; then the carry is that of
+    the mixer and what `remember` gave.
+    """
 
     norm: Callable[..., nn.Module]
     mixer: Callable[..., nn.Module]
     feed_forward: Callable[..., nn.Module]
     dropout: float
+    norm_order: str = "pre"
+    make_source_attention: Callable[..., nn.Module] | None = None
+
+    def setup(self):
+        if self.make_source_attention is not None:
+            self.source_attention = self.make_source_attention()
+
+    def remember(self, encoded_BSD: jax.Array, visible_BS: jax.Array) -> Any:
+        """What is kept of a source that was encoded."""
+        return self.source_attention.remember(encoded_BSD, visible_BS)
 
     @nn.compact
-    def __call__(self, x_BTD, carry, positions_BT, segment_ids_BT, deterministic):
+    def __call__(
+        self, x_BTD, carry, positions_BT, segment_ids_BT, deterministic, position_bias=None
+    ):
         """`x_BTD, carry` after the layer."""
         drop = nn.Dropout(self.dropout, deterministic=deterministic)
-        y_BTD, carry = self.mixer(name="mixer")(
-            self.norm(name="mixer_norm")(x_BTD), carry, positions_BT, segment_ids_BT, deterministic
-        )
-        x_BTD += drop(y_BTD)
-        y_BTD = self.feed_forward(name="feed_forward")(self.norm(name="feed_forward_norm")(x_BTD))
-        return x_BTD + drop(y_BTD), carry
+
+        def add(x_BTD, name, layer):
+            norm = self.norm(name=f"{name}_norm")
+            if self.norm_order == "post":
+                return norm(x_BTD + drop(layer(x_BTD)))
+            return x_BTD + drop(layer(norm(x_BTD)))
+
+        memory = None
+        if self.make_source_attention is not None:
+            carry, memory = carry
+        mixer, after = self.mixer(name="mixer"), None
+        context = positions_BT, segment_ids_BT, deterministic
+        if position_bias is not None:
+            context = (*context, position_bias)
+
+        def mix(x_BTD):
+            nonlocal after
+            y_BTD, after = mixer(x_BTD, carry, *context)
+            return y_BTD
+
+        x_BTD = add(x_BTD, "mixer", mix)
+        if memory is not None:
+            x_BTD = add(
+                x_BTD,
+                "source_attention",
+                lambda x_BTD: self.source_attention(x_BTD, memory, deterministic),
+            )
+            after = after, memory
+        return add(x_BTD, "feed_forward", self.feed_forward(name="feed_forward")), after
 
 
 class Period(nn.Module):
@@ -45,12 +86,13 @@ class Period(nn.Module):
     make_blocks: tuple[Callable[..., Block], ...]
 
     @nn.compact
-    def __call__(self, x_BTD, carries, positions_BT, segment_ids_BT, deterministic):
+    def __call__(self, x_BTD, carries, positions_BT, segment_ids_BT, deterministic, position_bias):
         """`x_BTD, carries`, of which there is one for each layer."""
         after = []
         for index, (make, carry) in enumerate(zip(self.make_blocks, carries, strict=True)):
             block = make(name=f"block_{index}")
-            x_BTD, carry = block(x_BTD, carry, positions_BT, segment_ids_BT, deterministic)
+            context = positions_BT, segment_ids_BT, deterministic, position_bias
+            x_BTD, carry = block(x_BTD, carry, *context)
             after.append(carry)
         return x_BTD, tuple(after)
 
@@ -60,8 +102,10 @@ class Stack(nn.Module):
 
     `remat` is one of REMATERIALISATIONS. With `scan`, the repetitions of the pattern are compiled
     once and run in a loop, and each of their parameters has a first axis `layers`; carries are the
-    same. Raises UserError for an unknown rematerialisation, and for layers that are not a multiple
-    of a pattern that is scanned.
+    same. `norm_order` and `make_source_attention` are those of a block; attention to a source is
+    not scanned. `make_position_bias` makes what all layers' scores have in common. Raises UserError
+    for an unknown rematerialisation or order, and for layers that are not a multiple of a pattern
+    that is scanned.
     """
 
     layers: int
@@ -71,6 +115,9 @@ class Stack(nn.Module):
     dropout: float
     remat: str
     scan: bool
+    norm_order: str = "pre"
+    make_source_attention: Callable[..., nn.Module] | None = None
+    make_position_bias: Callable[..., nn.Module] | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -79,6 +126,9 @@ class Stack(nn.Module):
         if self.remat not in REMATERIALISATIONS:
             hint = nearest(self.remat, REMATERIALISATIONS)
             raise UserError(f"unknown model.remat {self.remat!r}: {hint}")
+        if self.norm_order not in NORM_ORDERS:
+            hint = nearest(self.norm_order, NORM_ORDERS)
+            raise UserError(f"unknown model.norm_order {self.norm_order!r}: {hint}")
         if self.scan and self.layers % len(self.mixers):
             raise UserError(
                 f"model.layers {self.layers} is not a multiple of the {len(self.mixers)} mixers of "
@@ -96,17 +146,20 @@ class Stack(nn.Module):
 
         def maker(mixer):
             def make(**name):
-                return block(self.norm, mixer, self.feed_forward, self.dropout, **name)
+                parts = self.norm, mixer, self.feed_forward, self.dropout
+                return block(*parts, self.norm_order, self.make_source_attention, **name)
 
             return make
 
+        if self.make_position_bias is not None:
+            self.position_bias = self.make_position_bias()
         makers = tuple(maker(mixer) for mixer in self.mixers)
         if self.scan:
             repeat = nn.scan(
                 Period,
                 variable_axes={"params": 0},
                 split_rngs={"params": True, "dropout": True},
-                in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast),
+                in_axes=(0, *(nn.broadcast,) * 4),
                 length=self.layers // len(self.mixers),
                 metadata_params={nn.PARTITION_NAME: LAYERS},
             )
@@ -119,6 +172,10 @@ class Stack(nn.Module):
         mixers = [make(parent=None) for make in self.mixers]
         one = [mixer.initial_carry(batch_size, max_length) for mixer in mixers]
         return tuple(one[index % len(one)] for index in range(self.layers))
+
+    def remember(self, encoded_BSD: jax.Array, visible_BS: jax.Array) -> tuple[Any, ...]:
+        """What each layer's attention to a source keeps of it."""
+        return tuple(block.remember(encoded_BSD, visible_BS) for block in self.blocks)
 
     @property
     def is_endless(self) -> bool:
@@ -134,7 +191,8 @@ class Stack(nn.Module):
         deterministic: bool,
     ) -> tuple[jax.Array, tuple[Any, ...]]:
         """`x_BTD, carries`; carries are one for each layer, all None to remember nothing."""
-        context = positions_BT, segment_ids_BT, deterministic
+        bias = None if self.make_position_bias is None else self.position_bias()
+        context = positions_BT, segment_ids_BT, deterministic, bias
         if not self.scan:
             after = []
             for block, carry in zip(self.blocks, carries, strict=True):

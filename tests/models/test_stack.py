@@ -131,6 +131,36 @@ def test_each_layer_drops_by_itself(scan):
     assert set(np.unique(y_BTD)) == {0.0, 2.0, 4.0}
 
 
+@pytest.mark.parametrize(("order", "expected"), [("pre", 1 + 10 + 30), ("post", 4.0)])
+def test_norms_stand_before_what_is_added_or_after_the_sum(order, expected):
+    """A norm that divides by ten: what is added gets or is the rest of it."""
+
+    class Norm(nn.Module):
+        def __call__(self, x_BTD):
+            return x_BTD / 10
+
+    class Add(nn.Module):
+        times: float
+
+        def __call__(self, x_BTD, carry=(), *context):
+            y_BTD = self.times * x_BTD
+            return y_BTD if carry == () else (y_BTD, carry)
+
+    # pre: 1 + 100 / 10 = 11, + 30 / 11 * 11; post: (1 + 99) / 10 = 10, (10 + 30) / 10.
+    mixer, feed_forward = (100, 300 / 11) if order == "pre" else (99, 3)
+    parts = (partial(Add, mixer),), Norm, partial(Add, feed_forward)
+    stack = Stack(1, *parts, 0.0, "none", False, norm_order=order)
+    y_BTD, _ = stack.apply(
+        {}, np.ones((1, 1, 1), np.float32), (None,), np.zeros((1, 1)), None, True
+    )
+    np.testing.assert_allclose(y_BTD[0, 0, 0], expected, rtol=1e-6)
+
+
+def test_an_unknown_order_of_norms_is_named():
+    with pytest.raises(UserError, match="unknown model.norm_order 'pots': did you mean 'post'"):
+        Stack(1, (partial(Constant, 1.0),), LayerNorm, Constant, 0.0, "none", False, "pots")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -1,0 +1,64 @@
+"""Attention scores that know how far apart two tokens stand (Raffel et al. 2020, section 2.1)."""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.nn.initializers import Initializer
+
+
+@flax.struct.dataclass
+class PositionBias:
+    """What is added to the scores of each head, by the distance from who reads to what is read.
+
+    Of 2 R + 1 entries the middle one is that of distance 0; further ones than R are read as R.
+    """
+
+    by_distance_NH: jax.Array
+
+    def __call__(self, distance_BTS: jax.Array) -> jax.Array:
+        """`bias_BHTS`; may lead with 1 in place of B, as the distances do."""
+        farthest = len(self.by_distance_NH) // 2
+        index_BTS = jnp.clip(distance_BTS, -farthest, farthest) + farthest
+        return jnp.moveaxis(jnp.take(self.by_distance_NH, index_BTS, axis=0), -1, 1)
+
+
+class RelativePosition(nn.Module):
+    """A learned number for each head and bucket of distances, shared by the layers of a stack."""
+
+    heads: int
+    buckets: int
+    farthest: int  # from here on all distances are one
+    both_sides: bool  # False: what is read never comes later than who reads
+    initializer: Initializer
+
+    @nn.compact
+    def __call__(self) -> PositionBias:
+        initializer = nn.with_logical_partitioning(self.initializer, ("position", None))
+        table_NH = self.param("embedding", initializer, (self.buckets, self.heads))
+        distance_N = np.arange(-self.farthest, self.farthest + 1)
+        return PositionBias(
+            table_NH[bucket_of(distance_N, self.buckets, self.farthest, self.both_sides)]
+        )
+
+
+def bucket_of(distance_N: np.ndarray, buckets: int, farthest: int, both_sides: bool) -> np.ndarray:
+    """The bucket of each distance: one each for half of them, then wider by a constant factor.
+
+    With `both_sides`, the first half of the buckets are for what comes before, the second for what
+    comes after; without, all that comes after shares the bucket of distance 0.
+    """
+    if both_sides:
+        later_N = np.where(distance_N > 0, buckets // 2, 0)
+        return later_N + _one_sided(np.abs(distance_N), buckets // 2, farthest)
+    return _one_sided(np.maximum(-distance_N, 0), buckets, farthest)
+
+
+def _one_sided(distance_N: np.ndarray, buckets: int, farthest: int) -> np.ndarray:
+    exact = buckets // 2
+    # In float32, as those who trained with it did: at the borders it decides.
+    beyond_N = np.log(np.maximum(distance_N, 1).astype(np.float32) / np.float32(exact))
+    beyond_N = beyond_N / np.float32(np.log(farthest / exact)) * np.float32(buckets - exact)
+    wide_N = np.minimum(exact + beyond_N.astype(np.int32), buckets - 1)
+    return np.where(distance_N < exact, distance_N, wide_N)
