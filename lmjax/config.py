@@ -188,11 +188,15 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.training = training = ConfigDict()
     training.duration = "2000 steps"  # a finished run may be given a longer one
     training.initial_params = ""  # run directory, or RUN@STEP, with whose parameters to begin
+    training.initial_new = ()  # patterns of names: parameters that the other run need not have
+    training.initial_left = ()  # patterns of names: parameters of the other run that are left out
+    training.frozen = ()  # patterns of names, such as "embedding/*": parameters that stay
+    training.layer_decay = 1.0  # multiplies the learning rate once for each layer above
     training.optimizer = "adamw"  # adamw | sgd | adagrad
     training.learning_rate = 1e-3  # at the peak
-    training.schedule = "cosine"  # constant | cosine | epoch_decay | plateau
+    training.schedule = "cosine"  # constant | linear | cosine | epoch_decay | plateau
     training.warmup = "0 steps"  # linear, from zero
-    training.final_learning_rate = 0.0  # where cosine ends
+    training.final_learning_rate = 0.0  # where linear and cosine end
     training.decay_factor = 0.5  # epoch_decay, plateau: multiplies the learning rate
     training.decay_after = "0 epochs"  # epoch_decay: at the end of each epoch that ends later
     training.beta1 = 0.9  # adamw

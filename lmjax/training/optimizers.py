@@ -13,10 +13,14 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.models.stack import LAYERS
+from lmjax.training.leaf_groups import frozen_labels, layer_factors
 
 
 def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransformation:
     """Clipping, preconditioning and decoupled weight decay; raises UserError if unknown.
+
+    Parameters that `training.frozen` names stay as they are, have no moments and no share in the
+    norm that is clipped; `training.layer_decay` makes lower layers' learning rates smaller.
 
     `params` may be abstract, and tell by the names of their axes which of them decay, as
     `decayed` says. AdamW: Loshchilov & Hutter 2019; AdaGrad: Duchi et al. 2011.
@@ -37,7 +41,20 @@ def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransform
     steps.append(preconditioners[training.optimizer]())
     if training.weight_decay:
         steps.append(optax.add_decayed_weights(training.weight_decay, mask=decayed(params)))
-    return optax.chain(*steps)
+    optimizer = optax.chain(*steps)
+    if training.frozen:
+        kinds = {"trained": optimizer, "frozen": optax.set_to_zero()}
+        optimizer = optax.multi_transform(kinds, frozen_labels(params, training.frozen))
+    if training.layer_decay != 1:
+        optimizer = optax.chain(optimizer, _scaled(layer_factors(params, training.layer_decay)))
+    return optimizer
+
+
+def _scaled(factors: Any) -> optax.GradientTransformation:
+    """Each leaf's direction times its factor."""
+    return optax.stateless(
+        lambda direction, _: jax.tree.map(lambda d, factor: d * factor, direction, factors)
+    )
 
 
 def decayed(params: Any) -> Any:

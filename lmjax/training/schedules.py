@@ -42,6 +42,11 @@ def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
     """
     undecayed = _whole_epochs(training.decay_after, clock)
 
+    def progress(step, numbers):
+        """From 0 at the end of the warm-up to 1 at the end of the training."""
+        steps = jnp.maximum(1, numbers.total_steps - numbers.warmup_steps)
+        return jnp.clip((step - numbers.warmup_steps) / steps, 0.0, 1.0)
+
     def constant(step, numbers):
         return numbers.learning_rate
 
@@ -50,17 +55,20 @@ def make_schedule(training: ConfigDict, clock: Clock) -> Schedule:
         return numbers.learning_rate * training.decay_factor**decays
 
     def cosine(step, numbers):
-        steps = jnp.maximum(1, numbers.total_steps - numbers.warmup_steps)
-        progress = jnp.clip((step - numbers.warmup_steps) / steps, 0.0, 1.0)
         floor = numbers.final_learning_rate
-        height = 0.5 * (1 + jnp.cos(jnp.pi * progress))
+        height = 0.5 * (1 + jnp.cos(jnp.pi * progress(step, numbers)))
         return floor + (numbers.learning_rate - floor) * height
+
+    def linear(step, numbers):
+        floor = numbers.final_learning_rate
+        return floor + (numbers.learning_rate - floor) * (1 - progress(step, numbers))
 
     schedules = {
         "constant": constant,
         "plateau": constant,
         "cosine": cosine,
         "epoch_decay": epoch_decay,
+        "linear": linear,
     }
     if training.schedule not in schedules:
         hint = nearest(training.schedule, schedules)

@@ -7,9 +7,13 @@ import pytest
 
 from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.nn.leaves import leaf_name
 from lmjax.training.durations import Clock
+from lmjax.training.leaf_groups import layer_factors
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
+from lmjax.training.state import initial_params
+from tests.properties.variants import build
 
 CLOCK = Clock(steps_per_epoch=10, tokens_per_step=1, total_steps=100)
 PARAMS = {"matrix": jnp.arange(6.0).reshape(2, 3), "bias": jnp.arange(3.0)}
@@ -147,3 +151,99 @@ def test_a_warm_up_as_long_as_the_training_is_the_longest():
 def _direction(**changes):
     optimizer = make_optimizer(training(**changes), PARAMS)
     return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)
+
+
+LAYERED = {
+    "embedding": {"embedding": jnp.ones((5, 2))},
+    "blocks_0": {"kernel": jnp.ones((2, 2))},
+    "blocks_1": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)},
+    "head": {"kernel": jnp.ones((2, 3))},
+}
+
+
+def after_steps(optimizer, params, rate=0.1):
+    state = optimizer.init(params)
+    for scale in (1.0, -0.4, 0.7):
+        gradient = jax.tree.map(lambda leaf, scale=scale: scale * (1 + leaf), params)
+        direction, state = optimizer.update(gradient, state, params)
+        params = jax.tree.map(lambda p, d: p - rate * d, params, direction)
+    return params, state
+
+
+def test_lower_layers_have_smaller_rates_as_in_optax():
+    """Against a transformation written by hand: each leaf with AdamW at its own rate."""
+    given = training(layer_decay=0.5, weight_decay=0.1)
+    found, _ = after_steps(make_optimizer(given, LAYERED), LAYERED)
+    powers = {"embedding": 3, "blocks_0": 2, "blocks_1": 1, "head": 0}
+    rates = {
+        name: optax.adamw(0.1 * 0.5**power, weight_decay=0.1, mask=lambda tree: is_matrix(tree))
+        for name, power in powers.items()
+    }
+
+    def is_matrix(tree):
+        return jax.tree.map(lambda leaf: leaf.ndim >= 2, tree)
+
+    labels = {name: jax.tree.map(lambda _, n=name: n, tree) for name, tree in LAYERED.items()}
+    peer = optax.multi_transform(rates, labels)
+    state, params = peer.init(LAYERED), LAYERED
+    for scale in (1.0, -0.4, 0.7):
+        gradient = jax.tree.map(lambda leaf, scale=scale: scale * (1 + leaf), params)
+        updates, state = peer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, params)
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_layers_are_known_by_their_names_or_their_axis(scanned):
+    model = build(
+        "transformer",
+        dict(layers=4, pattern=("recurrent", "attention"), width=4, heads=2, scan_layers=scanned),
+    )
+    params = jax.eval_shape(lambda: initial_params(model, jnp.uint32(0), 3))
+    factors = {
+        leaf_name(path): np.ravel(leaf).tolist()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(layer_factors(params, 0.5))
+    }
+    expected = (
+        {"0": [1 / 16, 1 / 4], "1": [1 / 8, 1 / 2]}
+        if scanned
+        else {"0": [1 / 16], "1": [1 / 8], "2": [1 / 4], "3": [1 / 2]}
+    )
+    for name, found in factors.items():
+        number = name.partition("block")[2].lstrip("s_")[:1]
+        assert found == expected.get(number, [1 / 32] if "embedding" in name else [1.0]), name
+
+
+def test_frozen_parameters_stay_bit_for_bit_and_have_no_moments():
+    given = training(frozen=("embedding/*", "*/bias"), weight_decay=0.1, clip_norm=0.01)
+    params, state = after_steps(make_optimizer(given, LAYERED), LAYERED)
+    assert np.array_equal(params["embedding"]["embedding"], LAYERED["embedding"]["embedding"])
+    assert np.array_equal(params["blocks_1"]["bias"], LAYERED["blocks_1"]["bias"])
+    assert not np.array_equal(params["head"]["kernel"], LAYERED["head"]["kernel"])
+    shapes = {leaf.shape for leaf in jax.tree.leaves(state)}
+    assert (2, 3) in shapes and not {(5, 2), (2,)} & shapes
+    smaller = {name: LAYERED[name] for name in ("blocks_0", "head")}
+    smaller["blocks_1"] = {"kernel": LAYERED["blocks_1"]["kernel"]}
+    alone, _ = after_steps(
+        make_optimizer(training(weight_decay=0.1, clip_norm=0.01), smaller), smaller
+    )
+    assert np.array_equal(params["head"]["kernel"], alone["head"]["kernel"])
+
+
+def test_a_pattern_that_names_nothing_is_refused():
+    with pytest.raises(UserError, match=r"'embeding/\*', which matches no parameter: .*embedding"):
+        make_optimizer(training(frozen=("embeding/*",)), LAYERED)
+    with pytest.raises(UserError, match="nothing to train"):
+        make_optimizer(training(frozen=("*",)), LAYERED)
+
+
+def test_linear_decay_after_a_linear_warm_up():
+    found = rates(
+        range(0, 101, 10),
+        schedule="linear",
+        warmup="20 steps",
+        learning_rate=0.8,
+        final_learning_rate=0.0,
+    )
+    assert found[2:] == pytest.approx([0.8 * (100 - step) / 80 for step in range(20, 101, 10)])
+    assert found[0] == pytest.approx(0.8 / 21)

@@ -1,0 +1,84 @@
+"""Parameters by their names: which are frozen, and how deep in the model each one stands."""
+
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from lmjax.errors import UserError, nearest
+from lmjax.models.stack import LAYERS
+from lmjax.nn.leaves import leaf_name
+
+NUMBERED = re.compile(r"(?:^|/)((?:\w+/)*?(?:block|mixer|layer)s?)_(\d+)(?:/|$)")
+
+
+def matching(names: Sequence[str], patterns: Sequence[str], field: str) -> set[str]:
+    """The names that one of the patterns matches, such as `embedding/*` or `*/bias`.
+
+    A pattern stands for the path below `params/`. Raises UserError for one that matches none.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        hits = {name for name in names if fnmatchcase(name.removeprefix("params/"), pattern)}
+        if not hits:
+            shorter = [name.removeprefix("params/") for name in names]
+            raise UserError(
+                f"{field} has the pattern {pattern!r}, which matches no parameter: "
+                f"{nearest(pattern, shorter)}"
+            )
+        found |= hits
+    return found
+
+
+def frozen_labels(params: Any, patterns: Sequence[str]) -> Any:
+    """A tree of `frozen` and `trained`, whose structure is that of the unboxed `params`."""
+    plain = nn.meta.unbox(params)
+    names = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(plain)]
+    frozen = matching(names, patterns, "training.frozen")
+    if len(frozen) == len(names):
+        raise UserError("training.frozen names all parameters, so there is nothing to train")
+    return _by_name(plain, lambda name, leaf: "frozen" if name in frozen else "trained")
+
+
+def layer_factors(params: Any, decay: float) -> Any:
+    """What each parameter's learning rate is multiplied by: `decay` once for each layer above it.
+
+    Embeddings stand below the first layer, and what has no number, such as a head, above the last
+    (Howard and Ruder 2018, section 3.2; Clark et al. 2020, appendix A). Layers are numbered in the
+    parameters' names, or stacked along a logical axis `layers`; of several stacks each is numbered
+    by itself.
+    """
+    boxed = jax.tree_util.tree_leaves_with_path(
+        params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned)
+    )
+    numbers, sizes = {}, {}  # of each leaf in a stack of layers; of each stack
+    for path, leaf in boxed:
+        name = leaf_name(path)
+        if numbered := NUMBERED.search(name):
+            is_stacked = isinstance(leaf, nn.Partitioned) and leaf.names[0] == LAYERS
+            periods = nn.meta.unbox(leaf).shape[0] if is_stacked else 1
+            stack, number = numbered[1], int(numbered[2])
+            numbers[name] = stack, number, periods
+            sizes[stack] = max(sizes.get(stack, 0), number + 1)
+    layers = {stack: sizes[stack] * periods for stack, _, periods in numbers.values()}
+    highest = max(layers.values(), default=0)
+
+    def factor(name, leaf):
+        if name not in numbers:
+            return decay ** (highest + 1) if "embedding" in name else 1.0
+        stack, number, periods = numbers[name]
+        if periods == 1:
+            return decay ** (layers[stack] - number)
+        depth_L = np.arange(periods) * sizes[stack] + number
+        factor_L = np.float32(decay) ** (layers[stack] - depth_L)
+        return factor_L.reshape(-1, *[1] * (leaf.ndim - 1))
+
+    return _by_name(nn.meta.unbox(params), factor)
+
+
+def _by_name(tree: Any, of: Callable[[str, Any], Any]) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: of(leaf_name(path), leaf), tree)
