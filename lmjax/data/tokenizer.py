@@ -92,6 +92,10 @@ class Tokenizer:
         """The text of `ids_N`; bytes that are no UTF-8, as a model may write, become U+FFFD."""
         raise NotImplementedError
 
+    def extends(self, other: "Tokenizer") -> bool:
+        """Whether all ids of `other` mean the same here, and there are more behind them."""
+        return False
+
     def symbols(self) -> tuple[str | None, ...]:
         """The word that each id stands for, all different, `</s>` for the end of a line.
 

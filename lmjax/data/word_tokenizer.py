@@ -52,6 +52,14 @@ class WordTokenizer(Tokenizer):
     def unknown_id(self) -> int | None:
         return 1 if self.has_unknown else None
 
+    def extends(self, other: Tokenizer) -> bool:
+        return (
+            isinstance(other, WordTokenizer)
+            and self.has_unknown == other.has_unknown
+            and len(self.words) > len(other.words)
+            and self.words[: len(other.words)] == other.words
+        )
+
     def encode_prompt(self, text: str) -> np.ndarray:
         known = {*self.words, *[UNKNOWN_WORD] * self.has_unknown}
         for word in text.split():

@@ -102,6 +102,13 @@ class SpecialTokenizer(WrappedTokenizer):
     def symbols(self) -> tuple[str | None, ...]:
         return (*self.inner.symbols(), *[None] * len(self.roles))
 
+    def extends(self, other: Tokenizer) -> bool:
+        if not isinstance(other, SpecialTokenizer):
+            return self.inner == other
+        is_longer = len(self.roles) > len(other.roles)
+        starts_alike = self.roles[: len(other.roles)] == other.roles
+        return self.inner == other.inner and is_longer and starts_alike
+
     def decode(self, ids: Ids) -> str:
         first = self.inner.vocabulary_size
         parts: list[str] = []

@@ -223,7 +223,10 @@ class TrainingLoop:
         """State and position of the newest intact checkpoint, or of the beginning without one."""
         step = self.checkpoints.newest_intact()
         if step is None:
-            state, origin = self.plan.begun()
+            state, found = self.plan.begun()
+            for line in found.remarks() if found else ():
+                self._say(line)
+            origin = found.origin if found else ""
             self.position = Position(data=self.batches.get_state(), initial_params=origin)
         else:
             about = self.checkpoints.about(step)

@@ -15,7 +15,7 @@ class Position:
     data: Any = None  # of the input pipeline
     examples: str = ""  # hash chain of all examples trained on
     step: int = 0
-    initial_params: str = ""  # the run and the step whose parameters it began with
+    initial_params: str = ""  # run, step and digest of the parameters it began with
     continued_from: list[int] = field(default_factory=list)  # steps, each of an end before
     seconds: float = 0.0
     compile_seconds: float = 0.0

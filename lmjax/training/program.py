@@ -84,19 +84,17 @@ class TrainingPlan(Program):
         """The state before the first step, with the parameters that it is to begin with."""
         return self.begun()[0]
 
-    def begun(self) -> tuple[TrainState, str]:
-        """`fresh_state`, and of which run and step its parameters are, if of any."""
+    def begun(self) -> tuple[TrainState, WarmStart | None]:
+        """`fresh_state`, and what of its parameters is another run's, if any."""
         state = super().fresh_state()
         if not self.config.training.initial_params:
-            return state, ""
+            return state, None
         found = self.warm_start()
-        return replace(state, params=found.params), found.origin
+        return replace(state, params=found.merged(state.params)), found
 
     def warm_start(self) -> WarmStart:
         """What `training.initial_params` names; raises UserError if it can't be begun with."""
-        return warm_start(
-            self.config.training.initial_params, self.tokenizer, self.abstract_state().params
-        )
+        return warm_start(self.config.training, self.tokenizer, self.named.params)
 
     def batches(self) -> grain.DatasetIterator:
         """The batches of the training, from the first."""

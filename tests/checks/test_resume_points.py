@@ -80,7 +80,15 @@ CASES = [
     ("rnn", dict(training__schedule="plateau", training__optimizer="sgd")),
     ("rnn", dict(training__schedule="epoch_decay", training__decay_after="1 epochs")),
     ("transformer", dict(data__batching="packed")),
-    ("transformer", dict(objective="prefix")),
+    (
+        "transformer",
+        dict(
+            objective="prefix",
+            training__frozen=("embedding/*",),
+            training__layer_decay=0.5,
+            training__schedule="linear",
+        ),
+    ),
     ("rnn", dict(execution__mode="pmap")),
     ("rnn", dict(execution__mode="pmap", data__resets="documents")),
 ]

@@ -167,7 +167,7 @@ def test_a_warm_start_begins_with_the_parameters_of_another_run(config, tmp_path
         workdir = tmp_path / f"from_{step}_{len(text)}"
         still = changed(config, training__initial_params=text, training__learning_rate=0.0)
         results = run(still, workdir)
-        assert results["training"]["initial_params"] == f"{source}@{step}"
+        assert results["training"]["initial_params"].startswith(f"{source}@{step} (")
         same = jax.tree.map(np.array_equal, params_of(workdir, 12), params_of(source, step))
         assert all(jax.tree.leaves(same))
     with pytest.raises(UserError, match="training.initial_params"):
@@ -205,5 +205,6 @@ def test_a_folder_whose_name_looks_like_a_step_is_a_run(config, tmp_path):
     run(config, tmp_path / "try@3")
     tokenizer = load_tokenizer(RunDirectory(tmp_path / "try@3").tokenizer_path)
     like = params_of(tmp_path / "try@3", 12)
-    found = warm_start(str(tmp_path / "try@3"), tokenizer, like)
+    config.training.initial_params = str(tmp_path / "try@3")
+    found = warm_start(config.training, tokenizer, like)
     assert found.origin.startswith(f"{tmp_path / 'try@3'}@")
