@@ -78,6 +78,34 @@ MODELS = {
         remat="none",  # none | block | products: what the backward pass computes anew
         scan_layers=False,  # compile the repeated layers once; parameters are stacked
     ),
+    "encoder_decoder": dict(  # see also ENCODER_DECODERS
+        layers=6,  # of the encoder
+        decoder_layers=0,  # 0: as many as the encoder has
+        width=512,
+        heads=8,
+        head_width=0,  # of queries, keys and values; 0: width / heads
+        feed_forward_width=0,  # 0: four times the width
+        context_length=256,  # the most tokens of a source, and of a target
+        norm="layer_norm",  # layer_norm | rms_norm
+        norm_epsilon=1e-5,  # added to the variance
+        norm_order="post",  # post (after what is added) | pre
+        position="sinusoidal",  # learned | sinusoidal | none | relative (a bias of scores)
+        position_buckets=32,  # relative: of distances
+        position_farthest=128,  # relative: tokens; from here on all distances are one
+        scaled_scores=True,  # of attention, by 1/sqrt(head width)
+        feed_forward="relu",  # relu | swish | gelu | gelu_exact | gated_gelu
+        bias=True,  # biases in the dense layers and norms
+        dropout=0.1,  # on embeddings, attention weights and residual branches
+        shared_embedding=True,  # sources and targets have one vocabulary and one table
+        scaled_embedding=True,  # what is read of it, by sqrt(width)
+        tied=True,  # output weights are the target embedding's
+        scaled_logits=False,  # by 1/sqrt(width); only where tied
+        logits_bias=False,  # a learned number for each token
+        # Deviation of the normal draw; 0: matrices uniform by their sizes (Glorot and Bengio 2010),
+        # embeddings such that what is read of them has deviation one.
+        initialization=0.0,
+        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
+    ),
     "word_vectors": dict(
         width=100,
         biases=False,  # one for each vector, as GloVe has them
@@ -92,6 +120,23 @@ NOISE = dict(
     noise_power=0.75,  # of a word's count, in its probability as noise
     subsampling=1e-3,  # share of the text above which a word is left out at random; 0: none is
 )
+
+# Fields of `encoder_decoder` that make of it what a paper is known for; sizes are apart.
+_T5 = dict(
+    norm="rms_norm",
+    norm_epsilon=1e-6,
+    norm_order="pre",
+    position="relative",
+    scaled_scores=False,
+    bias=False,
+    scaled_embedding=False,
+)
+ENCODER_DECODERS = {
+    "vaswani": dict(norm_order="post"),  # Vaswani et al. 2017
+    "pre_norm": dict(norm_order="pre"),  # Xiong et al. 2020
+    "t5": dict(**_T5, scaled_logits=True),  # Raffel et al. 2020
+    "t5_v1_1": dict(**_T5, feed_forward="gated_gelu", tied=False),
+}
 
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {

@@ -55,7 +55,12 @@ class CrossAttention(nn.Module):
         return SourceMemory(k_BSHK, v_BSHK, visible_BS)
 
     def __call__(self, x_BTD: jax.Array, memory: SourceMemory, deterministic: bool) -> jax.Array:
-        """`y_BTD`."""
+        """`y_BTD`; the attention weights are sown as the intermediate `weights_BHTS`."""
+
+        def drop(weights_BHTS):
+            self.sow("intermediates", "weights_BHTS", weights_BHTS)
+            return self.drop(weights_BHTS, deterministic=deterministic)
+
         q_BTHK = self.query(x_BTD).reshape(*x_BTD.shape[:2], self.heads, self._head_width)
         k_BSHK, v_BSHK = (part.astype(x_BTD.dtype) for part in (memory.k_BSHK, memory.v_BSHK))
         y_BTHK = parallel(
@@ -63,7 +68,7 @@ class CrossAttention(nn.Module):
             k_BSHK,
             v_BSHK,
             memory.visible_BS[:, None, :],
-            lambda weights_BHTS: self.drop(weights_BHTS, deterministic=deterministic),
+            drop,
             scaled=self.scaled,
         )
         is_there_B = memory.visible_BS.any(axis=1)

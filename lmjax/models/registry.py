@@ -23,6 +23,7 @@ FAMILIES = {
     "rnn": "lmjax.models.rnn:RecurrentModel",
     "attention_rnn": "lmjax.models.attention_rnn:AttentionRecurrentModel",
     "seq2seq": "lmjax.models.seq2seq:Seq2SeqModel",
+    "encoder_decoder": "lmjax.models.encoder_decoder:EncoderDecoder",
     "transformer": "lmjax.models.transformer:Transformer",
     "word_vectors": "lmjax.models.word_vectors:WordVectorModel",
 }

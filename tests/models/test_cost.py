@@ -35,6 +35,24 @@ def test_lstm_by_hand():
     assert cost.state_bytes == 2 * 2 * width * 4 + cost.state_bytes % (4 * width)
 
 
+def test_encoder_decoder_by_hand():
+    width, length, source_length, slots = 8, 4, 6, 10
+    fields = dict(layers=2, decoder_layers=1, width=width, heads=2, context_length=slots)
+    model = build("encoder_decoder", fields | dict(bias=False))
+    abstract = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, length), jnp.int32))
+    cost = model_cost(model, abstract, length, source_length)
+    encoder, decoder = 2 * (12 * width**2 + 2 * width), 16 * width**2 + 3 * width
+    assert cost.parameters == encoder + decoder + VOCABULARY * width
+    assert cost.non_embedding == encoder + decoder
+    read = 2 * (2 * 12 * width**2 + 4 * source_length * width)  # of each token of the source
+    remembered = 2 * 2 * width**2
+    written = 2 * 14 * width**2 + 4 * (length + source_length) * width + 2 * VOCABULARY * width
+    assert cost.flops_per_token == written + (read + remembered) * source_length / length
+    assert cost.training_flops_per_token == 3 * cost.flops_per_token
+    # Keys and values in float32, which of the source's tokens are there, and four counters.
+    assert cost.state_bytes == 4 * 2 * width * (slots + source_length) + source_length + 4 * 4
+
+
 def state_of(model, length):
     tokens_BT = jnp.zeros((1, 4), jnp.int32)
     return state_bytes(model, jax.eval_shape(model.init, jax.random.key(0), tokens_BT), length)

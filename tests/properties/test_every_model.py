@@ -9,7 +9,8 @@ from lmjax.models.registry import FAMILIES, model_class
 from tests.properties.variants import build, variants
 
 VARIANTS = {label: (family, changes) for label, family, changes in variants()}
-DERIVED = {"parent", "name", "vocabulary_size", "end_id", "source_vocabulary_size"}
+DERIVED = {"parent", "name", "vocabulary_size", "end_id"}
+DERIVED |= {"source_vocabulary_size", "one_vocabulary"}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from lmjax.config import model_config
+from lmjax.config import ENCODER_DECODERS, model_config
 from lmjax.models.registry import build_model
 
 VOCABULARY, SOURCE_VOCABULARY = 7, 8
@@ -11,6 +11,7 @@ SMALL = {
     "rnn": dict(width=6, layers=2),
     "attention_rnn": dict(width=6, layers=1, span=3),
     "seq2seq": dict(width=6, layers=1),
+    "encoder_decoder": dict(width=8, heads=2, layers=1, context_length=16),
     "transformer": dict(width=8, heads=2, layers=2, context_length=16),
     "word_vectors": dict(width=4),
 }
@@ -41,6 +42,12 @@ CHOICES = {
         dict(attention="general", bidirectional=True, bridge="dense", input_feeding=True, layers=2),
         dict(attention="concat", cell="elman"),
     ],
+    "encoder_decoder": [
+        dict(**ENCODER_DECODERS["vaswani"], decoder_layers=2, shared_embedding=False),
+        dict(**ENCODER_DECODERS["pre_norm"], position="learned", logits_bias=True),
+        dict(**ENCODER_DECODERS["t5"], head_width=3, position_buckets=8, position_farthest=6),
+        dict(**ENCODER_DECODERS["t5_v1_1"], shared_embedding=False),
+    ],
     "transformer": [
         dict(),
         dict(bias=True, tied=False),
@@ -67,6 +74,7 @@ def build(family, changes):
     """The model of a family with changed fields, for a vocabulary whose token 0 is <eos>."""
     config = model_config(family)
     config.update(changes)
-    source = SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY)
-    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0, source=source)
+    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0)
+    one = config.get("shared_embedding", False)
+    tokenizer.source = tokenizer if one else SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY)
     return build_model(config, tokenizer)
