@@ -237,6 +237,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     training.initial_left = ()  # patterns of names: parameters of the other run that are left out
     training.frozen = ()  # patterns of names, such as "embedding/*": parameters that stay
     training.layer_decay = 1.0  # multiplies the learning rate once for each layer above
+    # File of vectors in word2vec's or GloVe's text format, with which the embedding is to begin.
+    training.initial_embedding = ""
     training.optimizer = "adamw"  # adamw | sgd | adagrad
     training.learning_rate = 1e-3  # at the peak
     training.schedule = "cosine"  # constant | linear | cosine | epoch_decay | plateau

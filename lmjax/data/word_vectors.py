@@ -37,6 +37,11 @@ class WordVectors:
         """The row of each word."""
         return {word: row for row, word in enumerate(self.words)}
 
+    def row_of(self, word: str) -> int | None:
+        """The row of a word or, if it has none, of the word in lower case."""
+        row = self.index.get(word)
+        return self.index.get(word.lower()) if row is None else row
+
     @cached_property
     def unit_vectors_VD(self) -> np.ndarray:
         """The vectors, each divided by its length; one that is zero stays zero."""

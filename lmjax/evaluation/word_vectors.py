@@ -14,18 +14,12 @@ QUESTIONS_AT_A_TIME = 512  # of which each is compared with every word
 FEWEST_PAIRS = 3  # of which a rank correlation says anything
 
 
-def row_of(vectors: WordVectors, word: str) -> int | None:
-    """The row of a word or, if it has none, of the word in lower case."""
-    row = vectors.index.get(word)
-    return vectors.index.get(word.lower()) if row is None else row
-
-
 def nearest_neighbours(vectors: WordVectors, word: str, count: int = 10) -> list[tuple[str, float]]:
     """The words of the largest cosine with a word, and that cosine, without the word itself.
 
     Raises UserError for a word that has no vector.
     """
-    row = row_of(vectors, word)
+    row = vectors.row_of(word)
     if row is None:
         raise UserError(f"{word!r} is not among the {len(vectors.words):,} words with a vector")
     cosines_V = vectors.unit_vectors_VD @ vectors.unit_vectors_VD[row]
@@ -43,7 +37,7 @@ def similarity(vectors: WordVectors, pairs: Sequence[RatedPair]) -> dict[str, An
     unit_VD = vectors.unit_vectors_VD
     cosines, ratings = [], []
     for pair in pairs:
-        first, second = row_of(vectors, pair.first), row_of(vectors, pair.second)
+        first, second = vectors.row_of(pair.first), vectors.row_of(pair.second)
         if first is not None and second is not None:
             cosines.append(float(unit_VD[first] @ unit_VD[second]))
             ratings.append(pair.rating)
@@ -59,7 +53,7 @@ def analogy_accuracy(vectors: WordVectors, questions: Sequence[Analogy]) -> dict
     b - a + c, all of length 1 (3CosAdd; Mikolov et al. 2013). `accuracy` is None where `covered`
     is 0; `correct` and `questions` are counts.
     """
-    rows = [[row_of(vectors, word) for word in question] for question in questions]
+    rows = [[vectors.row_of(word) for word in question] for question in questions]
     rows_N4 = np.array([row for row in rows if None not in row], np.int64).reshape(-1, 4)
     correct = sum(
         int(_is_right_N(vectors.unit_vectors_VD, rows_N4[i : i + QUESTIONS_AT_A_TIME]).sum())

@@ -17,7 +17,7 @@ from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.fields import check_values
 from lmjax.studies.matching import is_counted, training_tokens
-from lmjax.studies.study import Arm, Study
+from lmjax.studies.study import BEGINNINGS, Arm, Study, flatten
 from lmjax.studies.tuning import planned_trials
 from lmjax.training.program import plan_training
 
@@ -46,8 +46,8 @@ def plan_study(study: Study) -> list[ArmPlan]:
     terms: by training text, initial parameters or the number of configurations tried.
     """
     trained = {arm.name: arm for arm in study.arms if not is_counted(arm)}
-    begin = {name: arm.config.training.initial_params for name, arm in trained.items()}
-    _check_equal("training.initial_params", begin)
+    for field in BEGINNINGS:
+        _check_equal(field, {name: flatten(arm.config)[field] for name, arm in trained.items()})
     tried = {name: len(arm.candidates()) for name, arm in trained.items()}
     _check_equal("how many configurations their choices try", tried)
     datasets: dict[str, Dataset] = {}

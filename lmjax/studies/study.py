@@ -15,6 +15,8 @@ SIZES = ("parameters", "non_embedding_parameters")
 MATCHES = (*SIZES, "training_tokens")
 TOLERANCE = 0.02  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on
+# What an arm may bring along from elsewhere.
+BEGINNINGS = ("training.initial_params", "training.initial_embedding")
 CHOOSABLE = ("model.", "training.")  # what validation may choose: neither the text nor its scoring
 
 
@@ -156,7 +158,7 @@ def _check_choosable(what: str, values: Mapping[str, Sequence]) -> None:
                 f"{what} lets validation choose {name}, and then arms would differ in more than "
                 "their models; choose among fields of model or training, not its duration"
             )
-        if name == "training.initial_params":
+        if name in BEGINNINGS:
             raise UserError(
                 f"{what} lets validation choose {name}, and then arms would not have trained "
                 "equally; let all arms begin with the same"

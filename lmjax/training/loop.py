@@ -223,11 +223,11 @@ class TrainingLoop:
         """State and position of the newest intact checkpoint, or of the beginning without one."""
         step = self.checkpoints.newest_intact()
         if step is None:
-            state, found = self.plan.begun()
-            for line in found.remarks() if found else ():
-                self._say(line)
-            origin = found.origin if found else ""
+            begun = self.plan.begun()
+            state, origin = begun.state, begun.initial_params
             self.position = Position(data=self.batches.get_state(), initial_params=origin)
+            for remark in begun.remarks:
+                self._say(remark)
         else:
             about = self.checkpoints.about(step)
             folder = self.run.checkpoints / str(step)

@@ -26,6 +26,7 @@ from lmjax.runs.ranges import check_ranges
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
+from lmjax.training.initial_embedding import with_initial_embedding
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import Hyperparameters, TrainState, initial_params, initial_state
@@ -70,6 +71,15 @@ class Intervals:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """The state before the first step; of which run and step its parameters are, if of any."""
+
+    state: TrainState
+    initial_params: str = ""
+    remarks: tuple[str, ...] = ()  # to be said
+
+
+@dataclass(frozen=True)
 class TrainingPlan(Program):
     """A program with the text that it is trained on."""
 
@@ -82,15 +92,31 @@ class TrainingPlan(Program):
 
     def fresh_state(self) -> TrainState:
         """The state before the first step, with the parameters that it is to begin with."""
-        return self.begun()[0]
+        return self.begun().state
 
-    def begun(self) -> tuple[TrainState, WarmStart | None]:
-        """`fresh_state`, and what of its parameters is another run's, if any."""
-        state = super().fresh_state()
-        if not self.config.training.initial_params:
-            return state, None
-        found = self.warm_start()
-        return replace(state, params=found.merged(state.params)), found
+    def begun(self) -> Beginning:
+        """`fresh_state`, and what of it is from elsewhere; raises UserError if it can't be had."""
+        state, training = super().fresh_state(), self.config.training
+        if training.initial_params:
+            found = self.warm_start()
+            merged = replace(state, params=found.merged(state.params))
+            return Beginning(merged, found.origin, tuple(found.remarks()))
+        if training.initial_embedding:
+            begun = with_initial_embedding(
+                training.initial_embedding,
+                state.params,
+                self.tokenizer,
+                self.model.vocabulary_size,
+            )
+            return Beginning(replace(state, params=begun.params), remarks=(begun.remark,))
+        return Beginning(state)
+
+    def check_beginning(self) -> None:
+        """Raises UserError for parameters or vectors that it can't begin with."""
+        if self.config.training.initial_params:
+            self.warm_start()
+        elif self.config.training.initial_embedding:
+            self.begun()
 
     def warm_start(self) -> WarmStart:
         """What `training.initial_params` names; raises UserError if it can't be begun with."""
@@ -172,6 +198,11 @@ def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) ->
             "its state can't be carried from batch to batch; set data.batching to 'windows'"
         )
     check_health(config.health)
+    if config.training.initial_params and config.training.initial_embedding:
+        raise UserError(
+            "training.initial_params gives the embedding, too; leave it or "
+            "training.initial_embedding out"
+        )
     program = make_program(config, model, clock, objective)
     return TrainingPlan(
         **vars(program),

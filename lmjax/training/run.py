@@ -47,8 +47,8 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
         return _finished(run, console)
     with StopSignals() as signals, device_errors():
         prepared = prepare(config)
-        if config.training.initial_params and not run.is_begun:
-            prepared.plan.warm_start()
+        if prepared.plan and not run.is_begun:
+            prepared.plan.check_beginning()
         if run.is_finished:
             _check_longer(run, config, prepared)
         with only_writer(run.path) as taken_over:
