@@ -32,6 +32,7 @@ class Rule:
     ours: str
     theirs: tuple[str, ...]
     transposed: bool = False  # theirs is (out, in), as torch.nn.Linear keeps it
+    as_row: bool = False  # theirs has a first axis, of one, that ours lacks
     same: tuple[str, ...] = ()  # further names under which their file may repeat the tensor
 
     def expanded(self, counts: Mapping[str, int]) -> Iterator["Rule"]:
@@ -47,17 +48,19 @@ class Rule:
 
     def to_ours(self, tensors: list[np.ndarray]) -> np.ndarray:
         """The parameter that their tensors are."""
-        return np.concatenate([t.T if self.transposed else t for t in tensors], axis=-1)
+        joined = np.concatenate([t.T if self.transposed else t for t in tensors], axis=-1)
+        return joined[0] if self.as_row else joined
 
     def to_theirs(self, parameter: np.ndarray) -> list[np.ndarray]:
         """Their tensors that make the parameter."""
-        parts = np.split(parameter, len(self.theirs), axis=-1)
+        whole = parameter[None] if self.as_row else parameter
+        parts = np.split(whole, len(self.theirs), axis=-1)
         return [part.T if self.transposed else part for part in parts]
 
 
-def one(ours: str, theirs: str, *, transposed: bool = False, same: tuple[str, ...] = ()) -> Rule:
-    """The rule of a parameter that is one tensor."""
-    return Rule(ours, (theirs,), transposed, same)
+def one(ours: str, theirs: str, **how: Any) -> Rule:
+    """The rule of a parameter that is one tensor; `how` are the other fields of a rule."""
+    return Rule(ours, (theirs,), **how)
 
 
 def dense(ours: str, *theirs: str, bias: bool = True, transposed: bool = True) -> tuple[Rule, ...]:

@@ -5,9 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.errors import UserError
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
-from lmjax.interop.settings import Settings
+from lmjax.interop.settings import Settings, check_fixed, their_name
 from lmjax.nn.norms import EPSILON
 from lmjax.runs.fields import is_count, is_number
 
@@ -41,13 +40,7 @@ def to_model(theirs: Settings) -> dict[str, Any]:
 
 def to_settings(model: ConfigDict, vocabulary_size: int) -> dict[str, Any]:
     """Their config.json; raises UserError for a field that GPT-2 has otherwise."""
-    for name, value in FIXED.items():
-        if model[name] != value:
-            raise UserError(
-                f"model.{name} is {model[name]!r}, and a GPT-2 has {value!r}; it can't be exported"
-                " as one"
-            )
-    activation = {ours: name for name, ours in reversed(ACTIVATIONS.items())}[model.feed_forward]
+    check_fixed(model, FIXED, "GPT-2")
     return {
         "vocab_size": vocabulary_size,
         "n_layer": model.layers,
@@ -55,7 +48,7 @@ def to_settings(model: ConfigDict, vocabulary_size: int) -> dict[str, Any]:
         "n_head": model.heads,
         "n_inner": model.feed_forward_width or None,
         "n_positions": model.context_length,
-        "activation_function": activation,
+        "activation_function": their_name(ACTIVATIONS, model, "feed_forward", "GPT-2"),
         "layer_norm_epsilon": EPSILON,
         "tie_word_embeddings": model.tied,
         **dict.fromkeys(DROPOUTS, model.dropout),

@@ -1,5 +1,7 @@
 """The conventions by the name that their config.json gives as `model_type`."""
 
 from lmjax.interop.gpt2 import GPT2
+from lmjax.interop.marian import MARIAN
+from lmjax.interop.t5 import T5
 
-CONVENTIONS = {convention.model_type: convention for convention in (GPT2,)}
+CONVENTIONS = {convention.model_type: convention for convention in (GPT2, MARIAN, T5)}

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_fields
 
@@ -84,3 +86,27 @@ class Settings:
     def unread(self) -> list[str]:
         """The fields that nothing was made of, and that may have an effect."""
         return sorted(self._fields.keys() - self._seen - WITHOUT_EFFECT)
+
+
+def check_fixed(model: ConfigDict, fixed: Mapping[str, Any], name: str) -> None:
+    """Raises UserError for a field of `config.model` that all of theirs have otherwise."""
+    for field, value in fixed.items():
+        if model[field] != value:
+            raise UserError(
+                f"model.{field} is {model[field]!r}, and a {name} has {value!r}; it can't be "
+                "exported as one"
+            )
+
+
+def their_name(choices: Mapping[str, str], model: ConfigDict, field: str, name: str) -> str:
+    """The first of their values that stands for ours, by the table that `choose` reads them by.
+
+    Raises UserError if none does.
+    """
+    for theirs, ours in choices.items():
+        if ours == model[field]:
+            return theirs
+    known = " or ".join(map(repr, dict.fromkeys(choices.values())))
+    raise UserError(
+        f"model.{field} is {model[field]!r}, and a {name} has {known}; it can't be exported as one"
+    )
