@@ -15,11 +15,12 @@ from tests.properties.variants import SMALL, build
 from tests.toy_models import hash_log_prob, make_hash_model
 
 END = 1
+STATES = 997  # so many that no two hypotheses score the same
 PROMPTS = [[2, 3], [], [3, 2, 2, 0, 3], [2] * 20]
 
 
 def run(beam, prompts=PROMPTS, length=4, vocabulary_size=4, seed=0, end_id=END, **options):
-    model, params, _ = make_hash_model(vocabulary_size, seed=seed)
+    model, params, _ = make_hash_model(vocabulary_size, seed=seed, states=STATES)
     options.setdefault("lengths", [length] * len(prompts))
     return beam_search(model, params, started(prompts), beam, end_id=end_id, **options)
 
@@ -41,7 +42,7 @@ def log_prob_of(table_NV, prompt, tokens):
 
 def every_hypothesis(beam, prompt, length, vocabulary_size, seed, prefix=()):
     """(score, tokens) of all that may be found, best first."""
-    table_NV = make_hash_model(vocabulary_size, seed=seed)[2]
+    table_NV = make_hash_model(vocabulary_size, seed=seed, states=STATES)[2]
     others = [token for token in range(vocabulary_size) if token != END]
     n = beam.no_repeat_ngram
     found = []
@@ -89,7 +90,7 @@ def test_a_wide_beam_finds_the_best_of_all_hypotheses(changes):
     ("beam", "end_id"), [(Beam(1), None), (Beam(1), END), (Beam(1, 1, "division", 3.0), 3)]
 )
 def test_beam_one_is_greedy(beam, end_id):
-    model, params, _ = make_hash_model(4)
+    model, params, _ = make_hash_model(4, states=STATES)
     greedy = generate(
         model,
         params,
@@ -151,14 +152,32 @@ def test_rows_do_not_depend_on_their_neighbours():
         assert max(len(hypothesis.tokens) for hypothesis in alone) <= lengths[row]
 
 
-@pytest.mark.parametrize("penalty", [1.0, -1.0])
-def test_stopping_early_changes_nothing(penalty):
-    """The n best of a few are the first of what is found when all places must be filled."""
-    options = dict(normalization="division", length_penalty=penalty)
-    for seed in range(4):
-        few = run(Beam(6, n_best=2, **options), length=10, seed=seed)
-        many = run(Beam(6, n_best=6, **options), length=10, seed=seed)
-        assert [row[:2] for row in tokens_of(many)] == tokens_of(few)
+def search_to_the_end(beam, prompt, length, vocabulary_size, seed):
+    """The beam search that never stops early: tokens of the best hypotheses, best first."""
+    table_NV = make_hash_model(vocabulary_size, seed=seed, states=STATES)[2]
+    opened, finished = [(0.0, [])], []
+    for size in range(1, length + 1):
+        candidates = [
+            (total + hash_log_prob(table_NV, [0, *prompt, *tokens], token), [*tokens, token])
+            for total, tokens in opened
+            for token in range(vocabulary_size)
+        ]
+        candidates.sort(reverse=True)
+        for total, tokens in candidates[: beam.width]:
+            if tokens[-1] == END or size == length:
+                body = tokens[:-1] if tokens[-1] == END else tokens
+                finished.append((total / size**beam.length_penalty, body))
+        opened = [kept for kept in candidates if kept[1][-1] != END][: beam.width]
+    return [tokens for _, tokens in sorted(finished, reverse=True)[: beam.n_best]]
+
+
+@pytest.mark.parametrize("penalty", [2.0, -1.0])
+@pytest.mark.parametrize("n_best", [1, 3])
+def test_stopping_early_changes_nothing(penalty, n_best):
+    beam = Beam(3, n_best, "division", penalty)
+    for seed in range(6):
+        expected = [search_to_the_end(beam, prompt, 12, 4, seed) for prompt in PROMPTS]
+        assert tokens_of(run(beam, length=12, seed=seed)) == expected
 
 
 def test_prefixes_are_scored_and_kept():
