@@ -11,7 +11,9 @@ from lmjax.errors import UserError
 from lmjax.generation.beam import Beam, beam_search
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
+from lmjax.models.registry import model_class
 from tests.properties.variants import SMALL, build
+from tests.streams import stream_of
 from tests.toy_models import hash_log_prob, make_hash_model
 
 END = 1
@@ -104,42 +106,52 @@ def test_beam_one_is_greedy(beam, end_id):
     assert tokens_of(run(beam, length=12, end_id=end_id)) == [[tokens] for tokens in greedy]
 
 
-@pytest.mark.parametrize("family", SMALL)
+WRITERS = [family for family in SMALL if model_class(family).reads in ("past", "source")]
+
+
+@pytest.mark.parametrize("family", WRITERS)
 def test_every_family_of_models(family):
     model = build(family, SMALL[family])
     tokens_BT = np.random.default_rng(0).integers(0, model.vocabulary_size, (1, 60))
     if model.is_counted:
-        from tests.streams import stream_of
-
         params = model.fit([stream_of(tokens_BT[0])])
     else:
         params = model.init(jax.random.key(3), tokens_BT[:, :1])
         params = jax.tree.map(lambda leaf: 3 * leaf, params)
-    prompts, length, end = [[3, 2], [1] * 6, []], 5, 4
-    greedy = generate(
-        model,
-        params,
-        prompts,
-        length=length,
-        sampler=Sampler(temperature=0),
-        seed=0,
-        start_id=0,
-        end_id=end,
-    )
-    options = dict(lengths=[length] * len(prompts), end_id=end)
-    beams = beam_search(model, params, started(prompts), Beam(1), **options)
-    assert tokens_of(beams) == [[tokens] for tokens in greedy]
-
-    found = beam_search(model, params, started(prompts), Beam(4, n_best=4), **options)
-    for prompt, row in zip(prompts, found, strict=True):
+    prompts, end = [[0, 3, 2], [0, *[1] * 6], [0]], 4
+    source = {
+        name: jnp.arange(array.size).reshape(array.shape).astype(array.dtype) % 3
+        for name, array in model.example_source(3, 5).items()
+    }
+    options = dict(lengths=[5] * 3, end_id=end, **source)
+    found = beam_search(model, params, prompts, Beam(4, n_best=4), **options)
+    for place, (prompt, row) in enumerate(zip(prompts, found, strict=True)):
+        of_row = {name: array[place : place + 1] for name, array in source.items()}
         assert row[0].score == max(hypothesis.score for hypothesis in row)
         for tokens, log_prob, score, ended in row:
             whole = [*tokens, end] if ended else tokens
-            text = jnp.array([[0, *prompt, *whole]])
-            log_probs_BT, _ = model.apply(params, text[:, :-1], text[:, 1:], method="log_probs")
-            total = float(log_probs_BT[0, len(prompt) :].sum())
+            text_BT = jnp.array([[*prompt, *whole]])
+            log_probs_BT, _ = model.apply(
+                params, text_BT[:, :-1], text_BT[:, 1:], method="log_probs", **of_row
+            )
+            total = float(log_probs_BT[0, len(prompt) - 1 :].sum())
             np.testing.assert_allclose(log_prob, total, rtol=1e-4)
             np.testing.assert_allclose(score, total / ((5 + len(whole)) / 6) ** 0.6, rtol=1e-4)
+
+
+def test_greedy_search_after_a_source():
+    model = build("seq2seq", {**SMALL["seq2seq"], "attention": "dot"})
+    params = model.init(jax.random.key(6), jnp.zeros((1, 1), jnp.int32))
+    params = jax.tree.map(lambda leaf: 2 * leaf, params)
+    source = dict(
+        source_BS=jnp.array([[1, 2, 3], [4, 5, 0]]),
+        source_weights_BS=jnp.array([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]),
+    )
+    options = dict(length=8, sampler=Sampler(temperature=0), seed=0, start_id=0, end_id=4)
+    greedy = generate(model, params, [[], []], **options, **source)
+    assert greedy[0] != greedy[1]
+    found = beam_search(model, params, [[0], [0]], Beam(1), lengths=[8] * 2, end_id=4, **source)
+    assert tokens_of(found) == [[tokens] for tokens in greedy]
 
 
 def test_rows_do_not_depend_on_their_neighbours():
