@@ -1,6 +1,7 @@
 """How often words stand near each other: counted once, and kept in the cache."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,18 @@ class Cooccurrences:
 
     def of_pairs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The count of each pair of words; 0 for words that never stand near each other."""
-        size = 1 + max(rows.max(), columns.max(), self.rows_N[-1])
-        keys_N = self.rows_N.astype(np.int64) * size + self.columns_N
-        wanted = rows.astype(np.int64) * size + columns
+        keys_N, wanted = self._keys_N, _keys(rows, columns)
         places = np.minimum(np.searchsorted(keys_N, wanted), len(keys_N) - 1)
         return np.where(keys_N[places] == wanted, self.counts_N[places], np.float32(0))
+
+    @cached_property
+    def _keys_N(self) -> np.ndarray:
+        return _keys(self.rows_N, self.columns_N)
+
+
+def _keys(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """A number for each pair of words, in the order of rows and then of columns."""
+    return (rows.astype(np.int64) << 32) | columns
 
 
 def cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
@@ -47,17 +55,15 @@ def cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
 
 def count_cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
     """As `cooccurrences`, counted now."""
-    words_N = np.asarray(stream.tokens_N, np.int64)
-    size = int(words_N.max()) + 1
+    words_N = stream.tokens_N
     document_N = documents_of(stream, np.arange(len(words_N)))
     keys, counts = [], []
     for distance in range(1, min(window, len(words_N) - 1) + 1):
         first_N, second_N = words_N[:-distance], words_N[distance:]
         together_N = document_N[:-distance] == document_N[distance:]
-        pairs_N = (first_N * size + second_N)[together_N]
+        pairs_N = _keys(first_N, second_N)[together_N]
         found_N, times_N = np.unique(pairs_N, return_counts=True)
-        rows_N, columns_N = np.divmod(found_N, size)
-        keys += [found_N, columns_N * size + rows_N]
+        keys += [found_N, _keys(*_words(found_N)[::-1])]
         counts += [times_N / distance] * 2
     keys_N = np.concatenate(keys) if keys else np.zeros(0, np.int64)
     if not len(keys_N):
@@ -66,10 +72,12 @@ def count_cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
     keys_N = keys_N[order_N]
     starts_N = np.flatnonzero(np.diff(keys_N, prepend=-1))
     sums_N = np.add.reduceat(np.concatenate(counts)[order_N], starts_N)
-    rows_N, columns_N = np.divmod(keys_N[starts_N], size)
-    return Cooccurrences(
-        rows_N.astype(np.int32), columns_N.astype(np.int32), sums_N.astype(np.float32)
-    )
+    return Cooccurrences(*_words(keys_N[starts_N]), sums_N.astype(np.float32))
+
+
+def _words(keys_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and columns that `_keys` was given, int32."""
+    return (keys_N >> 32).astype(np.int32), (keys_N & 0xFFFFFFFF).astype(np.int32)
 
 
 def documents_of(stream: TokenStream, places: np.ndarray) -> np.ndarray:
