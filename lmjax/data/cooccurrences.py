@@ -1,7 +1,6 @@
 """How often words stand near each other: counted once, and kept in the cache."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,6 @@ class Cooccurrences:
     rows_N: np.ndarray  # int32
     columns_N: np.ndarray  # int32
     counts_N: np.ndarray  # float32
-
-    def of_pairs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """The count of each pair of words; 0 for words that never stand near each other."""
-        keys_N, wanted = self._keys_N, _keys(rows, columns)
-        places = np.minimum(np.searchsorted(keys_N, wanted), len(keys_N) - 1)
-        return np.where(keys_N[places] == wanted, self.counts_N[places], np.float32(0))
-
-    @cached_property
-    def _keys_N(self) -> np.ndarray:
-        return _keys(self.rows_N, self.columns_N)
 
 
 def _keys(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -56,7 +45,8 @@ def cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
 def count_cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
     """As `cooccurrences`, counted now."""
     words_N = stream.tokens_N
-    document_N = documents_of(stream, np.arange(len(words_N)))
+    places_N = np.arange(len(words_N))
+    document_N = np.searchsorted(stream.document_starts_M, places_N, side="right")
     keys, counts = [], []
     for distance in range(1, min(window, len(words_N) - 1) + 1):
         first_N, second_N = words_N[:-distance], words_N[distance:]
@@ -78,30 +68,6 @@ def count_cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
 def _words(keys_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows and columns that `_keys` was given, int32."""
     return (keys_N >> 32).astype(np.int32), (keys_N & 0xFFFFFFFF).astype(np.int32)
-
-
-def documents_of(stream: TokenStream, places: np.ndarray) -> np.ndarray:
-    """Which document the words at these places of a stream are in."""
-    return np.searchsorted(stream.document_starts_M, places, side="right") - 1
-
-
-def draw_neighbours(
-    stream: TokenStream, places: np.ndarray, window: int, draws: np.ndarray
-) -> np.ndarray:
-    """A place near each of these, d words apart with a probability in proportion to 1/d.
-
-    It is in the same document, or the place itself in one of a single word. `draws`, within 0 and
-    1, decide.
-    """
-    offsets_W = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
-    near = places[..., None] + offsets_W
-    inside = (near >= 0) & (near < len(stream.tokens_N))
-    near = np.where(inside, near, places[..., None])
-    inside &= documents_of(stream, near) == documents_of(stream, places)[..., None]
-    cumulative = np.cumsum(inside / np.abs(offsets_W), axis=-1)
-    drawn = draws[..., None] * cumulative[..., -1:] < cumulative
-    chosen = np.take_along_axis(near, drawn.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-    return np.where(inside.any(axis=-1), chosen, places)
 
 
 def _write(folder: Path, counted: Cooccurrences) -> None:

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmjax.data.batch import Batch, Draw
+from lmjax.data.batch import Batch
 from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
 from lmjax.data.cooccurrence_batches import CooccurrenceBatches
-from lmjax.data.cooccurrences import cooccurrences, draw_neighbours
+from lmjax.data.cooccurrences import cooccurrences
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
@@ -20,7 +20,6 @@ from lmjax.models.contract import Carry, LanguageModel
 from lmjax.objectives.contract import Objective, Outcome
 
 BATCHING = "cooccurrences"
-ALONE = np.float32(1e-30)  # the count of a word without neighbours, whose weight is about 0
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class GloVe(Objective):
     `window` words apart in the training text, each time 1/d at a distance of d. The loss is the
     mean over the cells of a batch.
 
-    A text is scored by one drawn neighbour for each of its words, in counts of that text itself.
-    They grow with its length, so that the squares of texts of different length have another offset.
+    A text is scored by as many of its cells as it has words, spread evenly over its own counts.
+    Counts grow with the length of a text, so that texts of different length differ in this, too.
     """
 
     serves = ("words",)
@@ -54,17 +53,13 @@ class GloVe(Objective):
     def evaluation_batches(
         self, stream: TokenStream, policy: ContextPolicy, batch_size: int
     ) -> Iterator[tuple[Batch, np.ndarray]]:
-        cells, words_N = cooccurrences(stream, self.window), stream.tokens_N
-        draws_N = np.random.default_rng((0, Draw.OBJECTIVE)).random(len(words_N))
+        cells, tokens = cooccurrences(stream, self.window), len(stream.tokens_N)
         for batch, places_BT in evaluation_batches(stream, policy, batch_size):
-            known_BT = np.minimum(places_BT, len(words_N) - 1)
-            near_BT = draw_neighbours(stream, known_BT, self.window, draws_N[known_BT])
-            counts_BT = cells.of_pairs(words_N[known_BT], words_N[near_BT])
-            counts_BT = np.where(near_BT == known_BT, ALONE, counts_BT)
+            cells_BT = np.minimum(places_BT, tokens - 1) * len(cells.counts_N) // tokens
             scored = batch.replace(
-                tokens_BT=words_N[known_BT],
-                targets_BT=words_N[near_BT],
-                weights_BT=np.where(batch.weights_BT > 0, counts_BT, 0),
+                tokens_BT=cells.rows_N[cells_BT],
+                targets_BT=cells.columns_N[cells_BT],
+                weights_BT=np.where(batch.weights_BT > 0, cells.counts_N[cells_BT], 0),
             )
             yield scored, places_BT
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.data.cooccurrence_batches import CooccurrenceBatches
-from lmjax.data.cooccurrences import cooccurrences, draw_neighbours
+from lmjax.data.cooccurrences import cooccurrences
 from lmjax.errors import UserError
 from tests.streams import stream_of_documents
 
@@ -34,9 +34,6 @@ def test_counts_are_those_of_a_loop(stream, window):
     cells = cooccurrences(stream, window)
     found = {(i, j): count for i, j, count in zip(*vars(cells).values(), strict=True)}
     assert found == pytest.approx(dict(counted_by_loop(DOCUMENTS, window)))
-    pairs = np.array([(3, 1), (3, 3), (0, 2), (0, 0)])
-    expected = [counted_by_loop(DOCUMENTS, window)[i, j] for i, j in pairs.tolist()]
-    np.testing.assert_allclose(cells.of_pairs(*pairs.T), expected)
 
 
 def test_each_cell_is_read_once_an_epoch_in_an_order_of_seed_and_epoch(stream):
@@ -58,14 +55,6 @@ def test_each_cell_is_read_once_an_epoch_in_an_order_of_seed_and_epoch(stream):
     assert sorted(first) == sorted(second) == sorted(map(tuple, every))
     assert first != second
     assert epoch(CooccurrenceBatches(cells, stream, data, seed=5), 1) == second
-
-
-def test_neighbours_are_drawn_by_their_distance_within_the_document(stream):
-    draws = (np.arange(6000) + 0.5) / 6000
-    drawn = draw_neighbours(stream, np.full(6000, 1), 2, draws)
-    shares = Counter(drawn.tolist())
-    assert shares == {0: 2400, 2: 2400, 3: 1200}  # 1, 1 and 1/2 of 2.5
-    assert draw_neighbours(stream, np.array([5, 9]), 4, np.array([0.0, 0.999])).tolist() == [5, 8]
 
 
 def test_a_text_without_pairs_is_refused(stream):
