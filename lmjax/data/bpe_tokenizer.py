@@ -1,7 +1,7 @@
 """Byte-pair encoding over bytes, learned by the library `tokenizers`."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -17,8 +17,27 @@ DEFAULT_SIZE = 1024
 LONG_WORD = 4096  # characters; the library takes the square of a word's length in time
 
 
+class BytePairs(Tokenizer):
+    """Byte pairs of words, cut from the text as GPT-2 does, by a `_library` of merges."""
+
+    @property
+    def newline_id(self) -> int:
+        return self._library.token_to_id("Ċ")  # how the library writes byte 10
+
+    def text_pieces(self, text: str) -> Iterator[str]:
+        return _pieces(text)
+
+    def encode_piece(self, piece: str) -> np.ndarray:
+        utf8(piece)
+        return np.array(self._library.encode(piece).ids, np.int32)
+
+    def decode(self, ids: Ids) -> str:
+        end_id, newline_id = self.end_id, self.newline_id
+        return self._library.decode([newline_id if i == end_id else int(i) for i in ids])
+
+
 @dataclass(frozen=True)
-class BytePairTokenizer(Tokenizer):
+class BytePairTokenizer(BytePairs):
     """Pieces of words that occur often (Sennrich et al. 2016), over bytes as in GPT-2."""
 
     model: str  # the library's JSON
@@ -42,7 +61,7 @@ class BytePairTokenizer(Tokenizer):
                 f"data.vocabulary_size is {vocabulary_size}; "
                 f"bpe needs at least {256 + document_end}, an entry for each byte"
             )
-        library = _untrained()
+        library = untrained_library()
         trainer = trainers.BpeTrainer(
             vocab_size=entries,
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
@@ -57,15 +76,13 @@ class BytePairTokenizer(Tokenizer):
         The library itself would take another pipeline, ids without bound and a padding that fills
         the memory.
         """
-        from tokenizers import pre_tokenizers
-
         source = "the byte pairs"
         try:
             described = parse_json(self.model.encode())
         except ValueError as error:
             raise UserError(f"{source} are not valid JSON ({error}); restore the file") from error
         check_fields(described, {"model": {"vocab": {...: is_count}}}, source)
-        untrained = parse_json(_untrained().to_str().encode())
+        untrained = parse_json(untrained_library().to_str().encode())
         vocabulary = described["model"].pop("vocab")
         merges = described["model"].pop("merges", None)
         for given, expected in ((described["model"], untrained["model"]), (described, untrained)):
@@ -75,15 +92,8 @@ class BytePairTokenizer(Tokenizer):
                     raise UserError(f"{source} have a {shown} of their own; restore the file")
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise UserError(f"the ids of {source} do not count from 0; restore the file")
-        if not vocabulary.keys() >= set(pre_tokenizers.ByteLevel.alphabet()):
-            raise UserError(f"{source} have no entry for some byte; restore the file")
         check_fields(merges, [[is_text]], source, "merges")
-        if any(
-            len(pair) != 2 or not {*pair, "".join(pair)} <= vocabulary.keys() for pair in merges
-        ):
-            raise UserError(
-                f"a merge of {source} is not of two entries into a third; restore the file"
-            )
+        check_pairs(vocabulary.keys(), merges, source)
 
     @property
     def vocabulary_size(self) -> int:
@@ -93,21 +103,6 @@ class BytePairTokenizer(Tokenizer):
     def end_id(self) -> int | None:
         return self._library.get_vocab_size() if self.document_end else None
 
-    @property
-    def newline_id(self) -> int:
-        return self._library.token_to_id("Ċ")  # how the library writes byte 10
-
-    def text_pieces(self, text: str) -> Iterator[str]:
-        return _pieces(text)
-
-    def encode_piece(self, piece: str) -> np.ndarray:
-        utf8(piece)
-        return np.array(self._library.encode(piece).ids, np.int32)
-
-    def decode(self, ids: Ids) -> str:
-        end_id, newline_id = self.end_id, self.newline_id
-        return self._library.decode([newline_id if i == end_id else int(i) for i in ids])
-
     @cached_property
     def _library(self):
         from tokenizers import Tokenizer as Library
@@ -115,12 +110,22 @@ class BytePairTokenizer(Tokenizer):
         return Library.from_str(self.model)
 
 
-def _untrained():
-    """The library's tokenizer before it has learned any merge."""
+def check_pairs(vocabulary: Set[str], merges: Sequence[Sequence[str]], source: str) -> None:
+    """Raises UserError if a byte has no entry, or a merge is not of entries into an entry."""
+    from tokenizers import pre_tokenizers
+
+    if not vocabulary >= set(pre_tokenizers.ByteLevel.alphabet()):
+        raise UserError(f"{source} have no entry for some byte; restore the file")
+    if any(len(pair) != 2 or not {*pair, "".join(pair)} <= vocabulary for pair in merges):
+        raise UserError(f"a merge of {source} is not of two entries into a third; restore the file")
+
+
+def untrained_library(model=None):
+    """The library's tokenizer with a byte-pair model, by default of no merge."""
     from tokenizers import Tokenizer as Library
     from tokenizers import decoders, models, pre_tokenizers
 
-    library = Library(models.BPE())
+    library = Library(model or models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
     return library

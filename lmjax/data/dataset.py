@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
-from lmjax.data.documents import Splits, spread_share
+from lmjax.data.documents import spread_share
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import (
     SUFFIXES,
@@ -20,7 +20,7 @@ from lmjax.data.streams import (
     write_stream,
 )
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.tokenizer_choice import check_tokenizer, train_tokenizer
+from lmjax.data.tokenizer_choice import check_tokenizer, given_tokenizer, train_tokenizer
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer
 from lmjax.errors import UserError
@@ -71,24 +71,14 @@ def open_dataset(data) -> Dataset:
     return read_dataset(folder)
 
 
-def read_documents(data) -> tuple[Splits, dict[str, int], list[StepReport]]:
-    """The cleaned documents that `config.data` describes, and what reading and cleaning changed."""
-    return _read_documents(open_corpus(data), data)
-
-
-def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[StepReport]]:
-    documents, reading = corpus.documents()
-    documents["train"] = spread_share(documents["train"], data.train_share)
-    documents, reports = clean(documents, data.cleaning)
-    return documents, dict(reading), reports
-
-
 def _choices(data) -> dict[str, Any]:
     """The fields, beside those of the corpus, that the tokens depend on."""
+    given = given_tokenizer(data)
     return {
         "train_share": data.train_share,
         "cleaning": list(named_steps(data.cleaning)),
         "tokenizer": data.tokenizer,
+        "tokenizer_file": key_of(given.to_json()) if given else "",
         "vocabulary_size": data.vocabulary_size,
         "document_end": data.document_end,
         "special_tokens": list(data.special_tokens),
@@ -98,7 +88,9 @@ def _choices(data) -> dict[str, Any]:
 
 
 def _build(folder: Path, corpus: Corpus, data) -> None:
-    documents, reading, reports = _read_documents(corpus, data)
+    documents, reading = corpus.documents()
+    documents["train"] = spread_share(documents["train"], data.train_share)
+    documents, reports = clean(documents, data.cleaning)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
     sources = {
         split: [document.source for document in part]
@@ -112,7 +104,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     described = {
         "corpus": corpus.name,
         **_choices(data),
-        "reading": reading,
+        "reading": dict(reading),
         "cleaning_reports": [asdict(report) for report in reports],
         "splits": {
             split: write_stream(folder, split, part, tokenizer, data.document_end)
@@ -148,6 +140,7 @@ def _source_data(data) -> ConfigDict:
     """`config.data` as it describes the tokenizer of the sources alone."""
     changes = {
         "tokenizer": data.source_tokenizer,
+        "tokenizer_file": "",
         "vocabulary_size": data.source_vocabulary_size,
         "document_end": False,
     }

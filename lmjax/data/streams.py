@@ -28,7 +28,7 @@ class Counts:
     bytes: int = 0  # of the text in UTF-8
     characters: int = 0
     unknowns: int = 0  # targets that the vocabulary lacks
-    dropped_bytes: int = 0  # of whitespace that the tokens don't give back
+    dropped_bytes: int = 0  # of whitespace, case and accents that the tokens don't give back
     ends_of_line: int = 0
     documents: int = 0
     segments: int = 0

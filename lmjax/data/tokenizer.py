@@ -21,7 +21,7 @@ class Untold(NamedTuple):
 
     unknowns: int = 0  # words or characters that the vocabulary lacks
     unknown_bytes: int = 0  # of those, in UTF-8
-    dropped_bytes: int = 0  # of whitespace other than the tokenizer decodes
+    dropped_bytes: int = 0  # of whitespace, case and accents other than the tokenizer decodes
 
     @property
     def symbols(self) -> int:
@@ -109,6 +109,9 @@ class Tokenizer:
     def join(self, parts: Sequence[str]) -> str:
         """The text of `parts`, each decoded by itself."""
         return "".join(parts)
+
+    def check(self) -> None:
+        """Raises UserError for fields, each of its type, that no such tokenizer has together."""
 
     def to_json(self) -> dict[str, Any]:
         """All that is needed to make the same tokenizer again."""

@@ -6,11 +6,14 @@ from typing import Any
 from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
+from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
+from lmjax.data.given_tokenizer import MOST_TOKENS
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
+from lmjax.data.wordpiece_tokenizer import WordPieceTokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer, check_roles
 from lmjax.errors import UserError, nearest
-from lmjax.runs.fields import check_fields, is_text, is_true_or_false
+from lmjax.runs.fields import check_fields, is_count, is_text, is_true_or_false
 from lmjax.runs.files import read_json
 
 KINDS = {
@@ -20,6 +23,8 @@ KINDS = {
         CharacterTokenizer,
         WordTokenizer,
         BytePairTokenizer,
+        GivenBytePairTokenizer,
+        WordPieceTokenizer,
         SpecialTokenizer,
         PairTokenizer,
     )
@@ -34,8 +39,18 @@ FIELDS = {
     },
     "word": {"words": [is_text], "has_unknown": is_true_or_false},
     "bpe": {"model": is_text, "document_end": is_true_or_false},
-    "special": {"inner": {}, "roles": [is_text]},
-    "pair": {"target_side": {}, "source_side": {}},
+    "byte_pairs": {"tokens": [is_text], "merges": [is_text], "special": {...: is_count}},
+    "wordpiece": {
+        "pieces": [is_text],
+        "special": {...: is_count},
+        "lowercase": is_true_or_false,
+        "strip_accents": is_true_or_false,
+        "clean_text": is_true_or_false,
+        "split_chinese": is_true_or_false,
+        "longest_word": is_count,
+    },
+    "special": {"inner": {"kind": is_text}, "roles": [is_text]},
+    "pair": {"target_side": {"kind": is_text}, "source_side": {"kind": is_text}},
 }
 
 
@@ -48,7 +63,10 @@ def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:
     if len(fields) > 1 + len(FIELDS[kind]):
         known = ", ".join(FIELDS[kind])
         raise UserError(f"a {kind} tokenizer has the fields {known} alone; restore the file")
-    for entries in ("characters", "words"):
+    tokens = len(fields.get("tokens", fields.get("pieces", ())))
+    if tokens > MOST_TOKENS:
+        raise UserError(f"{tokens:,} tokens, over the limit of {MOST_TOKENS:,}; cut it")
+    for entries in ("characters", "words", "tokens", "pieces"):
         if len(set(fields.get(entries, ()))) < len(fields.get(entries, ())):
             raise UserError(f"the {entries} of a {kind} tokenizer repeat one; restore the file")
     if kind in WRAPPING:
@@ -56,8 +74,7 @@ def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:
     tokenizer = KINDS[kind](
         **{name: _argument(value) for name, value in fields.items() if name != "kind"}
     )
-    if isinstance(tokenizer, BytePairTokenizer):
-        tokenizer.check()
+    tokenizer.check()
     return tokenizer
 
 
@@ -73,7 +90,7 @@ def _check_wrapped(fields: dict[str, Any]) -> None:
 
 
 def _argument(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "kind" in value:
         return tokenizer_from_json(value)
     return tuple(value) if isinstance(value, list) else value
 

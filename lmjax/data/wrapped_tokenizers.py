@@ -16,10 +16,15 @@ ROLES = ("mask", "class", "separator", "padding")
 SENTINEL = re.compile(r"sentinel_(0|[1-9][0-9]{0,2})")  # what stands for a span that is left out
 
 
+def is_role(role: str) -> bool:
+    """Whether a special token may have it."""
+    return role in ROLES or bool(SENTINEL.fullmatch(role))
+
+
 def check_roles(roles: Sequence[str]) -> None:
     """Raises UserError for a role that no special token has, and for one that is there twice."""
     for role, times in Counter(roles).items():
-        if role not in ROLES and not SENTINEL.fullmatch(role):
+        if not is_role(role):
             shown = role[:80]
             hint = nearest(shown, [*ROLES, "sentinel_0", "sentinel_1", "sentinel_999"])
             raise UserError(f"data.special_tokens has an unknown role {shown!r}: {hint}")
@@ -135,3 +140,16 @@ class PairTokenizer(WrappedTokenizer):
     @property
     def source(self) -> Tokenizer:
         return self.source_side
+
+
+def with_special_tokens(tokenizer: Tokenizer, roles: Sequence[str]) -> Tokenizer:
+    """`tokenizer`, of a pair the source's, with special tokens for those `roles` that it lacks."""
+    if isinstance(tokenizer, PairTokenizer):
+        source_side = with_special_tokens(tokenizer.source_side, roles)
+        return PairTokenizer(tokenizer.target_side, source_side)
+    lacking = tuple(role for role in roles if tokenizer.special_id(role) is None)
+    if not lacking:
+        return tokenizer
+    if isinstance(tokenizer, SpecialTokenizer):
+        return SpecialTokenizer(tokenizer.inner, tokenizer.roles + lacking)
+    return SpecialTokenizer(tokenizer, lacking)

@@ -33,7 +33,7 @@ class Score:
     bytes: int
     characters: int
     unknowns: int  # targets that the vocabulary lacks
-    dropped_bytes: int  # of whitespace that the tokens don't give back
+    dropped_bytes: int  # of whitespace, case and accents that the tokens don't give back
     ends_of_line: int
     nats_of: str  # what was predicted from what: causal, conditional (on a source), ...
     context: str  # the context policy's name

@@ -94,13 +94,15 @@ def _unexpected(value: Any, kind: str, source: object, name: str, cure: str) -> 
 
 
 def read_config(path: Path) -> ConfigDict:
-    """The locked configuration in a run's config.json; it names the run's copy of a model's file.
+    """The locked configuration in a run's config.json; it names the run's copies of files, those of
+    a model and of a tokenizer.
 
     Nothing that it names is executed. Raises UserError if a field that a trained model is used by
     is missing or not of its type.
     """
     fields = read_json(path)
-    check_fields(fields, {"model": {"name": is_text}, "objective": {"name": is_text}}, path)
+    named = {"model": {"name": is_text}, "objective": {"name": is_text}, "data": {}}
+    check_fields(fields, named, path)
     try:
         name = fields["model"]["name"]
         if is_own(name):  # what its fields should be is known once it is executed
@@ -111,6 +113,8 @@ def read_config(path: Path) -> ConfigDict:
         else:
             known = plain(base_config(name).to_dict())
         known["objective"] = objective_config(fields["objective"]["name"]).to_dict()
+        if fields["data"].get("tokenizer") == "file":
+            fields["data"]["tokenizer_file"] = str(path.parent / "tokenizer.json")
         config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:

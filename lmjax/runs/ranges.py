@@ -50,6 +50,7 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
     "data.direction": ("data.corpus", ("multi30k", "fra_eng")),
     "data.source_length": ("data.batching", ("documents",)),
     "data.resets": ("data.batching", ("stream",)),
+    "data.tokenizer_lowercase": ("data.tokenizer", ("file",)),
     "data.vocabulary_size": ("data.tokenizer", ("word", "bpe")),
     "training.beta1": ("training.optimizer", ("adamw",)),
     "training.beta2": ("training.optimizer", ("adamw",)),

