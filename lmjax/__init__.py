@@ -14,6 +14,7 @@ PUBLIC = {
     "evaluate": "lmjax.api",
     "load_study": "lmjax.studies.study",
     "study": "lmjax.studies.conduct",
+    "Beam": "lmjax.generation.beam",
     "UserError": "lmjax.errors",
 }
 __all__ = list(PUBLIC)

@@ -12,22 +12,32 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from lmjax.checkpoints.store import Checkpoints
-from lmjax.data.dataset import open_dataset
+from lmjax.data.cleaning import clean_text
+from lmjax.data.dataset import Dataset, open_dataset, read_documents
 from lmjax.data.tokenizer_registry import Tokenizer, load_tokenizer
 from lmjax.data.word_vectors import WordVectors
 from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import context_policy, score_text, with_context
-from lmjax.evaluation.splits import check_fingerprints, check_splits, score_split
+from lmjax.evaluation.splits import (
+    check_fingerprints,
+    check_split,
+    check_splits,
+    log_read,
+    score_split,
+)
 from lmjax.evaluation.trained_vectors import word_vectors_of
+from lmjax.evaluation.translation import TranslatedSplit, measure
 from lmjax.evaluation.word_vectors import evaluate_word_vectors
+from lmjax.generation.beam import Beam
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
 from lmjax.generation.text import TextStream, continuation
+from lmjax.generation.translate import Translation, translate
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.objectives.contract import Objective
-from lmjax.objectives.registry import make_objective
+from lmjax.objectives.registry import check_translates, make_objective
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.fields import check_fields, is_text
 from lmjax.runs.lock import only_writer
@@ -80,7 +90,7 @@ class Trained:
             sampler=Sampler(temperature, top_k, top_p),
             seed=seed,
             start_id=self.tokenizer.start_id,
-            end_id=self.tokenizer.end_id if self.config.data.document_end else None,
+            end_id=self._end_id,
             on_tokens=(lambda newest: on_text(first.push(newest[0]))) if first else None,
         )
         if first:
@@ -90,6 +100,105 @@ class Trained:
             for prompt, row in zip(encoded, rows, strict=True)
         ]
         return texts[0] if single else texts
+
+    def translate(
+        self, sources: str | Sequence[str], beam: Beam | int = 5, *, longest: int = 0
+    ) -> str | list[str]:
+        """The best translation of each source, as `translations` finds it; `beam` may be a width.
+
+        Raises as `translations`.
+        """
+        single = isinstance(sources, str)
+        found = self.translations(
+            [sources] if single else sources,
+            Beam(beam) if isinstance(beam, int) else beam,
+            longest=longest,
+        )
+        texts = [row[0].text for row in found]
+        return texts[0] if single else texts
+
+    def translations(
+        self, sources: Sequence[str], beam: Beam, **options: Any
+    ) -> list[list[Translation]]:
+        """The best translations of each source, with their log-probabilities and scores.
+
+        A source is cleaned as the corpus was. `options` are `longest`, `prefix`, `rows` and
+        `on_translated` of `lmjax.generation.translate`. Raises UserError if the model was not
+        trained to translate, and for a source that it can't read.
+        """
+        cleaned = [clean_text(source, self.config.data.cleaning) for source in sources]
+        return self._translations(cleaned, beam, **options)
+
+    def translate_split(
+        self,
+        split: str = "test",
+        beam: Beam = Beam(),  # noqa: B008, it is frozen
+        *,
+        reader: str = "lmjax.translate_split",
+        console: Console | None = None,
+        **options: Any,
+    ) -> TranslatedSplit:
+        """Translations of a whole split of the run's corpus, and their BLEU and chrF.
+
+        References are the targets of the split after the corpus's cleaning. What was measured of a
+        finished run and its scored checkpoint is also put into its results.json. Each read of
+        `test` is logged as by `evaluate`. `options` as for `translations`; raises as it does, for a
+        split that there is not, and for a corpus that has changed since.
+        """
+        run, console = RunDirectory(self.workdir), console or Console(quiet=True)
+        check_translates(self.config, self.objective)
+        dataset = self._dataset(run)
+        check_split(split, dataset)
+        documents = read_documents(self.config.data)[0][split]
+        others = [f"{name} {value}" for name, value in options.items() if value and name != "rows"]
+        decoding = ", ".join([str(beam), *others])
+        log_read(
+            run,
+            dataset.splits[split],
+            split,
+            "translate it by",
+            step=self.step,
+            context=decoding,
+            reader=reader,
+        )
+        with progress_bar(console, split, len(documents)) as advance:
+            sources = [document.source for document in documents]
+            found = self._translations(sources, beam, on_translated=advance, **options)
+        measured = {
+            **measure([row[0].text for row in found], [document.text for document in documents]),
+            "cleaning": list(self.config.data.cleaning),
+        }
+        if run.is_finished and self.step == run.trained()["scored_step"]:
+            with only_writer(run.path):
+                run.add_translation(split, decoding, measured)
+        return TranslatedSplit(documents, found, decoding, measured)
+
+    def _translations(
+        self, sources: Sequence[str], beam: Beam, **options: Any
+    ) -> list[list[Translation]]:
+        check_translates(self.config, self.objective)
+        return translate(
+            self.model,
+            self.params,
+            self.objective,
+            self.tokenizer,
+            sources,
+            beam,
+            end_id=self._end_id,
+            **options,
+        )
+
+    @property
+    def _end_id(self) -> int | None:
+        """The token that ends a text, if training has shown it."""
+        return self.tokenizer.end_id if self.config.data.document_end else None
+
+    def _dataset(self, run: RunDirectory) -> Dataset:
+        """The corpus, which must be as it was when the run was trained."""
+        dataset = open_dataset(self.config.data)
+        check_tokenizer_of(run, dataset)
+        check_fingerprints(run, self.fingerprints, dataset)
+        return dataset
 
     def score(self, text: str, source: str | None = None) -> Score:
         """The score of `text`, each of its tokens once, after its source if it is to have one.
@@ -127,9 +236,7 @@ class Trained:
         """
         run, console = RunDirectory(self.workdir), console or Console(quiet=True)
         policy = context_policy(with_context(self.config, context), self.model)
-        dataset = open_dataset(self.config.data)
-        check_tokenizer_of(run, dataset)
-        check_fingerprints(run, self.fingerprints, dataset)
+        dataset = self._dataset(run)
         check_splits([split], dataset, policy, self.objective)
         targets = dataset.splits[split].counts.tokens
         with progress_bar(console, split, targets) as advance:

@@ -39,8 +39,9 @@ def variants(path):
 def test_it_resolves(path, argument):
     config = load(path).get_config(argument)
     assert config.is_locked
-    source = SimpleNamespace(vocabulary_size=60)
-    tokenizer = SimpleNamespace(vocabulary_size=50, end_id=0, source=source)
+    tokenizer = SimpleNamespace(vocabulary_size=50, end_id=0)
+    apart = config.data.source_tokenizer
+    tokenizer.source = SimpleNamespace(vocabulary_size=60) if apart else tokenizer
     model = build_model(config.model, tokenizer)
     clock = Clock(100, config.data.batch_size * config.data.length)
     clock = clock.with_total(config.training.duration)

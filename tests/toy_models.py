@@ -71,8 +71,10 @@ def hash_log_prob(table_NV: np.ndarray, tokens: list[int], target: int) -> float
     return logits_V[target] - np.log(np.sum(np.exp(logits_V)))
 
 
-def make_hash_model(vocabulary_size: int = 6, limit: int | None = None, seed: int = 0):
+def make_hash_model(
+    vocabulary_size: int = 6, limit: int | None = None, seed: int = 0, states: int = 11
+):
     """A model, its parameters and the table that they hold."""
-    model = HashModel(vocabulary_size=vocabulary_size, limit=limit)
+    model = HashModel(vocabulary_size=vocabulary_size, limit=limit, states=states)
     params = model.init(jax.random.key(seed), jnp.zeros((1, 1), jnp.int32))
     return model, params, np.asarray(params["params"]["table"])

@@ -16,6 +16,7 @@ VERBS = {
     "train": "train a model, or go on training it",
     "evaluate": "score a trained model on a split",
     "sample": "continue a prompt with a trained model",
+    "translate": "translate a split or lines with a trained model",
     "study": "compare models: train every arm, then write a report",
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",

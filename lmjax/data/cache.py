@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from lmjax.errors import UserError
+from lmjax.runs.files import new_folder
 
 
 def cache_directory() -> Path:
@@ -31,24 +30,12 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     if folder.is_dir():
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            build(temporary)
-            _rename_unless_there(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        new_folder(folder, build)
     except OSError as error:
+        if folder.is_dir():
+            return folder
         raise UserError(
             f"cannot write {folder}: {error.strerror or error}; "
             "set LMJAX_CACHE_DIR to a folder with room that you may write"
         ) from error
     return folder
-
-
-def _rename_unless_there(temporary: Path, folder: Path) -> None:
-    try:
-        os.rename(temporary, folder)
-    except OSError:
-        if not folder.is_dir():
-            raise

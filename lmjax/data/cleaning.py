@@ -110,6 +110,13 @@ def named_steps(cleaning: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cleaning)
 
 
+def clean_text(text: str, steps: tuple[str, ...]) -> str:
+    """A text by itself after the `steps`, of which `deduplicate` changes none."""
+    for step in named_steps(steps):
+        text = TEXT_STEPS[step](text) if step in TEXT_STEPS else text
+    return text
+
+
 def clean(splits: Splits, steps: tuple[str, ...]) -> tuple[Splits, list[StepReport]]:
     """The documents after all `steps`, and what each step changed."""
     reports = []

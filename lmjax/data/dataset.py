@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
-from lmjax.data.documents import spread_share
+from lmjax.data.documents import Splits, spread_share
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import (
     SUFFIXES,
@@ -71,6 +71,18 @@ def open_dataset(data) -> Dataset:
     return read_dataset(folder)
 
 
+def read_documents(data) -> tuple[Splits, dict[str, int], list[StepReport]]:
+    """The cleaned documents that `config.data` describes, and what reading and cleaning changed."""
+    return _read_documents(open_corpus(data), data)
+
+
+def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[StepReport]]:
+    documents, reading = corpus.documents()
+    documents["train"] = spread_share(documents["train"], data.train_share)
+    documents, reports = clean(documents, data.cleaning)
+    return documents, dict(reading), reports
+
+
 def _choices(data) -> dict[str, Any]:
     """The fields, beside those of the corpus, that the tokens depend on."""
     given = given_tokenizer(data)
@@ -88,9 +100,7 @@ def _choices(data) -> dict[str, Any]:
 
 
 def _build(folder: Path, corpus: Corpus, data) -> None:
-    documents, reading = corpus.documents()
-    documents["train"] = spread_share(documents["train"], data.train_share)
-    documents, reports = clean(documents, data.cleaning)
+    documents, reading, reports = _read_documents(corpus, data)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
     sources = {
         split: [document.source for document in part]
@@ -104,7 +114,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     described = {
         "corpus": corpus.name,
         **_choices(data),
-        "reading": dict(reading),
+        "reading": reading,
         "cleaning_reports": [asdict(report) for report in reports],
         "splits": {
             split: write_stream(folder, split, part, tokenizer, data.document_end)

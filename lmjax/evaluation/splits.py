@@ -7,6 +7,7 @@ from rich.console import Console
 
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
+from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.astray import astray
 from lmjax.evaluation.score import Score
@@ -22,9 +23,14 @@ def check_splits(
 ) -> None:
     """Raises UserError for a split that the corpus does not have, or that is too short."""
     for split in splits:
-        if split not in dataset.splits:
-            raise UserError(f"the corpus has no split {split!r}: {nearest(split, dataset.splits)}")
+        check_split(split, dataset)
         next(objective.evaluation_batches(dataset.splits[split], policy, 1))
+
+
+def check_split(split: str, dataset: Dataset) -> None:
+    """Raises UserError for a split that the corpus does not have."""
+    if split not in dataset.splits:
+        raise UserError(f"the corpus has no split {split!r}: {nearest(split, dataset.splits)}")
 
 
 def check_fingerprints(run: RunDirectory, kept: dict[str, str], dataset: Dataset) -> None:
@@ -61,13 +67,25 @@ def score_split(
     test_reads.jsonl. `step` is the parameters', `reader` says who reads. Raises as `score_stream`.
     """
     stream = dataset.splits[split]
-    run.log(f"{split} is read to score step {step} ({policy.name}), by {reader}")
-    if split == "test":
-        run.log_test_read(
-            step=step, context=policy.name, fingerprint=stream.fingerprint, reader=reader
-        )
+    log_read(run, stream, split, "score", step=step, context=policy.name, reader=reader)
     score = score_stream(model, params, stream, policy, batch_size, objective, on_scored=on_scored)
     for line in astray(score, model.vocabulary_size):
         run.log(f"{split}: {line}")
         say(console, f"{split}: {line}")
     return score
+
+
+def log_read(
+    run: RunDirectory,
+    stream: TokenStream,
+    split: str,
+    purpose: str,
+    *,
+    step: int,
+    context: str,
+    reader: str,
+) -> None:
+    """Puts it into the run's log that a split is read, and of `test` into its test_reads.jsonl."""
+    run.log(f"{split} is read to {purpose} step {step} ({context}), by {reader}")
+    if split == "test":
+        run.log_test_read(step=step, context=context, fingerprint=stream.fingerprint, reader=reader)

@@ -48,6 +48,17 @@ class Beam:
         if not abs(self.length_penalty) <= 10:
             raise UserError(f"length_penalty is {self.length_penalty}; give one from -10 to 10")
 
+    def __str__(self):
+        """Such as `beam 5, length penalty wu 0.6`."""
+        parts = ["greedy" if self.width == 1 else f"beam {self.width}"]
+        if self.width > 1 and self.length_penalty:
+            parts.append(f"length penalty {self.normalization} {self.length_penalty:g}")
+        if self.min_length:
+            parts.append(f"at least {self.min_length} tokens")
+        if self.no_repeat_ngram:
+            parts.append(f"no {self.no_repeat_ngram}-gram twice")
+        return ", ".join(parts)
+
     def penalties(self, longest: int) -> np.ndarray:
         """`penalties_L` of the lengths 0 to `longest` in float32: monotone, the first one 1."""
         lengths_L = np.maximum(np.arange(longest + 1, dtype=np.float64), 1)

@@ -30,6 +30,7 @@ def generate(
     start_id: int,
     end_id: int | None = None,
     on_tokens: Callable[[list[list[int]]], None] | None = None,
+    **source: jax.Array,
 ) -> list[list[int]]:
     """At most `length` tokens after each prompt; a row stops before its first `end_id`.
 
@@ -37,10 +38,11 @@ def generate(
     what a row draws depends on its prompt, its index and the seed, but (up to rounding) not on its
     neighbours. `on_tokens` is given the newest tokens of each row every few steps. A model that has
     filled its longest context goes on from the last half of it, read anew. Memory grows with what
-    is drawn, not with `length`.
+    is drawn, not with `length`. `source` is what a conditional model is given for these rows:
+    `source_BS`, `source_weights_BS`.
 
-    Raises UserError for a length below 0 or beyond MOST_TOKENS, and if the model's logits are not
-    finite.
+    Raises UserError for a length below 0 or beyond MOST_TOKENS, for a model that continues nothing,
+    and if the model's logits are not finite.
     """
     starts = [1 + len(prompt) for prompt in prompts]
     if not 0 <= length <= MOST_TOKENS - max(starts, default=0):
@@ -58,7 +60,9 @@ def generate(
 
     unfinished = set(range(len(prompts)))
     key = jax.random.key(seed)
-    for known, tokens_BT in _fill(model, params, given_BT, min(starts), longest, sampler, key):
+    for known, tokens_BT in _fill(
+        model, params, given_BT, min(starts), longest, sampler, key, source
+    ):
         newest: list[list[int]] = [[] for _ in prompts]
         for row in sorted(unfinished):
             begin, end = starts[row] + len(results[row]), min(known, starts[row] + length)
@@ -90,6 +94,7 @@ def _fill(
     longest: int,
     sampler: Sampler,
     key: jax.Array,
+    source: dict[str, jax.Array],
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Draws what is UNKNOWN in `tokens_BT` and beyond its end, for at most `longest` columns.
 
@@ -98,7 +103,12 @@ def _fill(
     """
     rows = len(tokens_BT)
     capacity = min(longest, model.longest_context or longest)
-    fresh = initial_carry(model, params, rows, capacity)
+    fresh = initial_carry(model, params, rows, capacity, **source)
+    if fresh is None:
+        raise UserError(
+            "this model remembers nothing of what it reads, so it can't continue a text; choose "
+            "one that reads the past"
+        )
     carry, time, used = fresh, 0, 0
     while True:
         if used == capacity:

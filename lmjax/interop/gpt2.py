@@ -6,9 +6,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
-from lmjax.interop.settings import Settings, check_fixed, their_name
+from lmjax.interop.settings import Settings, check_fixed, is_size, their_name
 from lmjax.nn.norms import EPSILON
-from lmjax.runs.fields import is_count, is_number
+from lmjax.runs.fields import is_number
 
 ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "gelu": "gelu_exact"}
 DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
@@ -27,11 +27,11 @@ def to_model(theirs: Settings) -> dict[str, Any]:
     theirs.take("reorder_and_upcast_attn", lambda value: True, None)  # a matter of rounding
     return {
         **FIXED,
-        "layers": theirs.take("n_layer", is_count),
-        "width": theirs.take("n_embd", is_count),
-        "heads": theirs.take("n_head", is_count),
-        "feed_forward_width": theirs.take("n_inner", is_count, 0),
-        "context_length": theirs.take("n_positions", is_count, 1024),
+        "layers": theirs.take("n_layer", is_size),
+        "width": theirs.take("n_embd", is_size),
+        "heads": theirs.take("n_head", is_size),
+        "feed_forward_width": theirs.take("n_inner", is_size, 0),
+        "context_length": theirs.take("n_positions", is_size, 1024),
         "feed_forward": theirs.choose("activation_function", ACTIVATIONS, "gelu_new"),
         "dropout": theirs.equal(DROPOUTS, is_number, 0.1),
         "tied": theirs.choose("tie_word_embeddings", TIED, True),

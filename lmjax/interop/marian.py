@@ -7,9 +7,9 @@ from ml_collections import ConfigDict
 
 from lmjax.config import ENCODER_DECODERS
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
-from lmjax.interop.settings import Settings, check_fixed, their_name
+from lmjax.interop.settings import Settings, check_fixed, is_size, their_name
 from lmjax.nn.norms import EPSILON
-from lmjax.runs.fields import is_count, is_number, is_true_or_false
+from lmjax.runs.fields import is_number, is_true_or_false
 
 ACTIVATIONS = {"swish": "swish", "silu": "swish", "relu": "relu", "gelu_new": "gelu"}
 ACTIVATIONS |= {"gelu": "gelu_exact"}
@@ -33,12 +33,12 @@ def to_model(theirs: Settings) -> dict[str, Any]:
     theirs.require("is_encoder_decoder", True, True)
     return {
         **FIXED,
-        "layers": theirs.take("encoder_layers", is_count),
-        "decoder_layers": theirs.take("decoder_layers", is_count),
-        "width": theirs.take("d_model", is_count),
-        "heads": theirs.equal(HEADS, is_count, 16),
-        "feed_forward_width": theirs.equal(WIDTHS, is_count, 4096),
-        "context_length": theirs.take("max_position_embeddings", is_count, 1024),
+        "layers": theirs.take("encoder_layers", is_size),
+        "decoder_layers": theirs.take("decoder_layers", is_size),
+        "width": theirs.take("d_model", is_size),
+        "heads": theirs.equal(HEADS, is_size, 16),
+        "feed_forward_width": theirs.equal(WIDTHS, is_size, 4096),
+        "context_length": theirs.take("max_position_embeddings", is_size, 1024),
         "feed_forward": theirs.choose("activation_function", ACTIVATIONS, "gelu"),
         "dropout": theirs.take("dropout", is_number, 0.1),
         "scaled_embedding": theirs.take("scale_embedding", is_true_or_false, False),

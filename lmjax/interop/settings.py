@@ -6,7 +6,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.runs.fields import check_fields
+from lmjax.runs.fields import check_fields, is_count
+
+MOST = 2_000_000  # of a size
 
 # What changes no hidden state and no logits: versions, dtypes, ids of tokens, defaults of decoding,
 # and what is used in training or by heads of tasks alone.
@@ -38,6 +40,10 @@ WITHOUT_EFFECT = {
     "transformers_version",
     "use_cache",
 }
+
+
+def is_size(value: Any) -> bool:
+    return is_count(value) and value <= MOST
 
 
 class Settings:

@@ -7,8 +7,8 @@ from ml_collections import ConfigDict
 
 from lmjax.config import ENCODER_DECODERS
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
-from lmjax.interop.settings import Settings, check_fixed, their_name
-from lmjax.runs.fields import is_count, is_number, is_true_or_false
+from lmjax.interop.settings import Settings, check_fixed, is_size, their_name
+from lmjax.runs.fields import is_number, is_true_or_false
 
 ACTIVATIONS = {"relu": "relu", "gated-gelu": "gated_gelu"}
 # What is the same in every T5, whatever else our encoder-decoder can be.
@@ -29,16 +29,16 @@ def to_model(theirs: Settings) -> dict[str, Any]:
         theirs.take(derived, lambda value: True, None)
     return {
         **FIXED,
-        "layers": theirs.take("num_layers", is_count),
-        "decoder_layers": theirs.take("num_decoder_layers", is_count, 0),
-        "width": theirs.take("d_model", is_count),
-        "heads": theirs.take("num_heads", is_count),
-        "head_width": theirs.take("d_kv", is_count),
-        "feed_forward_width": theirs.take("d_ff", is_count),
-        "context_length": theirs.take("n_positions", is_count, 512),
+        "layers": theirs.take("num_layers", is_size),
+        "decoder_layers": theirs.take("num_decoder_layers", is_size, 0),
+        "width": theirs.take("d_model", is_size),
+        "heads": theirs.take("num_heads", is_size),
+        "head_width": theirs.take("d_kv", is_size),
+        "feed_forward_width": theirs.take("d_ff", is_size),
+        "context_length": theirs.take("n_positions", is_size, 512),
         "norm_epsilon": theirs.take("layer_norm_epsilon", is_number, 1e-6),
-        "position_buckets": theirs.take("relative_attention_num_buckets", is_count, 32),
-        "position_farthest": theirs.take("relative_attention_max_distance", is_count, 128),
+        "position_buckets": theirs.take("relative_attention_num_buckets", is_size, 32),
+        "position_farthest": theirs.take("relative_attention_max_distance", is_size, 128),
         "feed_forward": theirs.choose("feed_forward_proj", ACTIVATIONS, "relu"),
         "dropout": theirs.take("dropout_rate", is_number, 0.1),
         "tied": tied,

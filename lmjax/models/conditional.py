@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
 
 
@@ -53,19 +52,6 @@ class ConditionalModel(LanguageModel):
         deterministic: bool = True,
     ) -> tuple[jax.Array, Carry]:
         raise NotImplementedError
-
-    def alignments(
-        self,
-        tokens_BT: jax.Array,
-        *,
-        source_BS: jax.Array,
-        source_weights_BS: jax.Array | None = None,
-    ) -> jax.Array:
-        """`weights_BTS`: how much of each source token is attended to in predicting each target.
-
-        `tokens_BT` stand before the targets. Raises UserError for a model without attention.
-        """
-        raise UserError("this model has no attention over the source, so nothing aligns the two")
 
 
 def or_empty(

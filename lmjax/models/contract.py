@@ -28,6 +28,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.errors import UserError
 from lmjax.mixers.contract import Carry
 
 
@@ -96,6 +97,14 @@ class LanguageModel(nn.Module):
     def example_source(self, batch_size: int, length: int) -> dict[str, jax.Array]:
         """A source of `length` tokens, as keyword arguments; empty for a model that reads none."""
         return {}
+
+    def alignments(self, tokens_BT: jax.Array, **source: jax.Array) -> jax.Array:
+        """`weights_BTS`: how much of each token of a source is attended to after each token.
+
+        `source` are the keyword arguments that a conditional model reads. Raises UserError for a
+        model without attention to a source.
+        """
+        raise UserError("this model has no attention to a source, so that nothing aligns the two")
 
     def fit(self, streams: Iterable) -> Any:
         """The parameters of a model that `is_counted`, from streams of tokens."""

@@ -1,5 +1,6 @@
 """The encoder-decoder Transformer: that of 2017, its pre-norm form, T5; fields say which."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -103,7 +104,11 @@ class EncoderDecoder(ConditionalModel):
                 "model.scaled_logits makes up for large embeddings that are output weights, too; "
                 "set it to False or model.tied=True"
             )
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.dropout is {self.dropout}; it is at least 0 and below 1")
         self._make_stack(encodes=True, parent=None)
+        if make := self._position_bias(encodes=True):
+            make(parent=None)
 
     def setup(self):
         table = partial(TokenEmbedding, width=self.width, initializer=self._embedding_initializer)
@@ -159,14 +164,6 @@ class EncoderDecoder(ConditionalModel):
             dropout=self.dropout,
             **drawn,
         )
-        position_bias = partial(
-            RelativePosition,
-            heads=self.heads,
-            buckets=self.position_buckets,
-            farthest=self.position_farthest,
-            both_sides=encodes,
-            initializer=self._initializer,
-        )
         return Stack(
             layers=self.layers if encodes else self.decoder_layers or self.layers,
             mixers=(partial(BidirectionalAttention if encodes else Attention, **attention),),
@@ -181,8 +178,20 @@ class EncoderDecoder(ConditionalModel):
             scan=False,
             norm_order=self.norm_order,
             make_source_attention=None if encodes else partial(CrossAttention, **attention),
-            make_position_bias=position_bias if self.position == RELATIVE else None,
+            make_position_bias=self._position_bias(encodes),
             **parent,
+        )
+
+    def _position_bias(self, encodes: bool) -> Callable[..., RelativePosition] | None:
+        if self.position != RELATIVE:
+            return None
+        return partial(
+            RelativePosition,
+            heads=self.heads,
+            buckets=self.position_buckets,
+            farthest=self.position_farthest,
+            both_sides=encodes,
+            initializer=self._initializer,
         )
 
     @property

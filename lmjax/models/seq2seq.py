@@ -188,7 +188,7 @@ class Seq2SeqModel(ConditionalModel):
 
     def alignments(self, tokens_BT, *, source_BS, source_weights_BS=None):
         if self.attention == "none":
-            return super().alignments(tokens_BT, source_BS=source_BS)
+            return super().alignments(tokens_BT)
         return self._read(tokens_BT, None, source_BS, source_weights_BS, deterministic=True)[2]
 
     def _read_source(self, batch_size, source_BS, source_weights_BS, deterministic) -> Carry:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn.initializers import Initializer
 
+from lmjax.errors import UserError
+
 
 @flax.struct.dataclass
 class PositionBias:
@@ -25,13 +27,25 @@ class PositionBias:
 
 
 class RelativePosition(nn.Module):
-    """A learned number for each head and bucket of distances, shared by the layers of a stack."""
+    """A learned number for each head and bucket of distances, shared by the layers of a stack.
+
+    Raises UserError for too few buckets, or more than there are distances.
+    """
 
     heads: int
     buckets: int
     farthest: int  # from here on all distances are one
     both_sides: bool  # False: what is read never comes later than who reads
     initializer: Initializer
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.buckets < 4 or self.farthest <= self.buckets // 2:
+            raise UserError(
+                f"model.position_buckets {self.buckets} of distances up to "
+                f"model.position_farthest {self.farthest}: give at least 4, of which half are one "
+                "distance each, and a distance beyond those"
+            )
 
     @nn.compact
     def __call__(self) -> PositionBias:

@@ -1,6 +1,6 @@
 """What every objective is: a model and a batch to nats, and what they are divided by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmjax.data.batch import Batch
+from lmjax.data.batch import Array, Batch
 from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
@@ -42,6 +42,7 @@ class Objective:
 
     serves: ClassVar[tuple[str, ...]]  # which models, by what they read
     needs_source: ClassVar[bool] = False  # whether documents must have one
+    translates: ClassVar[bool] = False  # whether it has `prompts`, after which targets are written
 
     @staticmethod
     def derived_fields(tokenizer: Any) -> dict[str, Any]:
@@ -55,6 +56,15 @@ class Objective:
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         """What is trained on, of the batch that `config.data` gives; a function of (seed, step)."""
         return batch
+
+    def prompts(
+        self, sources: Sequence[Sequence[int]], start_id: int
+    ) -> tuple[list[list[int]], dict[str, Array]]:
+        """What is read before the targets of `sources`: the tokens of rows, and what is beside.
+
+        The latter is what a model is given to make its initial carry.
+        """
+        raise NotImplementedError
 
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         """The way through the training text: that of `config.data`, each of its batches prepared.

@@ -1,11 +1,11 @@
 """Predict a target with a causal model that has read its source in the same row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lmjax.data.batch import Batch
+from lmjax.data.batch import Array, Batch
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
@@ -23,12 +23,19 @@ class Prefix(Objective):
 
     serves = ("past",)
     needs_source = True
+    translates = True
 
     def nats_of(self, model: LanguageModel) -> str:
         return "conditional"
 
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         return join(batch)[0]
+
+    def prompts(
+        self, sources: Sequence[Sequence[int]], start_id: int
+    ) -> tuple[list[list[int]], dict[str, Array]]:
+        """Source and separator, in one row with the target."""
+        return [[*source, start_id] for source in sources], {}
 
     def evaluation_batches(
         self, stream: TokenStream, policy: ContextPolicy, batch_size: int

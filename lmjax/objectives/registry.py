@@ -64,6 +64,17 @@ def check_objective(config: ConfigDict, objective: Objective, model: LanguageMod
     )
 
 
+def check_translates(config: ConfigDict, objective: Objective) -> None:
+    """Raises UserError if models trained by the objective don't write a target to a source."""
+    if not objective.translates:
+        others = [name for name in OBJECTIVES if objective_class(name).translates]
+        raise UserError(
+            f"this model can't translate: objective {config.objective.name!r} writes no target to "
+            f"a source; train one by objective.name {' or '.join(map(repr, others))} on a corpus "
+            "of pairs, such as 'multi30k'"
+        )
+
+
 def check_source(config: ConfigDict, objective: Objective, stream: TokenStream) -> None:
     """Raises UserError if the documents lack a source that is needed, or have one in vain."""
     name = config.objective.name

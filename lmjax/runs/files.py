@@ -7,7 +7,9 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
@@ -43,6 +45,19 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def new_folder(folder: Path, build: Callable[[Path], None]) -> None:
+    """Makes `folder` by `build(temporary folder)`: it is there whole or not at all.
+
+    Raises OSError where it can't be written, also if it is there by then and not empty.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        inner = Path(temporary) / "whole"  # with the rights of a folder that is not temporary
+        inner.mkdir()
+        build(inner)
+        os.rename(inner, folder)
 
 
 def regular_size(path: Path) -> int:

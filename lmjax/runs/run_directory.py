@@ -168,6 +168,14 @@ class RunDirectory:
         check_fields(results, {"splits": {}}, self._results_path)
         self.write_results({**results, "splits": {**results["splits"], split: score}})
 
+    def add_translation(self, split: str, decoding: str, measured: dict[str, Any]) -> None:
+        """Puts what translations of a split, searched for in one way, gave into the results."""
+        results = self.results()
+        check_fields(results.get("translations", {}), {...: {}}, self._results_path, "translations")
+        kept = results.get("translations", {})
+        of_split = {**kept.get(split, {}), decoding: measured}
+        self.write_results({**results, "translations": {**kept, split: of_split}})
+
     def add_word_vectors(self, tests: dict[str, Any]) -> None:
         """Puts what tests of its word vectors gave into the results; raises if there are none."""
         self.write_results({**self.results(), "word_vectors": tests})

@@ -11,15 +11,18 @@ from lmjax.errors import UserError
 from lmjax.generation.beam import Beam, beam_search
 from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
+from lmjax.models.registry import model_class
 from tests.properties.variants import SMALL, build
+from tests.streams import stream_of
 from tests.toy_models import hash_log_prob, make_hash_model
 
 END = 1
+STATES = 997  # so many that no two hypotheses score the same
 PROMPTS = [[2, 3], [], [3, 2, 2, 0, 3], [2] * 20]
 
 
 def run(beam, prompts=PROMPTS, length=4, vocabulary_size=4, seed=0, end_id=END, **options):
-    model, params, _ = make_hash_model(vocabulary_size, seed=seed)
+    model, params, _ = make_hash_model(vocabulary_size, seed=seed, states=STATES)
     options.setdefault("lengths", [length] * len(prompts))
     return beam_search(model, params, started(prompts), beam, end_id=end_id, **options)
 
@@ -41,7 +44,7 @@ def log_prob_of(table_NV, prompt, tokens):
 
 def every_hypothesis(beam, prompt, length, vocabulary_size, seed, prefix=()):
     """(score, tokens) of all that may be found, best first."""
-    table_NV = make_hash_model(vocabulary_size, seed=seed)[2]
+    table_NV = make_hash_model(vocabulary_size, seed=seed, states=STATES)[2]
     others = [token for token in range(vocabulary_size) if token != END]
     n = beam.no_repeat_ngram
     found = []
@@ -89,7 +92,7 @@ def test_a_wide_beam_finds_the_best_of_all_hypotheses(changes):
     ("beam", "end_id"), [(Beam(1), None), (Beam(1), END), (Beam(1, 1, "division", 3.0), 3)]
 )
 def test_beam_one_is_greedy(beam, end_id):
-    model, params, _ = make_hash_model(4)
+    model, params, _ = make_hash_model(4, states=STATES)
     greedy = generate(
         model,
         params,
@@ -103,42 +106,52 @@ def test_beam_one_is_greedy(beam, end_id):
     assert tokens_of(run(beam, length=12, end_id=end_id)) == [[tokens] for tokens in greedy]
 
 
-@pytest.mark.parametrize("family", SMALL)
+WRITERS = [family for family in SMALL if model_class(family).reads in ("past", "source")]
+
+
+@pytest.mark.parametrize("family", WRITERS)
 def test_every_family_of_models(family):
     model = build(family, SMALL[family])
     tokens_BT = np.random.default_rng(0).integers(0, model.vocabulary_size, (1, 60))
     if model.is_counted:
-        from tests.streams import stream_of
-
         params = model.fit([stream_of(tokens_BT[0])])
     else:
         params = model.init(jax.random.key(3), tokens_BT[:, :1])
         params = jax.tree.map(lambda leaf: 3 * leaf, params)
-    prompts, length, end = [[3, 2], [1] * 6, []], 5, 4
-    greedy = generate(
-        model,
-        params,
-        prompts,
-        length=length,
-        sampler=Sampler(temperature=0),
-        seed=0,
-        start_id=0,
-        end_id=end,
-    )
-    options = dict(lengths=[length] * len(prompts), end_id=end)
-    beams = beam_search(model, params, started(prompts), Beam(1), **options)
-    assert tokens_of(beams) == [[tokens] for tokens in greedy]
-
-    found = beam_search(model, params, started(prompts), Beam(4, n_best=4), **options)
-    for prompt, row in zip(prompts, found, strict=True):
+    prompts, end = [[0, 3, 2], [0, *[1] * 6], [0]], 4
+    source = {
+        name: jnp.arange(array.size).reshape(array.shape).astype(array.dtype) % 3
+        for name, array in model.example_source(3, 5).items()
+    }
+    options = dict(lengths=[5] * 3, end_id=end, **source)
+    found = beam_search(model, params, prompts, Beam(4, n_best=4), **options)
+    for place, (prompt, row) in enumerate(zip(prompts, found, strict=True)):
+        of_row = {name: array[place : place + 1] for name, array in source.items()}
         assert row[0].score == max(hypothesis.score for hypothesis in row)
         for tokens, log_prob, score, ended in row:
             whole = [*tokens, end] if ended else tokens
-            text = jnp.array([[0, *prompt, *whole]])
-            log_probs_BT, _ = model.apply(params, text[:, :-1], text[:, 1:], method="log_probs")
-            total = float(log_probs_BT[0, len(prompt) :].sum())
+            text_BT = jnp.array([[*prompt, *whole]])
+            log_probs_BT, _ = model.apply(
+                params, text_BT[:, :-1], text_BT[:, 1:], method="log_probs", **of_row
+            )
+            total = float(log_probs_BT[0, len(prompt) - 1 :].sum())
             np.testing.assert_allclose(log_prob, total, rtol=1e-4)
             np.testing.assert_allclose(score, total / ((5 + len(whole)) / 6) ** 0.6, rtol=1e-4)
+
+
+def test_greedy_search_after_a_source():
+    model = build("seq2seq", {**SMALL["seq2seq"], "attention": "dot"})
+    params = model.init(jax.random.key(6), jnp.zeros((1, 1), jnp.int32))
+    params = jax.tree.map(lambda leaf: 2 * leaf, params)
+    source = dict(
+        source_BS=jnp.array([[1, 2, 3], [4, 5, 0]]),
+        source_weights_BS=jnp.array([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]),
+    )
+    options = dict(length=8, sampler=Sampler(temperature=0), seed=0, start_id=0, end_id=4)
+    greedy = generate(model, params, [[], []], **options, **source)
+    assert greedy[0] != greedy[1]
+    found = beam_search(model, params, [[0], [0]], Beam(1), lengths=[8] * 2, end_id=4, **source)
+    assert tokens_of(found) == [[tokens] for tokens in greedy]
 
 
 def test_rows_do_not_depend_on_their_neighbours():
@@ -151,14 +164,32 @@ def test_rows_do_not_depend_on_their_neighbours():
         assert max(len(hypothesis.tokens) for hypothesis in alone) <= lengths[row]
 
 
-@pytest.mark.parametrize("penalty", [1.0, -1.0])
-def test_stopping_early_changes_nothing(penalty):
-    """The n best of a few are the first of what is found when all places must be filled."""
-    options = dict(normalization="division", length_penalty=penalty)
-    for seed in range(4):
-        few = run(Beam(6, n_best=2, **options), length=10, seed=seed)
-        many = run(Beam(6, n_best=6, **options), length=10, seed=seed)
-        assert [row[:2] for row in tokens_of(many)] == tokens_of(few)
+def search_to_the_end(beam, prompt, length, vocabulary_size, seed):
+    """The beam search that never stops early: tokens of the best hypotheses, best first."""
+    table_NV = make_hash_model(vocabulary_size, seed=seed, states=STATES)[2]
+    opened, finished = [(0.0, [])], []
+    for size in range(1, length + 1):
+        candidates = [
+            (total + hash_log_prob(table_NV, [0, *prompt, *tokens], token), [*tokens, token])
+            for total, tokens in opened
+            for token in range(vocabulary_size)
+        ]
+        candidates.sort(reverse=True)
+        for total, tokens in candidates[: beam.width]:
+            if tokens[-1] == END or size == length:
+                body = tokens[:-1] if tokens[-1] == END else tokens
+                finished.append((total / size**beam.length_penalty, body))
+        opened = [kept for kept in candidates if kept[1][-1] != END][: beam.width]
+    return [tokens for _, tokens in sorted(finished, reverse=True)[: beam.n_best]]
+
+
+@pytest.mark.parametrize("penalty", [2.0, -1.0])
+@pytest.mark.parametrize("n_best", [1, 3])
+def test_stopping_early_changes_nothing(penalty, n_best):
+    beam = Beam(3, n_best, "division", penalty)
+    for seed in range(6):
+        expected = [search_to_the_end(beam, prompt, 12, 4, seed) for prompt in PROMPTS]
+        assert tokens_of(run(beam, length=12, seed=seed)) == expected
 
 
 def test_prefixes_are_scored_and_kept():

@@ -1,0 +1,61 @@
+"""What translations of the arms' runs gave, for the report."""
+
+from dataclasses import dataclass
+
+from lmjax.runs.fields import check_fields, is_number, is_text
+from lmjax.runs.terminal import printable
+from lmjax.studies.records import ArmRecord, StudyRecord
+from lmjax.studies.statistics import summarize
+
+MEASURED = {
+    "bleu": is_number,
+    "chrf": is_number,
+    "bleu_signature": is_text,
+    "cleaning": [is_text],
+}
+
+
+@dataclass(frozen=True)
+class TranslationRow:
+    """One arm's translations of a split in one way, over its seeds."""
+
+    arm: str
+    split: str
+    decoding: str
+    bleu: str  # mean ± half of its 95 % interval
+    chrf: str
+    comparison: str  # sacrebleu's signature of BLEU, and how the text was cleaned
+
+
+def translation_rows(study: StudyRecord) -> list[TranslationRow]:
+    """A row for each split and decoding of each arm that has any; equal ones of its seeds."""
+    return [row for arm in study.arms for row in _of_arm(arm)]
+
+
+def _of_arm(arm: ArmRecord) -> list[TranslationRow]:
+    found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for run in arm.finished:
+        translations = run.results.get("translations", {})
+        check_fields(translations, {...: {...: MEASURED}}, run.path / "results.json")
+        for split, decodings in translations.items():
+            for decoding, measured in decodings.items():
+                cleaning = ", ".join(measured["cleaning"]) or "none"
+                comparison = f"{measured['bleu_signature']}; cleaning: {cleaning}"
+                scores = measured["bleu"], measured["chrf"]
+                found.setdefault((split, decoding, comparison), []).append(scores)
+    return [
+        TranslationRow(
+            arm.name,
+            printable(split),
+            printable(decoding),
+            *(_interval([pair[place] for pair in scores]) for place in range(2)),
+            printable(comparison),
+        )
+        for (split, decoding, comparison), scores in sorted(found.items())
+    ]
+
+
+def _interval(values: list[float]) -> str:
+    summary = summarize(values)
+    half_width = "" if summary.half_width is None else f" ± {summary.half_width:.2f}"
+    return f"{summary.mean:.2f}{half_width}"
