@@ -10,7 +10,7 @@ from absl import flags
 from lmjax.cli.flags import define_workdir, parse, required_workdir
 from lmjax.errors import UserError, writing
 
-EXAMPLE = """lmjax translate --workdir=runs/attention --split=test --beam=5
+EXAMPLE = """lmjax translate --workdir=runs/attention --split=test --beam=5 --pictures=3
          lmjax translate --workdir=runs/attention --input=letters.de --output=letters.en
          echo 'Ein Hund rennt .' | lmjax translate --workdir=runs/attention --input=-"""
 
@@ -29,8 +29,9 @@ def main(arguments: list[str]) -> int:
     workdir = required_workdir(values)
     if values.input and values["split"].present:
         raise UserError("give --split=SPLIT or --input=FILE, one of them: what is translated")
-    if values.samples < 0:
-        raise UserError(f"--samples={values.samples}: give how many to show, 0 or more")
+    for name in ("samples", "pictures"):
+        if values[name].value < 0:
+            raise UserError(f"--{name}={values[name].value}: give how many to show, 0 or more")
 
     from lmjax.generation.beam import Beam
 
@@ -77,6 +78,10 @@ def _translate_split(values, trained, beam, options: dict[str, Any]) -> int:
 
     console = Console(stderr=True)
     split = values.split
+    if values.pictures:
+        from lmjax.studies.alignments import check_attends
+
+        check_attends(trained.model, trained.params)
     done = trained.translate_split(
         split, beam, reader="lmjax translate", console=console, **options
     )
@@ -85,9 +90,25 @@ def _translate_split(values, trained, beam, options: dict[str, Any]) -> int:
     if values.samples:
         print(printable(done.sample(values.samples)) + "\n", file=sys.stderr)
     print(f"translations of {split} are in {output}", file=sys.stderr)
+    if values.pictures:
+        _draw(trained, done, values.pictures, Path(output))
     result = {"split": split, "step": trained.step, "decoding": done.decoding, **done.measured}
     print(to_json(result, indent=2))
     return 0
+
+
+def _draw(trained, done, count: int, output: Path) -> None:
+    """Draws so many alignments beside the translations, spread evenly over the split."""
+    from lmjax.studies.alignments import align, write_alignment
+
+    size = len(done.documents)
+    for place in (size * number // count for number in range(min(count, size))):
+        source, tokens = done.documents[place].source, done.translations[place][0].tokens
+        found = align(trained.model, trained.params, trained.tokenizer, source, tokens)
+        path = output.with_name(f"{output.stem}_{place + 1}.svg")
+        with writing(path):
+            write_alignment(found, path)
+        print(f"what translation {place + 1} attended to is in {path}", file=sys.stderr)
 
 
 def _lines(name: str) -> list[str]:
@@ -139,6 +160,7 @@ def _define(values: flags.FlagValues):
         ("no_repeat_ngram", 0, "no n-gram of so many tokens comes twice in one; 0: any may"),
         ("batch_size", 32, "most sources that are translated at once"),
         ("samples", 3, "translations of a split to show"),
+        ("pictures", 0, "translations of a split whose attention to the source is drawn, as SVG"),
         ("step", None, "step of the checkpoint to load; if not given, the one that was scored"),
     ):
         flags.DEFINE_integer(name, default, text, flag_values=values)

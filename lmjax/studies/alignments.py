@@ -32,6 +32,13 @@ class Alignment:
     weights_TS: np.ndarray
 
 
+def check_attends(model: LanguageModel, params: Any) -> None:
+    """Raises UserError for a model without attention to a source."""
+    source = model.example_source(1, 1)
+    look = partial(model.apply, method="alignments")
+    jax.eval_shape(look, params, jax.ShapeDtypeStruct((1, 1), np.int32), **source)
+
+
 def align(
     model: LanguageModel, params: Any, tokenizer: Tokenizer, source: str, tokens: Sequence[int]
 ) -> Alignment:

@@ -31,6 +31,8 @@ def run(request, tmp_path_factory):
     config.data.update(batch_size=8, length=12)
     config.evaluation.context = "documents"
     config.model.update(width=8, layers=1)
+    if "attention" in config.model:
+        config.model.attention = "general"
     config.training.update(duration="20 steps", learning_rate=1e-2)
     train(config, folder / "run")
     return folder / "run"
@@ -96,6 +98,17 @@ def test_a_split_is_translated_measured_and_kept(run, tmp_path, capsys):
         assert f"{figure}</td>" in page
 
 
+def test_what_was_attended_to_is_drawn(run, tmp_path, capsys):
+    arguments = ["translate", f"--workdir={run}", "--split=validation", "--beam=1"]
+    code = main([*arguments, "--pictures=2", f"--output={tmp_path}/found.txt"])
+    drawn = sorted(path.name for path in tmp_path.glob("*.svg"))
+    if "attention" in lmjax.load(run).config.model:
+        assert code == 0 and len(drawn) == 2 and drawn[0] == "found_1.svg"
+    else:
+        assert code == 2 and "no attention to a source" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+
+
 def test_lines_keep_their_places(run, tmp_path, capsys):
     (tmp_path / "in.txt").write_text("drei\n\nEINS zwei\nnie\n")
     arguments = ["translate", f"--workdir={run}", f"--input={tmp_path}/in.txt", "--beam=1"]
@@ -118,6 +131,7 @@ def test_lines_keep_their_places(run, tmp_path, capsys):
         (["--normalization=google"], "unknown normalization"),
         (["--batch_size=0"], "rows are 0"),
         (["--samples=-1"], "--samples=-1"),
+        (["--pictures=-1"], "--pictures=-1"),
         (["--output=/dev/null/x"], "cannot write to /dev/null/x"),
     ],
 )
