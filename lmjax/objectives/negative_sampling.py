@@ -109,7 +109,6 @@ class NegativeSampling(Objective):
         distance_BTS = jnp.abs(columns_T[:, None] - columns_T[None, :])[None]
         segment_ids_BT = batch.segment_ids_BT
         together_BTS = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
-        together_BTS &= (segment_ids_BT != NO_WORD)[:, None, :]
         in_reach_BTS = distance_BTS <= batch.weights_BT[:, :, None]
         return (distance_BTS > 0) & in_reach_BTS & together_BTS
 
