@@ -235,9 +235,11 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.training = training = ConfigDict()
     training.duration = "2000 steps"  # a finished run may be given a longer one
     training.initial_params = ""  # run directory, or RUN@STEP, with whose parameters to begin
-    training.initial_new = ()  # patterns of names: parameters that the other run need not have
-    training.initial_left = ()  # patterns of names: parameters of the other run that are left out
-    training.frozen = ()  # patterns of names, such as "embedding/*": parameters that stay
+    # Patterns of names, such as "head" (and all below it) or "*/bias":
+    training.initial_new = ()  # parameters that are drawn anew, whatever the other run has
+    training.initial_left = ()  # parameters of the other run that are left out
+    training.frozen = ()  # parameters that stay as they are
+    training.initial_paths = ()  # THEIRS=OURS: modules that stood elsewhere; "=encoder": all
     training.layer_decay = 1.0  # multiplies the learning rate once for each layer above
     # File of vectors in word2vec's or GloVe's text format, with which the embedding is to begin.
     training.initial_embedding = ""

@@ -103,6 +103,16 @@ class BytePairTokenizer(BytePairs):
     def end_id(self) -> int | None:
         return self._library.get_vocab_size() if self.document_end else None
 
+    def extends(self, other: Tokenizer) -> bool:
+        if not isinstance(other, BytePairTokenizer):
+            return False
+        if other.vocabulary_size >= self.vocabulary_size:
+            return False
+        ours, theirs = self._library.get_vocab(), other._library.get_vocab()
+        if other.document_end and len(ours) > len(theirs):
+            return False  # its <eos> has the id of another entry here
+        return theirs.items() <= ours.items()
+
     @cached_property
     def _library(self):
         from tokenizers import Tokenizer as Library

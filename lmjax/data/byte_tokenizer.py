@@ -24,6 +24,9 @@ class ByteTokenizer(Tokenizer):
     def end_id(self) -> int | None:
         return 256 if self.document_end else None
 
+    def extends(self, other: Tokenizer) -> bool:
+        return isinstance(other, ByteTokenizer) and self.document_end > other.document_end
+
     def encode_piece(self, piece: str) -> np.ndarray:
         return np.frombuffer(utf8(piece), np.uint8).astype(np.int32)
 

@@ -40,6 +40,16 @@ class CharacterTokenizer(Tokenizer):
     def newline_id(self) -> int | None:
         return self.characters.index("\n") if "\n" in self.characters else None
 
+    def extends(self, other: Tokenizer) -> bool:
+        if not isinstance(other, CharacterTokenizer):
+            return False
+        longer, size = self._entries(), other.vocabulary_size
+        return len(longer) > size and longer[:size] == other._entries()
+
+    def _entries(self) -> list[str]:
+        """What each id stands for."""
+        return [*self.characters, *["<unk>"] * self.has_unknown, *["<eos>"] * self.document_end]
+
     def encode_piece(self, piece: str) -> np.ndarray:
         ids_N = self._known_ids(piece)
         if self.has_unknown:

@@ -51,6 +51,11 @@ class Tokenizer:
         return self.newline_id or 0
 
     @property
+    def target(self) -> "Tokenizer":
+        """The tokenizer of the text that is predicted."""
+        return self
+
+    @property
     def source(self) -> "Tokenizer":
         """The tokenizer of what stands before the text: of the sentence that it translates."""
         return self

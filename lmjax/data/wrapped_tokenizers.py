@@ -109,7 +109,7 @@ class SpecialTokenizer(WrappedTokenizer):
 
     def extends(self, other: Tokenizer) -> bool:
         if not isinstance(other, SpecialTokenizer):
-            return self.inner == other
+            return self.inner == other or self.inner.extends(other)
         is_longer = len(self.roles) > len(other.roles)
         starts_alike = self.roles[: len(other.roles)] == other.roles
         return self.inner == other.inner and is_longer and starts_alike
@@ -135,6 +135,10 @@ class PairTokenizer(WrappedTokenizer):
 
     @property
     def inner(self) -> Tokenizer:
+        return self.target_side
+
+    @property
+    def target(self) -> Tokenizer:
         return self.target_side
 
     @property

@@ -1,7 +1,7 @@
 """Parameters by their names: which are frozen, and how deep in the model each one stands."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,35 +13,45 @@ from lmjax.errors import UserError, nearest
 from lmjax.models.stack import LAYERS
 from lmjax.nn.leaves import leaf_name
 
-NUMBERED = re.compile(r"(?:^|/)((?:\w+/)*?(?:block|mixer|layer)s?)_(\d+)(?:/|$)")
+NUMBERED = re.compile(r"^((?:\w+/)*?(?:\w+_)?(?:block|mixer|layer)s?)_(\d+)(?:/|$)")
 
 
-def matching(names: Sequence[str], patterns: Sequence[str], field: str) -> set[str]:
-    """The names that one of the patterns matches, such as `embedding/*` or `*/bias`.
+def matching(names: Iterable[str], patterns: Sequence[str], field: str) -> set[str]:
+    """The names that one of the patterns matches: `embedding`, `blocks_*/mixer` or `*/bias`.
 
-    A pattern stands for the path below `params/`. Raises UserError for one that matches none.
+    A pattern stands for a path below `params/`, and for all that is below that. Raises UserError
+    for one that matches none.
     """
     found: set[str] = set()
     for pattern in patterns:
-        hits = {name for name in names if fnmatchcase(name.removeprefix("params/"), pattern)}
+        hits = {name for name in names if _is_matched(below_params(name), below_params(pattern))}
         if not hits:
-            shorter = [name.removeprefix("params/") for name in names]
             raise UserError(
                 f"{field} has the pattern {pattern!r}, which matches no parameter: "
-                f"{nearest(pattern, shorter)}"
+                f"{nearest(pattern, map(below_params, names))}"
             )
         found |= hits
     return found
 
 
-def frozen_labels(params: Any, patterns: Sequence[str]) -> Any:
-    """A tree of `frozen` and `trained`, whose structure is that of the unboxed `params`."""
+def below_params(name: str) -> str:
+    """The name of a leaf, or a pattern of names, without the collection that all are in."""
+    return name.removeprefix("params/")
+
+
+def _is_matched(name: str, pattern: str) -> bool:
+    ends = [match.start() for match in re.finditer("/", name)]
+    return any(fnmatchcase(name[:end], pattern) for end in [*ends, len(name)])
+
+
+def frozen_leaves(params: Any, patterns: Sequence[str]) -> Any:
+    """A tree of whether each parameter is frozen, of the structure of the unboxed `params`."""
     plain = nn.meta.unbox(params)
     names = [leaf_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(plain)]
     frozen = matching(names, patterns, "training.frozen")
-    if len(frozen) == len(names):
+    if frozen and len(frozen) == len(names):
         raise UserError("training.frozen names all parameters, so there is nothing to train")
-    return _by_name(plain, lambda name, leaf: "frozen" if name in frozen else "trained")
+    return _by_name(plain, lambda name, leaf: name in frozen)
 
 
 def layer_factors(params: Any, decay: float) -> Any:
@@ -78,6 +88,19 @@ def layer_factors(params: Any, decay: float) -> Any:
         return factor_L.reshape(-1, *[1] * (leaf.ndim - 1))
 
     return _by_name(nn.meta.unbox(params), factor)
+
+
+def factors_line(params: Any, decay: float) -> str:
+    """What `layer_factors` are, from the lowest, so that each is seen to be where it belongs."""
+    modules: dict[float, dict[str, None]] = {}
+    for path, factor in jax.tree_util.tree_leaves_with_path(layer_factors(params, decay)):
+        name = leaf_name(path)
+        numbered = NUMBERED.search(name)
+        module = f"{numbered[1]}_{numbered[2]}" if numbered else "/".join(name.split("/")[:2])
+        for each in np.ravel(factor):
+            modules.setdefault(float(each), {})[below_params(module)] = None
+    parts = [f"x{each:.4g} {', '.join(names)}" for each, names in sorted(modules.items())]
+    return f"learning rates by layer: {'; '.join(parts)}"
 
 
 def _by_name(tree: Any, of: Callable[[str, Any], Any]) -> Any:

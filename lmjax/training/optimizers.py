@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.models.stack import LAYERS
-from lmjax.training.leaf_groups import frozen_labels, layer_factors
+from lmjax.training.leaf_groups import frozen_leaves, layer_factors
 
 
 def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransformation:
@@ -44,7 +44,9 @@ def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransform
     optimizer = optax.chain(*steps)
     if training.frozen:
         kinds = {"trained": optimizer, "frozen": optax.set_to_zero()}
-        optimizer = optax.multi_transform(kinds, frozen_labels(params, training.frozen))
+        frozen = frozen_leaves(params, training.frozen)
+        labels = jax.tree.map(lambda leaf: "frozen" if leaf else "trained", frozen)
+        optimizer = optax.multi_transform(kinds, labels)
     if training.layer_decay != 1:
         optimizer = optax.chain(optimizer, _scaled(layer_factors(params, training.layer_decay)))
     return optimizer

@@ -27,6 +27,7 @@ from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
 from lmjax.training.initial_embedding import with_initial_embedding
+from lmjax.training.leaf_groups import factors_line, frozen_leaves
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import Hyperparameters, TrainState, initial_params, initial_state
@@ -113,9 +114,16 @@ class TrainingPlan(Program):
 
     def check_beginning(self) -> None:
         """Raises UserError for parameters or vectors that it can't begin with."""
-        if self.config.training.initial_params:
+        training = self.config.training
+        for field in ("initial_new", "initial_left", "initial_paths"):
+            if training[field] and not training.initial_params:
+                raise UserError(
+                    f"training.{field} is {training[field]}, but there is no other run to take "
+                    "parameters from; give training.initial_params or leave it out"
+                )
+        if training.initial_params:
             self.warm_start()
-        elif self.config.training.initial_embedding:
+        elif training.initial_embedding:
             self.begun()
 
     def warm_start(self) -> WarmStart:
@@ -131,8 +139,10 @@ class TrainingPlan(Program):
         return self.objective.batching(self.train, self.config.data, self.config.seed)
 
     def remarks(self) -> list[str]:
-        """What is to be said of the batches before training."""
-        return self.batching().remarks()
+        """What is to be said of the batches and of learning rates before training."""
+        decay = self.config.training.layer_decay
+        rates = [factors_line(self.named.params, decay)] if decay != 1 else []
+        return [*self.batching().remarks(), *rates]
 
     def distinct_tokens(self, steps: int) -> int:
         """How many different targets the first `steps` batches hold."""
@@ -155,6 +165,7 @@ def make_program(
         loss_reduction=training.loss_reduction,
         accumulation_steps=training.accumulation_steps,
         skip_nonfinite=config.health.on_nonfinite == "skip",
+        frozen_L=tuple(jax.tree.leaves(frozen_leaves(params, training.frozen))),
     )
     begin = partial(
         initial_state,

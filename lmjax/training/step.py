@@ -32,6 +32,7 @@ class TrainStep:
     loss_reduction: str = "token_mean"
     accumulation_steps: int = 1
     skip_nonfinite: bool = False  # a step that is not finite changes nothing but its number
+    frozen_L: tuple[bool, ...] = ()  # of each leaf, whether it has no gradient; empty: none
     axis_name: str | None = None
 
     def __post_init__(self):
@@ -93,6 +94,7 @@ class TrainStep:
             step_key = jax.random.fold_in(step_key, lax.axis_index(self.axis_name))
 
         def loss(params, batch, carry, key):
+            params = self._held(params)
             if carry is not None:  # within the loss: an initial carry may be learned
                 fresh = initial_carry(self.model, params, *batch.tokens_BT.shape)
                 carry = restart_rows(carry, fresh, batch.continues_B)
@@ -123,6 +125,16 @@ class TrainStep:
         scale = 1 / self._denominator(summed)
         gradient = jax.tree.map(lambda leaf: leaf * scale, gradient)
         return gradient, replace(summed, carry=jax.tree.map(self._join, outcomes.carry))
+
+    def _held(self, params: Any) -> Any:
+        """The parameters, through those of which that are frozen no gradient flows."""
+        if not any(self.frozen_L):
+            return params
+        leaves, structure = jax.tree.flatten(params)
+        held = zip(leaves, self.frozen_L, strict=True)
+        return structure.unflatten(
+            [lax.stop_gradient(leaf) if frozen else leaf for leaf, frozen in held]
+        )
 
     def _denominator(self, outcome: Outcome) -> jax.Array:
         """What the nats are divided by: a count of the whole batch."""

@@ -9,7 +9,7 @@ from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.nn.leaves import leaf_name
 from lmjax.training.durations import Clock
-from lmjax.training.leaf_groups import layer_factors
+from lmjax.training.leaf_groups import factors_line, layer_factors
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import initial_params
@@ -209,9 +209,26 @@ def test_layers_are_known_by_their_names_or_their_axis(scanned):
         if scanned
         else {"0": [1 / 16], "1": [1 / 8], "2": [1 / 4], "3": [1 / 2]}
     )
+    line = factors_line(params, 0.5)
+    assert line.startswith("learning rates by layer: x0.03125 embedding, position_embedding; x0.06")
+    assert line.endswith("x1 final_norm")
     for name, found in factors.items():
         number = name.partition("block")[2].lstrip("s_")[:1]
         assert found == expected.get(number, [1 / 32] if "embedding" in name else [1.0]), name
+
+
+def test_each_stack_of_layers_is_numbered_by_itself():
+    names = (
+        "embedding/embedding",
+        "encoder/forward_layers_0/kernel",
+        "encoder/backward_layers_1/kernel",
+        "decoder/mixers_0/kernel",
+        "decoder/mixers_2/inner_0/kernel",
+        "bridges_0/kernel",
+    )
+    params = {"params": {name: jnp.ones(2) for name in names}}
+    factors = layer_factors(params, 0.5)["params"]
+    assert [factors[name] for name in names] == [1 / 16, 1 / 2, 1 / 2, 1 / 8, 1 / 2, 1.0]
 
 
 def test_frozen_parameters_stay_bit_for_bit_and_have_no_moments():

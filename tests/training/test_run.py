@@ -179,7 +179,7 @@ def test_what_a_run_cannot_begin_with_is_refused(config, tmp_path):
     config = changed(config, training__initial_params=str(tmp_path / "source"))
     with pytest.raises(UserError, match="training.initial_params .*source.* does not fit"):
         run(changed(config, model__width=16), tmp_path / "run")
-    with pytest.raises(UserError, match="training.initial_params .* has another vocabulary"):
+    with pytest.raises(UserError, match="training.initial_params .* entries of another vocabulary"):
         run(changed(config, data__tokenizer="character"), tmp_path / "run")
     missing = changed(config, training__initial_params=f"{tmp_path / 'source'}@7")
     with pytest.raises(UserError, match="training.initial_params .* no checkpoint at step 7"):
@@ -190,6 +190,11 @@ def test_what_a_run_cannot_begin_with_is_refused(config, tmp_path):
     with pytest.raises(UserError, match="leave training.initial_params out"):
         run(counted, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_said_of_another_run_needs_one(config, tmp_path):
+    with pytest.raises(UserError, match="initial_new is .'head',., but there is no other run"):
+        run(changed(config, training__initial_new=("head",)), tmp_path / "run")
 
 
 def test_a_run_that_was_begun_no_longer_needs_the_other_one(config, tmp_path):

@@ -17,10 +17,11 @@ from lmjax.objectives.causal import Causal
 from lmjax.objectives.registry import objective_class
 from lmjax.training.durations import Clock
 from lmjax.training.execution import JitExecution, PmapExecution, make_execution
+from lmjax.training.leaf_groups import frozen_leaves
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import make_schedule
 from lmjax.training.state import initial_state
-from lmjax.training.step import TrainStep
+from lmjax.training.step import TrainStep, leaf_names
 from tests.properties.variants import VOCABULARY, build
 from tests.toy_states import NUMBERS
 
@@ -127,6 +128,32 @@ def test_accumulation_is_the_full_batch(family, carried, execution_class):
     whole = run(step_of(family), execution_class, 2, carried)
     parts = run(step_of(family, accumulation_steps=2), execution_class, 2, carried)
     assert_equal(parts, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_frozen_parameters_have_no_gradient_and_never_change(accumulation_steps):
+    training = base_config("transformer").training
+    training.update(frozen=("embedding", "*/mixer"), weight_decay=0.3, clip_norm=0.01)
+    step = step_of("transformer")
+    params = nn.meta.unbox(jax.eval_shape(lambda: begin(step, False).params))
+    step = replace(
+        step,
+        optimizer=make_optimizer(training, params),
+        frozen_L=tuple(jax.tree.leaves(frozen_leaves(params, training.frozen))),
+        accumulation_steps=accumulation_steps,
+    )
+    first = nn.meta.unbox(begin(step, False).params)
+    after, metrics = run(step, JitExecution, 1, False)
+    for name, frozen, norm, old, new in zip(
+        leaf_names(first),
+        step.frozen_L,
+        metrics["squared_norms_L"],
+        jax.tree.leaves(first),
+        jax.tree.leaves(after.params),
+        strict=True,
+    ):
+        assert np.array_equal(old, new) == frozen == (norm == 0), name
+    assert 1 < sum(step.frozen_L) < len(step.frozen_L)
 
 
 @pytest.mark.parametrize("reduction", ["token_mean", "sequence_mean"])
