@@ -11,18 +11,23 @@ Changed   Norms before the sums, which need no warm-up, for those of 2017, after
           one vocabulary for both sides, for words of spaCy; sinusoidal positions for learned ones.
 Hardware  2 CPU cores, about an hour for one training.
 
-`:decoder_only` is the other arm. `:smoke` is tiny and has 12 steps; `:decoder_only,smoke` likewise.
+`:decoder_only` is the other arm; `:vaswani`, `:t5` and `:t5_v1_1` are other encoder-decoders, see
+ENCODER_DECODERS. `:smoke` is tiny and has 12 steps; `:decoder_only,smoke` likewise.
 """
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config, objective_config, with_variants
+from lmjax.config import ENCODER_DECODERS, base_config, objective_config, with_variants
 from lmjax.studies.study import Arm, Study
 
 SHARED = dict(width=256, heads=8, dropout=0.1, bias=True, position="sinusoidal")
 VARIANTS = {
     "": {},
     "decoder_only": {},
+    **{
+        name: {f"model.{field}": value for field, value in fields.items()}
+        for name, fields in ENCODER_DECODERS.items()
+    },
     "smoke": {
         "model.layers": 1,
         "model.width": 8,
