@@ -13,6 +13,7 @@ PUBLIC = {
     "load": "lmjax.api",
     "evaluate": "lmjax.api",
     "load_study": "lmjax.studies.study",
+    "import_folder": "lmjax.interop.importing",
     "study": "lmjax.studies.conduct",
     "Beam": "lmjax.generation.beam",
     "UserError": "lmjax.errors",

@@ -8,17 +8,20 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 from rich.console import Console
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.cleaning import clean_text
 from lmjax.data.dataset import Dataset, open_dataset, read_documents
+from lmjax.data.sentence_pairs import sts_benchmark
 from lmjax.data.tokenizer_registry import Tokenizer, load_tokenizer
 from lmjax.data.word_vectors import WordVectors
 from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import context_policy, score_text, with_context
+from lmjax.evaluation.sentence_similarity import sentence_similarity, sentence_vectors
 from lmjax.evaluation.splits import (
     check_fingerprints,
     check_split,
@@ -34,6 +37,7 @@ from lmjax.generation.generate import generate
 from lmjax.generation.sampling import Sampler
 from lmjax.generation.text import TextStream, continuation
 from lmjax.generation.translate import Translation, translate
+from lmjax.interop.exporting import export_folder
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.objectives.contract import Objective
@@ -58,7 +62,8 @@ class Trained:
     config: ConfigDict
     step: int
     workdir: Path
-    fingerprints: dict[str, str]  # of the splits, when the run was trained; at least of `train`
+    # Of the splits, when the run was trained; at least of `train`, but none of what was imported.
+    fingerprints: dict[str, str]
 
     def generate(
         self,
@@ -147,7 +152,7 @@ class Trained:
         """
         run, console = RunDirectory(self.workdir), console or Console(quiet=True)
         check_translates(self.config, self.objective)
-        dataset = self._dataset(run)
+        dataset = self.dataset()
         check_split(split, dataset)
         documents = read_documents(self.config.data)[0][split]
         others = [f"{name} {value}" for name, value in options.items() if value and name != "rows"]
@@ -193,13 +198,6 @@ class Trained:
         """The token that ends a text, if training has shown it."""
         return self.tokenizer.end_id if self.config.data.document_end else None
 
-    def _dataset(self, run: RunDirectory) -> Dataset:
-        """The corpus, which must be as it was when the run was trained."""
-        dataset = open_dataset(self.config.data)
-        check_tokenizer_of(run, dataset)
-        check_fingerprints(run, self.fingerprints, dataset)
-        return dataset
-
     def score(self, text: str, source: str | None = None) -> Score:
         """The score of `text`, each of its tokens once, after its source if it is to have one.
 
@@ -219,12 +217,16 @@ class Trained:
         self,
         split: str = "validation",
         *,
+        corpus: str = "",
+        files: str = "",
         reader: str = "lmjax.evaluate",
         console: Console | None = None,
         **context: str | int,
     ) -> Score:
-        """The score of a whole split of the corpus that the model was trained on.
+        """The score of a whole split of the corpus that the model was trained on, or of another.
 
+        `corpus` and `files` name another one as `config.data` does, which is read in the model's
+        own tokens; what was imported has none of its own.
         `context` are fields of `config.evaluation` that say how much is read before each target:
         context, rows, overlap, window, stride; by default those of the run. The score of a finished
         run, of its scored checkpoint and in its own context, is also put into its results.json.
@@ -236,7 +238,7 @@ class Trained:
         """
         run, console = RunDirectory(self.workdir), console or Console(quiet=True)
         policy = context_policy(with_context(self.config, context), self.model)
-        dataset = self._dataset(run)
+        dataset = self.dataset(corpus, files)
         check_splits([split], dataset, policy, self.objective)
         targets = dataset.splits[split].counts.tokens
         with progress_bar(console, split, targets) as advance:
@@ -254,11 +256,53 @@ class Trained:
                 console=console,
                 on_scored=advance,
             )
-        own_policy = context_policy(self.config, self.model)
-        if run.is_finished and policy == own_policy and self.step == run.trained()["scored_step"]:
+        own = not corpus and policy == context_policy(self.config, self.model)
+        if own and run.is_finished and self.step == run.trained()["scored_step"]:
             with only_writer(run.path):
                 run.add_score(split, score.to_json())
         return score
+
+    def dataset(self, corpus: str = "", files: str = "") -> Dataset:
+        """The corpus that the model was trained on, or another one in the model's own tokens.
+
+        Raises UserError if there is none, if its own has changed since, or the other can't be had.
+        """
+        run = RunDirectory(self.workdir)
+        if corpus:
+            return open_dataset(_in_own_tokens(self.config.data, corpus, files, run.tokenizer_path))
+        if files:
+            raise UserError(f"files {files!r} are of no corpus; name it, such as text")
+        if not self.fingerprints:
+            raise UserError(
+                f"{run.path} was imported and has no corpus of its own; name one with --corpus, "
+                "such as wikitext2"
+            )
+        dataset = open_dataset(self.config.data)
+        check_tokenizer_of(run, dataset)
+        check_fingerprints(run, self.fingerprints, dataset)
+        return dataset
+
+    def export(self, folder: Path | str) -> list[str]:
+        """Makes a folder that other programs read, see `lmjax.interop.exporting`; what is in it."""
+        return export_folder(self.config, self.params, self.tokenizer, folder)
+
+    def sentence_vectors(self, sentences: Sequence[str]) -> np.ndarray:
+        """`vectors_ND` of sentences, of a model that reads in both directions; else UserError."""
+        return sentence_vectors(self.model, self.params, self.tokenizer, sentences)
+
+    def evaluate_sentence_vectors(self, split: str = "validation") -> dict[str, Any]:
+        """Spearman's correlation with the ratings of a split of the STS benchmark.
+
+        Each read of `test` is logged in the run's test_reads.jsonl. Raises as `sentence_vectors`,
+        and UserError if the benchmark is nowhere to be had.
+        """
+        pairs = sts_benchmark(split)
+        if split == "test":
+            RunDirectory(self.workdir).log_test_read(
+                step=self.step, corpus="sts_benchmark", reader="evaluate_sentence_vectors"
+            )
+        spearman = sentence_similarity(self.model, self.params, self.tokenizer, pairs)
+        return {"sts_benchmark": split, "pairs": len(pairs), "spearman": spearman}
 
     def word_vectors(self) -> WordVectors:
         """The vectors of its words; raises UserError for a model or tokenizer that has none."""
@@ -297,7 +341,8 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
         if step is None:
             raise UserError(f"{run.path} has no checkpoint yet; train it first")
         params = checkpoints.restore_params(step, _parameters_of(model))
-        fingerprints = {"train": checkpoints.about(step)["stream"]}
+        stream = checkpoints.about(step)["stream"]
+        fingerprints = {"train": stream} if stream else {}
     finally:
         checkpoints.close()
     if run.is_finished:
@@ -320,6 +365,14 @@ def load_experiment(reference: Path | str) -> ConfigDict:
     The file is executed. Raises UserError if it cannot be had.
     """
     return load_from_file(reference, "config", ConfigDict)
+
+
+def _in_own_tokens(data: ConfigDict, corpus: str, files: str, tokenizer: Path) -> ConfigDict:
+    data = data.copy_and_resolve_references()
+    data.update(corpus=corpus, files=files, source_files="", direction="")
+    data.update(tokenizer="file", tokenizer_file=str(tokenizer), vocabulary_size=0)
+    data.update(source_tokenizer="", source_vocabulary_size=0, special_tokens=())
+    return data
 
 
 def _parameters_of(model: LanguageModel) -> Any:

@@ -26,14 +26,18 @@ def main(arguments: list[str]) -> int:
     from rich.console import Console
 
     from lmjax.api import load
-    from lmjax.data.dataset import open_dataset
     from lmjax.evaluation.estimate import estimate_on_random_windows
     from lmjax.runs.files import to_json
 
     trained = load(workdir, values.step)
     context = {name: values[name].value for name in CONTEXT if values[name].present}
     score = trained.evaluate(
-        values.split, reader="lmjax evaluate", console=Console(stderr=True), **context
+        values.split,
+        corpus=values.corpus,
+        files=values.files,
+        reader="lmjax evaluate",
+        console=Console(stderr=True),
+        **context,
     )
     result = {"split": values.split, "step": trained.step, **score.to_json()}
     del result["segments"]  # results.json has them
@@ -41,7 +45,7 @@ def main(arguments: list[str]) -> int:
         result["nats_per_token_on_random_windows"] = estimate_on_random_windows(
             trained.model,
             trained.params,
-            open_dataset(trained.config.data).splits[values.split],
+            trained.dataset(values.corpus, values.files).splits[values.split],
             trained.config,
             values.random_batches,
         )
@@ -54,6 +58,10 @@ def _define(values: flags.FlagValues):
     flags.DEFINE_string(
         "split", "validation", "train | validation | test (each read is logged)", flag_values=values
     )
+    flags.DEFINE_string(
+        "corpus", "", "another corpus than the model was trained on, by name", flag_values=values
+    )
+    flags.DEFINE_string("files", "", "of the corpus text: file, folder or glob", flag_values=values)
     flags.DEFINE_integer(
         "step",
         None,

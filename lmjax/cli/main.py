@@ -21,6 +21,8 @@ VERBS = {
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",
     "vectors": "save, look at or test vectors of words",
+    "import": "make a run directory of a Hugging Face folder",
+    "export": "make a Hugging Face folder of a trained model",
     "bench": "time training steps, beside those of other programs",
     "doctor": "check versions, devices, folders, data and arithmetic; replay a bad step",
 }

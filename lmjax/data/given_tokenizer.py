@@ -40,6 +40,23 @@ class GivenTokenizer(Tokenizer):
     def start_id(self) -> int:
         return self.special.get("start", super().start_id)
 
+    def library_json(self) -> str:
+        """With its special tokens, and a text between `class` and `separator` if it has those."""
+        from tokenizers import Tokenizer as Library
+        from tokenizers.processors import TemplateProcessing
+
+        library = Library.from_str(self._library.to_str())
+        library.add_special_tokens([library.id_to_token(i) for i in {*self.special.values()}])
+        if {"class", "separator"} <= self.special.keys():
+            tokens = {role: library.id_to_token(self.special[role]) for role in self.special}
+            begin, end = tokens["class"], tokens["separator"]
+            library.post_processor = TemplateProcessing(
+                single=f"{begin} $A {end}",
+                pair=f"{begin} $A {end} $B:1 {end}:1",
+                special_tokens=[(begin, self.special["class"]), (end, self.special["separator"])],
+            )
+        return library.to_str()
+
     def check(self) -> None:
         for role, i in self.special.items():
             if not (role in STANDING or is_role(role)) or i >= self.vocabulary_size:

@@ -126,6 +126,10 @@ class Tokenizer:
                 fields[name] = value.to_json()
         return {"kind": self.kind, **fields}
 
+    def library_json(self) -> str | None:
+        """It as a tokenizer.json of the library `tokenizers`; None for what that cannot say."""
+        return None
+
     def save(self, path: Path) -> None:
         """Writes the tokenizer as JSON."""
         write_atomically(Path(path), to_json(self.to_json(), indent=1))

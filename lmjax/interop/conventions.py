@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from lmjax.errors import UserError
 from lmjax.interop.settings import Settings
 
-MOST_LISTED = 5  # names in a message
+MOST_LISTED = 3  # names in a message
 WIDENED = {"float16", "bfloat16"}  # read as float32, which holds each of their numbers
 
 Arrays = dict[str, np.ndarray]

@@ -24,6 +24,7 @@ from lmjax.runs.metrics import MetricsFile, Row
 from lmjax.runs.secrets import redact, redacted
 
 STUDY_FILE = "study.json"  # says that a folder is a study's
+IMPORTED_FILE = "imported.json"  # says that no training made what a run directory holds
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
 # kept, shown and scored of a run and what is done in trouble, not what a healthy step computes.
 HARMLESS = (
@@ -55,10 +56,16 @@ class RunDirectory:
     def check(self, config: ConfigDict, *, may_go_on: bool = True) -> None:
         """Raises UserError, with the differences, if this is the run of another configuration.
 
-        So does a folder that holds a study. A finished run `may_go_on` to another duration.
+        So does a folder that holds a study or imported weights. A finished run `may_go_on` to
+        another duration.
         """
         if (self.path / STUDY_FILE).exists():
             raise UserError(f"{self.path} holds a study, not a run; choose another --workdir")
+        if (self.path / IMPORTED_FILE).exists():
+            raise UserError(
+                f"{self.path} holds imported weights, not a training; choose another --workdir and "
+                "set training.initial_params to this one to begin with them"
+            )
         kept = self._kept_config()
         if kept is None:
             if self.is_finished:
@@ -111,6 +118,10 @@ class RunDirectory:
         if now not in (first, *resumed_in):
             resumed_in = [*resumed_in, now]
         _write(path, {**first, "resumed_in": resumed_in})
+
+    def write_imported(self, note: dict[str, Any]) -> None:
+        """Keeps where its weights were imported from."""
+        _write(self.path / IMPORTED_FILE, redacted(plain(note)))
 
     def append_metrics(self, row: Row) -> None:
         """Adds a row; raises ValueError if its kind, split and context have one of that step."""

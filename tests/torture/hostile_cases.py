@@ -18,9 +18,10 @@ from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.dataset import read_dataset
 from lmjax.data.streams import write_stream
 from lmjax.data.text_files import files_digest, matching_files, read_text_files
+from lmjax.interop.safetensors import read_safetensors
 from lmjax.runs.files import read_json, to_json
 from lmjax.studies.report import write_report
-from tests.torture import hostile_tokenizers
+from tests.torture import hostile_tokenizers, hostile_weights
 
 MIB = 1 << 20
 DEEP = 100_000
@@ -355,6 +356,14 @@ CASES = [
     *(
         Case("tokenizer of others", name, make, hostile_tokenizers.read_given, True)
         for name, make in hostile_tokenizers.HARMLESS.items()
+    ),
+    *(
+        Case("weights", name, content("model.safetensors", make), read_safetensors)
+        for name, make in hostile_weights.FILES.items()
+    ),
+    *(
+        Case("model", n, m, hostile_weights.read_model)
+        for n, m in hostile_weights.folders(Payload()).items()
     ),
     *(Case("dataset", name, make, read_dataset) for name, make in DATASETS.items()),
     *(Case("run", name, make, write_report) for name, make in RUNS.items()),
