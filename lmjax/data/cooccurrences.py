@@ -38,7 +38,10 @@ def cooccurrences(stream: TokenStream, window: int) -> Cooccurrences:
     folder = cache_directory() / "cooccurrences" / key
     build_once(folder, lambda temporary: _write(temporary, count_cooccurrences(stream, window)))
     return Cooccurrences(
-        *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("rows", "columns", "counts"))
+        *(
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("rows", "columns", "counts")
+        )
     )
 
 
