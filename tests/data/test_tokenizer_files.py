@@ -145,6 +145,14 @@ def test_wordpiece_reads_pieces_of_a_text_as_the_whole(made, text):
         assert [i for piece in pieces for i in made.encode_piece(piece)] == whole
 
 
+def test_long_texts_are_read_in_pieces_that_cut_no_word(made, monkeypatch):
+    text = "unbelievable cats,\n the " * 9
+    whole = made.encode(text).tolist()
+    monkeypatch.setattr(tokenizer.split_text, "__defaults__", (5,))
+    assert len(list(made.text_pieces(text))) > 9
+    assert made.encode(text).tolist() == whole
+
+
 def test_an_unknown_prompt_is_refused(made):
     assert made.encode_prompt("the cat").tolist() == [5, 6]
     with pytest.raises(UserError, match="'dog' is not made of the 24 pieces"):
