@@ -79,10 +79,10 @@ MODELS = {
         scan_layers=False,  # compile the repeated layers once; parameters are stacked
     ),
     "encoder_decoder": dict(  # see also ENCODER_DECODERS
-        layers=6,  # of the encoder
+        layers=3,  # of the encoder
         decoder_layers=0,  # 0: as many as the encoder has
-        width=512,
-        heads=8,
+        width=256,
+        heads=4,
         head_width=0,  # of queries, keys and values; 0: width / heads
         feed_forward_width=0,  # 0: four times the width
         context_length=256,  # the most tokens of a source, and of a target

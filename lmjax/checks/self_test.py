@@ -134,8 +134,8 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
     """A model and its parameters in NumPy, counted or drawn."""
     config = model_config(family)
     config.update({field: size for field, size in SMALL.items() if field in config})
-    source = SimpleNamespace(vocabulary_size=VOCABULARY)
-    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None, source=source)
+    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None)
+    tokenizer.source = tokenizer
     model = build_model(config, tokenizer)
     generator = np.random.default_rng(0)
     if model.is_counted:

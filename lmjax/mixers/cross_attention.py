@@ -8,6 +8,7 @@ from jax.nn.initializers import Initializer
 
 from lmjax.mixers.attention import parallel, query_initializer, width_of_head
 from lmjax.nn.dense import Dense
+from lmjax.nn.precision import wide
 
 
 @flax.struct.dataclass
@@ -50,7 +51,7 @@ class CrossAttention(nn.Module):
     def remember(self, encoded_BSD: jax.Array, visible_BS: jax.Array) -> SourceMemory:
         """What is computed once of a source, in float32."""
         heads = *encoded_BSD.shape[:2], 2 * self.heads, self._head_width
-        key_value = self.key_value(encoded_BSD).reshape(heads).astype(jnp.float32)
+        key_value = self.key_value(encoded_BSD).reshape(heads).astype(wide(encoded_BSD.dtype))
         k_BSHK, v_BSHK = jnp.split(key_value, 2, axis=2)
         return SourceMemory(k_BSHK, v_BSHK, visible_BS)
 
