@@ -1,5 +1,6 @@
 """Beam search against greedy search and a search of every hypothesis there is."""
 
+from functools import partial
 from itertools import product
 
 import jax
@@ -125,18 +126,23 @@ def test_every_family_of_models(family):
     }
     options = dict(lengths=[5] * 3, end_id=end, **source)
     found = beam_search(model, params, prompts, Beam(4, n_best=4), **options)
-    for place, (prompt, row) in enumerate(zip(prompts, found, strict=True)):
-        of_row = {name: array[place : place + 1] for name, array in source.items()}
-        assert row[0].score == max(hypothesis.score for hypothesis in row)
-        for tokens, log_prob, score, ended in row:
-            whole = [*tokens, end] if ended else tokens
-            text_BT = jnp.array([[*prompt, *whole]])
-            log_probs_BT, _ = model.apply(
-                params, text_BT[:, :-1], text_BT[:, 1:], method="log_probs", **of_row
-            )
-            total = float(log_probs_BT[0, len(prompt) - 1 :].sum())
-            np.testing.assert_allclose(log_prob, total, rtol=1e-4)
-            np.testing.assert_allclose(score, total / ((5 + len(whole)) / 6) ** 0.6, rtol=1e-4)
+
+    texts_BT, weights_BT = np.zeros((12, 13), np.int32), np.zeros((12, 12))
+    flat = sum(found, [])
+    for place, hypothesis in enumerate(flat):
+        row = place // 4
+        text = [*prompts[row], *hypothesis.tokens, *[end] * hypothesis.ended]
+        texts_BT[place, : len(text)] = text
+        weights_BT[place, len(prompts[row]) - 1 : len(text) - 1] = 1
+    of_rows = {name: jnp.repeat(array, 4, axis=0) for name, array in source.items()}
+    log_probs_BT, _ = jax.jit(partial(model.apply, method="log_probs"))(
+        params, texts_BT[:, :-1], texts_BT[:, 1:], **of_rows
+    )
+    totals_B, lengths_B = np.sum(log_probs_BT * weights_BT, axis=1), weights_BT.sum(axis=1)
+    np.testing.assert_allclose([each.log_prob for each in flat], totals_B, rtol=1e-4)
+    scores_B = totals_B / ((5 + lengths_B) / 6) ** 0.6
+    np.testing.assert_allclose([each.score for each in flat], scores_B, rtol=1e-4)
+    assert all(row == sorted(row, key=lambda each: -each.score) for row in found)
 
 
 def test_greedy_search_after_a_source():
