@@ -14,6 +14,7 @@ from lmjax.interop.registry import CONVENTIONS
 from lmjax.interop.settings import Settings
 from lmjax.models.registry import build_model
 from lmjax.nn.position_bias import bucket_of
+from tests.parity.their_search import check_search
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -169,6 +170,11 @@ def test_logits_and_gradients(theirs, ours, tree_of, capsys):
         )
     assert of_logits <= LIMIT
     assert of_gradients <= LIMIT
+
+
+def test_greedy_and_beam_search_find_what_theirs_find(theirs, ours, tree_of):
+    params = tree_of(lambda tensor: tensor)
+    check_search(theirs, ours, params, [[VOCABULARY - 1]] * ROWS, SOURCE)
 
 
 def test_tensors_and_settings_come_back_as_they_were(theirs, convention, config, tree_of):

@@ -13,6 +13,7 @@ from lmjax.interop.conventions import to_ours
 from lmjax.interop.gpt2 import GPT2
 from lmjax.interop.settings import Settings
 from lmjax.models.registry import build_model
+from tests.parity.their_search import check_search
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -109,3 +110,8 @@ def test_the_cache_gives_what_gpt2s_gives(theirs, ours, tree_of):
         memory = output.past_key_values
         logits_BTV, carry = apply(params, tokens_BT[:, part], carry)
         assert largest_difference(logits_BTV, output.logits.numpy()) <= LIMIT
+
+
+def test_greedy_and_beam_search_find_what_theirs_find(theirs, ours, tree_of):
+    params = tree_of(lambda parameter: parameter)
+    check_search(theirs, ours, params, [[0, *row] for row in tokens_BT[:, :9].tolist()])
