@@ -203,7 +203,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.seed = 0  # every random draw is a function of (seed, purpose, step)
     config.model = model_config(model)
     config.data = data = ConfigDict()
-    data.corpus = "python_docs"  # see `lmjax data`; of pairs are multi30k, fra_eng, parallel
+    data.corpus = "python_docs"  # see `lmjax data`; of pairs: multi30k, fra_eng, scitldr, parallel
     data.files = ""  # `text`: a file, folder or glob of .txt, .md, .jsonl (optionally .gz)
     # `parallel`: data.files are the targets, a line each, and these their sources; or data.files is
     # a .tsv (source, target) or .jsonl with both, and this is empty.

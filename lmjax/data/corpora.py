@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lmjax.data import pairs
+from lmjax.data import pairs, summaries
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
@@ -144,6 +144,11 @@ def _french_english(data) -> Corpus:
     )
 
 
+def _scitldr(data) -> Corpus:
+    digests = [file.sha256 for file in summaries.SCITLDR.values()]
+    return Corpus("scitldr", digests, summaries.read_scitldr)
+
+
 def _python_docs(data) -> Corpus:
     return Corpus("python_docs", python_identity(), read_python_docs)
 
@@ -229,6 +234,11 @@ CORPORA = {
         "short sentences in English and French, of Tatoeba; 142,787 pairs",
         _french_english,
         (pairs.FRENCH_ENGLISH,),
+    ),
+    "scitldr": Source(
+        "abstracts of papers and what they say in one sentence (Cachola et al. 2020); 3,229 pairs",
+        _scitldr,
+        tuple(summaries.SCITLDR.values()),
     ),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),

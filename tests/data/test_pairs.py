@@ -108,6 +108,18 @@ def test_no_source_of_french_and_english_stands_in_two_splits(data_dir):
     assert splits["train"][0].source in ("Go.", "Run!", "Wow!")
 
 
+def test_scitldr(data_dir):
+    splits, report = read("scitldr")
+    assert [len(splits[split]) for split in splits] == [1_992, 619, 618]
+    assert report["further_summaries_left_out"] == 1_453 - 619 + 1_967 - 618
+    first = splits["train"][0]
+    assert first.source.startswith("Due to the success of deep learning to solving a variety")
+    assert first.text.startswith("We provide necessary and sufficient analytical forms")
+    documents = sum(splits.values(), [])
+    assert all(" ".join(text.split()) == text for d in documents for text in (d.text, d.source))
+    assert len({document.name for document in documents}) == 3_229
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_tokenizers_of_one_side_or_of_both(own, tmp_path):
     fields = dict(
