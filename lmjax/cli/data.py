@@ -99,8 +99,7 @@ def _splits(dataset):
 
     from rich.table import Table
 
-    tokenizer = dataset.tokenizer
-    table = Table(title=f"{tokenizer.kind} tokenizer, {tokenizer.vocabulary_size:,} entries")
+    table = Table(title=dataset.tokenizer.description)
     table.add_column("", no_wrap=True)
     streams = dict(dataset.splits)
     for split, stream in dataset.splits.items():
@@ -119,10 +118,14 @@ def _notes(dataset) -> list[str]:
     notes = [
         f"{split}: text-tokens {stream.fingerprint}" for split, stream in dataset.splits.items()
     ]
-    special = dataset.tokenizer.special_ids
-    if special:
-        named = ", ".join(f"{role} {i}" for role, i in special.items())
-        notes.append(f"special tokens: {named}")
+    tokenizer = dataset.tokenizer
+    sides = {"special tokens": tokenizer.special_ids}
+    if tokenizer.source is not tokenizer:
+        sides["special tokens of the sources"] = tokenizer.source.special_ids
+    for side, special in sides.items():
+        if special:
+            named = ", ".join(f"{role} {i}" for role, i in special.items())
+            notes.append(f"{side}: {named}")
     read = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in dataset.reading.items())
     return [*notes, f"read: {read}"] + [
         f"{report.step}: {report.documents_changed:,} of {report.documents_before:,} documents "

@@ -69,6 +69,11 @@ class Tokenizer:
         """The ids of all special tokens by their roles."""
         return {}
 
+    @property
+    def description(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.kind} tokenizer, {self.vocabulary_size:,} entries"
+
     def encode(self, text: str) -> np.ndarray:
         """`ids_N` in int32; what the vocabulary lacks becomes `<unk>`.
 

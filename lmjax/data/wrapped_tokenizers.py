@@ -99,6 +99,10 @@ class SpecialTokenizer(WrappedTokenizer):
         return self.inner.vocabulary_size + len(self.roles)
 
     @property
+    def description(self) -> str:
+        return f"{self.inner.description}, and {len(self.roles)} special tokens"
+
+    @property
     def special_ids(self) -> dict[str, int]:
         first = self.inner.vocabulary_size
         own = {role: first + i for i, role in enumerate(self.roles)}
@@ -144,6 +148,10 @@ class PairTokenizer(WrappedTokenizer):
     @property
     def source(self) -> Tokenizer:
         return self.source_side
+
+    @property
+    def description(self) -> str:
+        return f"{self.target_side.description}; of the source, {self.source_side.description}"
 
 
 def with_special_tokens(tokenizer: Tokenizer, roles: Sequence[str]) -> Tokenizer:

@@ -30,6 +30,7 @@ IMPORTED_FILE = "imported.json"  # says that no training made what a run directo
 HARMLESS = (
     "checkpoint.",
     "data.read_threads",
+    "data.tokenizer_file",  # whose content may not: the run has a copy
     "evaluation.checkpoint",
     "evaluation.splits",
     "health.",

@@ -17,7 +17,7 @@ from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer
 from lmjax.errors import UserError
 from lmjax.runs.fields import read_config
-from lmjax.runs.run_directory import storable
+from lmjax.runs.run_directory import RunDirectory, storable
 
 PIECES = [
     "[PAD]",
@@ -335,7 +335,9 @@ def test_a_run_reads_its_corpus_by_its_own_copy(data, tmp_path):
     (run / "config.json").write_text(json.dumps(storable(config)))
     first.tokenizer.save(run / "tokenizer.json")
     (tmp_path / "vocab.txt").unlink()
-    again = open_dataset(read_config(run / "config.json").data)
+    kept = read_config(run / "config.json")
+    RunDirectory(run).check(kept)  # the same run, whatever the file's name
+    again = open_dataset(kept.data)
     assert again.folder == first.folder and again.tokenizer == first.tokenizer
 
 

@@ -85,6 +85,14 @@ def test_a_pair_is_its_targets_tokenizer_and_knows_its_sources():
     assert PAIR.decode([mask]) == "<mask>"
 
 
+def test_they_are_described_by_what_is_in_them():
+    first = "bpe tokenizer, 269 entries, and 4 special tokens"
+    assert (
+        PAIR.description
+        == f"{first}; of the source, word tokenizer, 4 entries, and 4 special tokens"
+    )
+
+
 @pytest.mark.parametrize("made", [*WRAPPED, PAIR], ids=name)
 def test_a_file_holds_wrapped_tokenizers(made, tmp_path):
     made.save(tmp_path / "tokenizer.json")
