@@ -36,7 +36,8 @@ def sequence(
 def fast(step: Step, matrices: Matrices, fixed: Any, state: Any, inputs: Any) -> tuple[Any, Any]:
     """`sequence`, whose gradient by each matrix is one product for all T in place of one at each t.
 
-    Only arrays that are given as arguments have a gradient, not those that `step` may close over.
+    For it, products are kept, and what lies between them is computed anew. Only arrays that are
+    given as arguments have a gradient, not those that `step` may close over.
     """
     return sequence(step, matrices, fixed, state, inputs)
 
@@ -58,6 +59,8 @@ def _fast_forward(step, matrices, fixed, state, inputs):
             state, output = step(multiply, fixed, state, now)
             return state, (output, factors)
 
+        kept = jax.checkpoint_policies.dots_saveable
+        one = jax.checkpoint(one, policy=kept, prevent_cse=False)
         state, (outputs, factors) = lax.scan(one, state, (shifts, inputs))
         return (state, outputs), factors
 
