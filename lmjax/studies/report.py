@@ -17,7 +17,7 @@ from lmjax.studies.notes import study_notes
 from lmjax.studies.records import StudyRecord, read_study
 from lmjax.studies.study import flatten
 from lmjax.studies.summary import shown_tables, study_samples, summary_rows
-from lmjax.studies.translations import translation_rows
+from lmjax.studies.translations import alignment_pictures, translation_rows
 
 # What of the plots' colours follows the page from light to dark.
 PAGE_COLORS = {
@@ -59,6 +59,7 @@ def render(study: StudyRecord, drawn: Mapping[str, str]) -> str:
         colors=[plots.arm_look(index)["color"] for index in range(len(study.arms))],
         plots=[(axis, plots.AXES[axis], inline_svg(svg)) for axis, svg in drawn.items()],
         translations=translation_rows(study),
+        alignments=alignment_pictures(study),
         samples=study_samples(study),
         differences=config_differences(study),
         common=common_config(study),

@@ -1,12 +1,16 @@
 """What translations of the arms' runs gave, for the report."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 
 from lmjax.runs.fields import check_fields, is_number, is_text
+from lmjax.runs.files import read_whole
 from lmjax.runs.terminal import printable
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.statistics import summarize
 
+MOST_PICTURES = 3  # of an arm
+LARGEST_PICTURE = 1 << 20  # bytes
 MEASURED = {
     "bleu": is_number,
     "chrf": is_number,
@@ -30,6 +34,21 @@ class TranslationRow:
 def translation_rows(study: StudyRecord) -> list[TranslationRow]:
     """A row for each split and decoding of each arm that has any; equal ones of its seeds."""
     return [row for arm in study.arms for row in _of_arm(arm)]
+
+
+def alignment_pictures(study: StudyRecord) -> list[tuple[str, str]]:
+    """`(caption, address)` of what the first run of each arm drew of its translations.
+
+    The address holds the picture as an image, which a page shows without executing what is in it.
+    """
+    pictures = []
+    for arm in study.arms:
+        for run in arm.finished[:1]:
+            for path in sorted(run.path.glob("translations/*.svg"))[:MOST_PICTURES]:
+                content = b64encode(read_whole(path, LARGEST_PICTURE)).decode()
+                caption = printable(f"{arm.name}: {path.stem.replace('_', ' ')}")
+                pictures.append((caption, f"data:image/svg+xml;base64,{content}"))
+    return pictures
 
 
 def _of_arm(arm: ArmRecord) -> list[TranslationRow]:

@@ -32,6 +32,8 @@ def run(request, tmp_path_factory):
     config.evaluation.context = "documents"
     config.model.update(width=8, layers=1)
     if "attention" in config.model:
+        config.model.attention = "dot"
+    if "attention" in config.model:
         config.model.attention = "general"
     config.training.update(duration="20 steps", learning_rate=1e-2)
     train(config, folder / "run")
@@ -107,6 +109,18 @@ def test_what_was_attended_to_is_drawn(run, tmp_path, capsys):
     else:
         assert code == 2 and "no attention to a source" in capsys.readouterr().err
         assert not list(tmp_path.iterdir())
+
+
+def test_pictures_of_attention_stand_in_the_report(run, capsys):
+    arguments = ["translate", f"--workdir={run}", "--beam=1", "--split=validation", "--pictures=2"]
+    if "attention" not in lmjax.load(run).config.model:
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        return
+    assert main(arguments) == 0
+    assert len(list((run / "translations").glob("validation_*.svg"))) == 2
+    assert main(["report", f"--workdir={run}"]) == 0
+    assert (run / "report.html").read_text().count('src="data:image/svg+xml;base64,') == 2
 
 
 def test_lines_keep_their_places(run, tmp_path, capsys):
