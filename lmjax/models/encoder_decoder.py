@@ -287,5 +287,6 @@ class EncoderDecoder(ConditionalModel):
         if length > self.context_length:
             raise UserError(
                 f"{length} tokens of a source or target are more than model.context_length "
-                f"{self.context_length}; give a longer context or shorter documents"
+                f"{self.context_length}; give a longer context or, in data.source_length and "
+                "data.length, smaller limits"
             )

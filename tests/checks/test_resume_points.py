@@ -53,12 +53,13 @@ def config_of(tmp_path):
             config.data.update(corpus="text", files=str(file))
         config.data.batch_size = 4
         config.data.length = 36  # 1,440 bytes in 4 rows: ten steps an epoch
+        config.data.source_length = 36
         config.model.update(SMALL[family])
         config.model.update(dropout=0.1)
         config.training.update(
             duration=f"{END} steps", accumulation_steps=2, warmup=f"{WARM} steps", clip_norm=1.0
         )
-        if family == "transformer":
+        if "context_length" in config.model:
             config.model.context_length = 36
         config.evaluation.every = f"{EVALUATED} steps"
         config.checkpoint.every = "9 steps"
