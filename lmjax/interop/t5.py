@@ -25,12 +25,13 @@ def to_model(theirs: Settings) -> dict[str, Any]:
     theirs.require("is_encoder_decoder", True, True)
     tied = theirs.take("tie_word_embeddings", is_true_or_false, True)
     tied = theirs.take("scale_decoder_outputs", is_true_or_false, tied)
+    layers = theirs.take("num_layers", is_size)
     for derived in ("dense_act_fn", "is_gated_act"):  # follow from feed_forward_proj
         theirs.take(derived, lambda value: True, None)
     return {
         **FIXED,
-        "layers": theirs.take("num_layers", is_size),
-        "decoder_layers": theirs.take("num_decoder_layers", is_size, 0),
+        "layers": layers,
+        "decoder_layers": theirs.take("num_decoder_layers", is_size, layers),
         "width": theirs.take("d_model", is_size),
         "heads": theirs.take("num_heads", is_size),
         "head_width": theirs.take("d_kv", is_size),
