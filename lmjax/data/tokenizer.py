@@ -14,6 +14,7 @@ from lmjax.runs.files import to_json, write_atomically
 Ids = Sequence[int] | np.ndarray
 PIECE_CHARACTERS = 1 << 20
 WORD_END = re.compile(r"(?<=\S)(?=[ \n])")
+MARK = re.compile(r"(?<=[^\W_])(?=[^\w\s])")  # where byte pairs end, too: Chinese has no spaces
 
 
 class Untold(NamedTuple):
@@ -143,13 +144,16 @@ class Tokenizer:
 def split_text(text: str, size: int = PIECE_CHARACTERS, *, keep_words: bool) -> Iterator[str]:
     """Consecutive pieces of `size` characters and a few more, each to the end of a word.
 
-    Where no word ends in as many characters again, the word is cut, unless `keep_words`.
+    Where no word ends in as many characters again, the word is cut, unless `keep_words`: before a
+    punctuation mark, if it has one.
     """
     begin = 0
     while len(text) - begin > size:
         target = begin + size
         latest = len(text) if keep_words else min(target + size, len(text))
         word_end = WORD_END.search(text, target, latest)
+        if not word_end and not keep_words:
+            word_end = MARK.search(text, target, latest)
         end = word_end.start() if word_end else latest
         yield text[begin:end]
         begin = end

@@ -94,6 +94,15 @@ def test_long_texts_are_encoded_in_pieces_without_a_difference(made, monkeypatch
     np.testing.assert_array_equal(made.encode(PROSE), whole)
 
 
+def test_text_without_spaces_is_cut_before_a_mark(monkeypatch):
+    text = "床前明月光，疑是地上霜。舉頭望明月，低頭思故鄉。" * 5 + "it's_so...!"
+    made = BytePairTokenizer.train([text], 400, False)
+    whole = made.encode(text)
+    monkeypatch.setattr(byte_pairs, "LONG_WORD", 7)
+    assert len(list(made.text_pieces(text))) > 5
+    np.testing.assert_array_equal(made.encode(text), whole)
+
+
 def test_a_word_longer_than_any_piece_comes_back():
     text = "x" * 10_000 + " y"
     made = BytePairTokenizer.train([text], 270, False)

@@ -59,7 +59,9 @@ def test_byte_pairs_of_gpt2(data_dir, lines):
     files = {"vocab": str(folder / "encoder.json"), "merges": str(folder / "vocab.bpe")}
     reference = transformers.GPT2TokenizerFast(**files)
     made = read_tokenizer_file(folder)
-    check(made, reference, lines)
+    unspaced = "".join(lines[LINES : LINES + 2000])
+    assert len(list(made.text_pieces(unspaced))) > 5
+    check(made, reference, [*lines, unspaced])
     assert made.vocabulary_size == 50_257 and made.end_id == reference.eos_token_id == 50_256
     assert made.decode(made.encode("\n".join(lines))) == "\n".join(lines)
 
