@@ -141,6 +141,17 @@ ENCODER_DECODERS = {
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {
     "causal": dict(),  # each token from those before it
+    "masked": dict(  # hidden tokens from those on both sides of them (Devlin et al. 2019)
+        share=0.15,  # of each row's tokens that are hidden
+        mask_share=0.8,  # of those that are shown as the mask
+        random_share=0.1,  # of those that are shown as any token; the others as they are
+        whole_words=False,  # hide all tokens of a word, or none
+        next_sentence=False,  # predict, too, whether a pair's second text follows the first
+        evaluation="complementary",  # complementary | pseudo_likelihood (one token at a time)
+        evaluation_passes=7,  # complementary: in which each target is hidden once
+        evaluation_seed=0,  # complementary: of what is hidden in which pass
+    ),
+    "both_directions": dict(),  # each token from those before it, and from those after it
     "prefix": dict(),  # a target from its source, read before it in the same row
     "seq2seq": dict(),  # a target from its source, read by an encoder
     "skip_gram": NOISE,  # from each word those near it, told from noise words

@@ -78,3 +78,41 @@ def make_hash_model(
     model = HashModel(vocabulary_size=vocabulary_size, limit=limit, states=states)
     params = model.init(jax.random.key(seed), jnp.zeros((1, 1), jnp.int32))
     return model, params, np.asarray(params["params"]["table"])
+
+
+class SurroundingsModel(LanguageModel):
+    """Logits are the sum of the rows of a table for all other tokens of the segment that are shown.
+
+    Those of a token's own place are left out unless `leaks`.
+    """
+
+    leaks: bool = False
+
+    reads = "both"
+
+    def initial_carry(self, batch_size, max_length):
+        return None
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens_BT,
+        carry=None,
+        *,
+        segment_ids_BT=None,
+        positions_BT=None,
+        token_types_BT=None,
+        places_BP=None,
+        deterministic=True,
+    ):
+        shape_NV = (self.vocabulary_size, self.vocabulary_size)
+        table_NV = self.param("table", nn.initializers.normal(2.0), shape_NV)
+        if segment_ids_BT is None:
+            segment_ids_BT = jnp.zeros_like(tokens_BT)
+        same_BTT = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
+        if not self.leaks:
+            same_BTT &= ~jnp.eye(tokens_BT.shape[1], dtype=bool)[None]
+        logits_BTV = same_BTT.astype(jnp.float32) @ table_NV[tokens_BT]
+        if places_BP is not None:
+            logits_BTV = jnp.take_along_axis(logits_BTV, places_BP[..., None], axis=1)
+        return logits_BTV, None

@@ -30,6 +30,10 @@ DTYPES = {
     "segment_ids_BT": np.int32,
     "positions_BT": np.int32,
     "continues_B": np.bool_,
+    "source_BS": np.int32,
+    "source_weights_BS": np.float32,
+    "token_types_BT": np.int32,
+    "is_next_B": np.bool_,
 }
 
 

@@ -26,6 +26,7 @@ class Draw(IntEnum):
     WINDOW_ORDER = 3
     OBJECTIVE = 4
     CELL_ORDER = 5
+    SENTENCE_PAIRS = 6
 
 
 @flax.struct.dataclass
@@ -41,6 +42,7 @@ class Batch:
     source_BS: Array | None = None  # int32, what is read before the row; None: nothing
     source_weights_BS: Array | None = None  # float32, 0 for the padding of the source
     token_types_BT: Array | None = None  # int32, 0 in the first text of a pair, 1 in the second
+    is_next_B: Array | None = None  # bool, whether a pair's second text follows the first
 
     def inputs(self) -> dict[str, Array]:
         """What a model is given beside tokens, targets and carry: those of it that there are."""

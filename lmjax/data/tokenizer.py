@@ -99,6 +99,17 @@ class Tokenizer:
         """What the tokens of `text` don't tell of it; `mid_line`: it goes on after a word."""
         return Untold()
 
+    def word_goes_on(self) -> tuple[bytes, bytes]:
+        """For each id, whether a word may go on before its token, and whether it may after it.
+
+        Two neighbours are of one word if it may go on after the first and before the second: where
+        letters or digits meet. Bytes that are no character by themselves are taken for letters.
+        """
+        texts = [self.decode([id]) for id in range(self.vocabulary_size)]
+        return bytes(_is_letter(text[:1]) for text in texts), bytes(
+            _is_letter(text[-1:]) for text in texts
+        )
+
     def decode(self, ids: Ids) -> str:
         """The text of `ids_N`; bytes that are no UTF-8, as a model may write, become U+FFFD."""
         raise NotImplementedError
@@ -139,6 +150,10 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Writes the tokenizer as JSON."""
         write_atomically(Path(path), to_json(self.to_json(), indent=1))
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalnum() or character == "\ufffd"
 
 
 def split_text(text: str, size: int = PIECE_CHARACTERS, *, keep_words: bool) -> Iterator[str]:

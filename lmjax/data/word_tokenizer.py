@@ -95,6 +95,9 @@ class WordTokenizer(Tokenizer):
     def text_pieces(self, text: str) -> Iterator[str]:
         return split_text(text, keep_words=True)
 
+    def word_goes_on(self) -> tuple[bytes, bytes]:
+        return bytes(self.vocabulary_size), bytes(self.vocabulary_size)
+
     def decode(self, ids: Ids) -> str:
         return self.join([self._symbols[i] for i in ids])
 

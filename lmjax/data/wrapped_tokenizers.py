@@ -73,6 +73,12 @@ class WrappedTokenizer(Tokenizer):
     def untold(self, text: str, mid_line: bool = False) -> Untold:
         return self.inner.untold(text, mid_line)
 
+    def word_goes_on(self) -> tuple[bytes, bytes]:
+        """As in `inner`; no word goes on before or after a special token."""
+        before, after = self.inner.word_goes_on()
+        special = bytes(self.vocabulary_size - self.inner.vocabulary_size)
+        return before + special, after + special
+
     def decode(self, ids: Ids) -> str:
         return self.inner.decode(ids)
 

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from lmjax.data.streams import TokenStream
 from lmjax.data.training_batches import training_batches
-from lmjax.evaluation.scoring import batch_log_probs
+from lmjax.evaluation.scoring import batch_predictions
 from lmjax.models.contract import LanguageModel
 
 
@@ -18,7 +18,7 @@ def estimate_on_random_windows(
     data = ConfigDict({**config.data.to_dict(), "batching": "random_windows", "resets": "none"})
     windows = training_batches(stream, data, config.seed)
     means = [
-        -float(np.mean(batch_log_probs(model, params, next(windows), None, None)[0]))
+        -float(np.mean(batch_predictions(model, params, next(windows), None, None)[0]))
         for _ in range(batches)
     ]
     return float(np.mean(means))

@@ -39,6 +39,7 @@ class Score:
     context: str  # the context policy's name
     fingerprint: str  # the stream's: <text>-<tokens>
     segments: dict[str, list]  # columns nats, spelling_nats, tokens, bytes, in the text's order
+    right: int | None = None  # targets that were the model's first choice; None: not counted
 
     @property
     def text_fingerprint(self) -> str:
@@ -77,9 +78,14 @@ class Score:
         words = self.words + self.ends_of_line
         return _exp(self.text_nats / words) if words else None
 
+    @property
+    def accuracy(self) -> float | None:
+        """The share of targets that were the model's first choice; None: not counted."""
+        return None if self.right is None else self.right / self.tokens
+
     def to_json(self) -> dict[str, Any]:
         """All fields and what is derived from them."""
-        derived = ("text_fingerprint", *VIEWS)
+        derived = ("text_fingerprint", "accuracy", *VIEWS)
         return asdict(self) | {name: getattr(self, name) for name in derived}
 
     @classmethod

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
 from lmjax.data.context import CONTEXTS, ContextPolicy
-from lmjax.data.streams import TokenStream, stream_of, with_source
+from lmjax.data.streams import Counts, Segments, TokenStream, stream_of, with_source
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score, spelling_nats
@@ -101,19 +101,23 @@ def score_stream(
 ) -> Score:
     """The model's score on all targets of `stream`, each scored once under `policy`.
 
-    What is predicted of it says the `objective`. `batch_size` is how many windows or documents are
-    scored at a time; no score depends on it. Rows are spread over as many devices as divide them.
-    `on_scored` is given the number of targets scored, after every batch. Log-probabilities are
-    summed in float64, segment by segment.
+    What is predicted of it says the `objective`; if that is not its tokens, the text's counts don't
+    apply and are 0. `batch_size` is how many windows or documents are scored at a time; no score
+    depends on it. Rows are spread over as many devices as divide them. `on_scored` is given the
+    number of targets scored, after every batch. Log-probabilities are summed in float64, segment by
+    segment.
 
     Raises UserError if one is not finite.
     """
     segments, counts = stream.segments, stream.counts
     nats_G = np.zeros(len(segments.starts_G))
     scored_G = np.zeros(len(nats_G), np.int64)
+    right = 0
     results = _ahead(_scored_batches(model, params, stream, policy, batch_size, objective))
-    for batch, places_BT, log_probs_BT in results:
+    for batch, places_BT, log_probs_BT, is_right_BT in results:
         is_scored_BT = batch.weights_BT > 0
+        if is_right_BT is not None:
+            right += int(np.asarray(is_right_BT)[is_scored_BT].sum())
         log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
         places_N = places_BT[is_scored_BT]
         _check_finite(log_probs_N, places_N, stream)
@@ -122,8 +126,10 @@ def score_stream(
         scored_G += np.bincount(segment_N, minlength=len(nats_G))
         if on_scored:
             on_scored(len(log_probs_N))
-    tokens_G = segments.tokens_G(counts.tokens)
-    if (scored_G != tokens_G).any():
+    if not objective.scores_text:
+        counts = Counts(tokens=int(scored_G.sum()))
+        segments = Segments(segments.starts_G, *np.zeros((2, len(nats_G)), np.int64))
+    elif (scored_G != segments.tokens_G(counts.tokens)).any():
         raise RuntimeError(f"{scored_G.sum()} targets were scored in a stream of {counts.tokens}")
     return Score(
         total_nats=math.fsum(nats_G),
@@ -141,9 +147,10 @@ def score_stream(
         segments={
             "nats": nats_G.tolist(),
             "spelling_nats": [spelling_nats(symbols) for symbols in segments.spelled_G.tolist()],
-            "tokens": tokens_G.tolist(),
+            "tokens": scored_G.tolist(),
             "bytes": segments.bytes_G.tolist(),
         },
+        right=right if objective.tells_right else None,
     )
 
 
@@ -178,17 +185,17 @@ def score_text(
 
 
 @partial(jax.jit, static_argnames=("model", "objective"))
-def batch_log_probs(
+def batch_predictions(
     model: LanguageModel,
     params: Any,
     batch: Batch,
     carry: Carry,
     fresh: Carry,
     objective: Objective = CAUSAL,
-) -> tuple[jax.Array, Carry]:
-    """`log_probs_BT, carry` of a batch; rows that continue nothing begin with the `fresh` carry."""
+) -> tuple[jax.Array, jax.Array | None, Carry]:
+    """What the objective predicts; rows that continue nothing begin with the `fresh` carry."""
     carry = restart_rows(carry, fresh, batch.continues_B)
-    return objective.log_probs(model, params, batch, carry)
+    return objective.predict(model, params, batch, carry)
 
 
 def _scored_batches(
@@ -198,8 +205,8 @@ def _scored_batches(
     policy: ContextPolicy,
     batch_size: int,
     objective: Objective,
-) -> Iterator[tuple[Batch, np.ndarray, jax.Array]]:
-    """Each batch, its `places_BT` and `log_probs_BT`, which the devices may still work on."""
+) -> Iterator[tuple[Batch, np.ndarray, jax.Array, jax.Array | None]]:
+    """Each batch, its `places_BT`, and what is predicted, which devices may still work on."""
     carried = policy.kind == "carried"
     rows = policy.rows if carried else batch_size
     devices = jax.local_devices()
@@ -211,8 +218,8 @@ def _scored_batches(
     carry = fresh = jax.device_put(fresh, spread)
     for batch, places_BT in objective.evaluation_batches(stream, policy, batch_size):
         placed = jax.device_put(batch, spread)
-        log_probs_BT, carry = batch_log_probs(model, params, placed, carry, fresh, objective)
-        yield batch, places_BT, log_probs_BT
+        *predicted, carry = batch_predictions(model, params, placed, carry, fresh, objective)
+        yield batch, places_BT, *predicted
 
 
 def _check_finite(log_probs_N: np.ndarray, places_N: np.ndarray, stream: TokenStream) -> None:

@@ -17,6 +17,7 @@ An array's name ends in its dimensions, and a digit is a dimension of that size:
 - N: numbers in a channel's state; elsewhere the entries of one dimension without a letter of its
   own, such as the tokens of a stream, or rows and time folded into one
 - L: layers, or leaves of a tree of arrays
+- P: places of a row that something is predicted at, where it is not at all of them
 - R: rank of a low-rank product
 - A: arms of a study, where S are their seeds and C columns
 """
@@ -30,6 +31,7 @@ import jax.numpy as jnp
 
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Carry
+from lmjax.nn.softmax import log_probs_and_right
 
 
 class LanguageModel(nn.Module):
@@ -44,7 +46,8 @@ class LanguageModel(nn.Module):
 
     is_counted = False
     # What a target's probability depends on. past: the tokens before it; source: those and a source
-    # that is read first; both: tokens on both sides, of which some are hidden; words: one word.
+    # that is read first; both: tokens on both sides, of which some are hidden; each_side: the
+    # tokens before it and, apart from them, those after it; words: one word.
     reads = "past"
 
     @staticmethod
@@ -90,9 +93,7 @@ class LanguageModel(nn.Module):
     ) -> tuple[jax.Array, Carry]:
         """`log_probs_BT, carry`: the log-probability in nats of each target, in float32."""
         logits_BTV, carry = self(tokens_BT, carry, **context)
-        logits_BTV = logits_BTV.astype(jnp.float32)
-        target_logits_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
-        return target_logits_BT - jax.nn.logsumexp(logits_BTV, axis=-1), carry
+        return log_probs_and_right(logits_BTV, targets_BT)[0], carry
 
     def example_source(self, batch_size: int, length: int) -> dict[str, jax.Array]:
         """A source of `length` tokens, as keyword arguments; empty for a model that reads none."""

@@ -6,6 +6,16 @@ import jax.numpy as jnp
 HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
 
 
+def log_probs_and_right(
+    logits_BTV: jax.Array, targets_BT: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """`log_probs_BT` of the targets in float32, and whether each is the most probable token."""
+    logits_BTV = logits_BTV.astype(jnp.float32)
+    target_logits_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
+    log_probs_BT = target_logits_BT - jax.nn.logsumexp(logits_BTV, axis=-1)
+    return log_probs_BT, jnp.argmax(logits_BTV, axis=-1) == targets_BT
+
+
 @jax.custom_vjp
 def target_log_probs(
     hidden_ND: jax.Array, kernel_DV: jax.Array, bias_V: jax.Array | None, targets_N: jax.Array

@@ -16,6 +16,9 @@ from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.data.training_batches import PreparedBatches, make_batching
 from lmjax.models.contract import Carry, LanguageModel
+from lmjax.nn.softmax import log_probs_and_right
+
+OF_TEXT = ("stream", "windows", "random_windows", "packed", "documents")  # each token follows
 
 
 @flax.struct.dataclass
@@ -27,7 +30,8 @@ class Outcome:
     """
 
     nats: jax.Array  # the sum over the targets
-    counts: dict[str, jax.Array]  # `tokens` (the weight of the targets), `sequences`
+    # `tokens` (the weight of the targets), `sequences` and, where it `tells_right`, `right`
+    counts: dict[str, jax.Array]
     carry: Carry
     extras: dict[str, jax.Array]  # auxiliary losses by name, each a mean over the targets
 
@@ -43,11 +47,17 @@ class Objective:
     serves: ClassVar[tuple[str, ...]]  # which models, by what they read
     needs_source: ClassVar[bool] = False  # whether documents must have one
     translates: ClassVar[bool] = False  # whether it has `prompts`, after which targets are written
+    batchings: ClassVar[tuple[str, ...]] = OF_TEXT  # what `config.data.batching` may be
+    scores_text: ClassVar[bool] = True  # False: its targets are not the tokens of a text
+    tells_right: ClassVar[bool] = False  # counts targets that are the model's first choice
 
     @staticmethod
     def derived_fields(tokenizer: Any) -> dict[str, Any]:
         """Fields that follow from the tokenizer; raises UserError if it lacks what is needed."""
         return {}
+
+    def check(self, data: Any, model: LanguageModel) -> None:
+        """Raises UserError for a `config.data` or a model that it can't be trained with."""
 
     def nats_of(self, model: LanguageModel) -> str:
         """What the nats are of, as it stands in a score."""
@@ -87,15 +97,30 @@ class Objective:
             **context,
         )
 
+    def predict(
+        self, model: LanguageModel, params: Any, batch: Batch, carry: Carry, **context: Any
+    ) -> tuple[jax.Array, jax.Array | None, Carry]:
+        """`log_probs_BT, is_right_BT, carry`: whether a target is the most probable token.
+
+        `is_right_BT` is None unless the objective `tells_right`.
+        """
+        if not self.tells_right:
+            log_probs_BT, carry = self.log_probs(model, params, batch, carry, **context)
+            return log_probs_BT, None, carry
+        logits_BTV, carry = model.apply(params, batch.tokens_BT, carry, **batch.inputs(), **context)
+        return *log_probs_and_right(logits_BTV, batch.targets_BT), carry
+
     def __call__(
         self, model: LanguageModel, params: Any, batch: Batch, carry: Carry, **context: Any
     ) -> Outcome:
         """Nats are minus the weighted sum of the targets' log-probabilities."""
-        log_probs_BT, carry = self.log_probs(model, params, batch, carry, **context)
+        log_probs_BT, is_right_BT, carry = self.predict(model, params, batch, carry, **context)
         counts = {
             "tokens": batch.weights_BT.sum(),
             "sequences": jnp.float32(batch.weights_BT.shape[0]),
         }
+        if is_right_BT is not None:
+            counts["right"] = jnp.sum(is_right_BT * batch.weights_BT)
         return Outcome(-jnp.sum(log_probs_BT * batch.weights_BT), counts, carry, extras={})
 
     def evaluation_batches(

@@ -24,6 +24,7 @@ class Prefix(Objective):
     serves = ("past",)
     needs_source = True
     translates = True
+    batchings = ("documents",)
 
     def nats_of(self, model: LanguageModel) -> str:
         return "conditional"

@@ -12,6 +12,8 @@ from lmjax.objectives.contract import Objective
 
 OBJECTIVES = {
     "causal": "lmjax.objectives.causal:Causal",
+    "both_directions": "lmjax.objectives.both_directions:BothDirections",
+    "masked": "lmjax.objectives.masked:Masked",
     "prefix": "lmjax.objectives.prefix:Prefix",
     "seq2seq": "lmjax.objectives.seq2seq:SequenceToSequence",
     "skip_gram": "lmjax.objectives.skip_gram:SkipGram",
@@ -23,6 +25,7 @@ READS = {  # what a model reads, in words
     "source": "reads a source, then the tokens before each target",
     "both": "reads the tokens on both sides of each target",
     "words": "holds vectors of words, and reads one word",
+    "each_side": "reads the tokens before each target and, apart from them, those after it",
 }
 
 
@@ -55,6 +58,7 @@ def make_objective(objective: ConfigDict, tokenizer) -> Objective:
 def check_objective(config: ConfigDict, objective: Objective, model: LanguageModel) -> None:
     """Raises UserError if the objective can't train the model."""
     if model.reads in objective.serves:
+        objective.check(config.data, model)
         return
     others = [name for name in OBJECTIVES if model.reads in objective_class(name).serves]
     raise UserError(
@@ -75,16 +79,16 @@ def check_translates(config: ConfigDict, objective: Objective) -> None:
         )
 
 
-def check_source(config: ConfigDict, objective: Objective, stream: TokenStream) -> None:
-    """Raises UserError if the documents lack a source that is needed, or have one in vain."""
+def check_batches(config: ConfigDict, objective: Objective, stream: TokenStream) -> None:
+    """Raises UserError if the documents lack a source, or batches are none for the objective."""
     name = config.objective.name
     if objective.needs_source and stream.source is None:
         raise UserError(
             f"objective {name!r} needs documents that have a source, and those of data.corpus "
             f"{config.data.corpus!r} have none; choose a corpus of pairs, such as 'multi30k'"
         )
-    if objective.needs_source and config.data.batching != "documents":
+    if config.data.batching not in objective.batchings:
         raise UserError(
-            f"objective {name!r} needs whole documents, each with its source, and data.batching is "
-            f"{config.data.batching!r}; set it to 'documents'"
+            f"objective {name!r} can't be trained with data.batching {config.data.batching!r}; set "
+            f"it to {' or '.join(map(repr, objective.batchings))}"
         )

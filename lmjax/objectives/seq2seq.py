@@ -21,6 +21,7 @@ class SequenceToSequence(Objective):
     serves = ("source",)
     needs_source = True
     translates = True
+    batchings = ("documents",)
 
     def nats_of(self, model: LanguageModel) -> str:
         return "conditional"

@@ -84,6 +84,7 @@ def examine(
     nats, weight = float(metrics["nats"]), float(metrics["weight"])
     position.nats += nats
     position.weight += weight
+    position.right += float(metrics["right"] or 0.0)
     loss, before = nats / max(weight, 1.0), position.loss_mean
     spiking = position.spiking
     position.spiking = is_spike(position, loss, health.spike_deviations)

@@ -22,12 +22,13 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
     """
     loss = position.nats / position.weight if position.weight else math.nan
     counts = plan.train.counts
+    bits = loss / math.log(2) * counts.tokens / counts.bytes
     common = _common("train", plan, position)
     seconds = common["seconds"]
     row = {
         **common,
         "loss": loss,
-        "bits_per_byte": loss / math.log(2) * counts.tokens / counts.bytes,
+        "bits_per_byte": bits if plan.objective.scores_text else None,
         "learning_rate": float(metrics["learning_rate"]),
         "gradient_norm": float(metrics["gradient_norm"]),
         "tokens_per_second": position.weight / max(1e-9, seconds - position.logged_seconds),
@@ -37,25 +38,29 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
         "rollbacks": position.rollbacks,
         "spikes": position.spikes,
     }
+    if metrics["right"] is not None:
+        row["accuracy"] = position.right / max(position.weight, 1.0)
     if metrics["extras"]:
         row["extras"] = {name: float(extra) for name, extra in metrics["extras"].items()}
     position.seconds = position.logged_seconds = seconds
-    position.data_wait_seconds = position.nats = position.weight = 0.0
+    position.data_wait_seconds = position.nats = position.weight = position.right = 0.0
     return row
 
 
 def evaluation_row(plan: TrainingPlan, position: Position, score: Score) -> dict[str, Any]:
     """The score of the validation split at a position."""
-    return {
+    row = {
         **_common("evaluation", plan, position),
         "split": "validation",
         "context": score.context,
+        "nats_of": score.nats_of,
         "nats_per_token": score.nats_per_token,
         "perplexity": score.perplexity,
         "bits_per_byte": score.bits_per_byte,
         "unknowns": score.unknowns,
         "spelling_nats": score.spelling_nats,
     }
+    return row if score.accuracy is None else row | {"accuracy": score.accuracy}
 
 
 def _common(kind: str, plan: TrainingPlan, position: Position) -> dict[str, Any]:
@@ -89,8 +94,8 @@ def train_line(row: dict[str, Any], total_steps: int) -> str:
     """One row of training metrics for people, within 100 columns; the row has more figures."""
     left = row["seconds"] / row["step"] * (total_steps - row["step"])
     return (
-        f"step {row['step']:,}/{total_steps:,}: loss {row['loss']:.4f}, "
-        f"{row['bits_per_byte']:.3f} bits/byte, rate {row['learning_rate']:.3g}, "
+        f"step {row['step']:,}/{total_steps:,}: loss {row['loss']:.4f}"
+        f"{_bits_text(row)}, rate {row['learning_rate']:.3g}, "
         f"{short_number(row['tokens_per_second'])} tokens/s, {clock_time(left)} left"
     )
 
@@ -107,9 +112,16 @@ def result_line(row: dict[str, Any]) -> str:
 
 
 def _score_text(row: dict[str, Any]) -> str:
-    """One score, with how many targets the vocabulary lacked."""
+    """One score, with its accuracy if there is one, and how many targets the vocabulary lacked."""
     unknowns = f", {row['unknowns']:,} unknown" if row["unknowns"] else ""
+    accuracy = "" if row.get("accuracy") is None else f", accuracy {row['accuracy']:.4f}"
     return (
-        f"{row['split']} perplexity {row['perplexity']:,.2f} ({row['nats_per_token']:.4f} nats), "
-        f"{row['bits_per_byte']:.3f} bits/byte{unknowns}"
+        f"{row['split']} perplexity {row['perplexity']:,.2f} ({row['nats_per_token']:.4f} nats)"
+        f"{_bits_text(row)}{accuracy}{unknowns}"
     )
+
+
+def _bits_text(row: dict[str, Any]) -> str:
+    """Nothing where the targets are not a text."""
+    bits = row["bits_per_byte"]
+    return "" if bits is None else f", {bits:.3f} bits/byte"

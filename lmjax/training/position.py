@@ -23,6 +23,7 @@ class Position:
     data_wait_seconds: float = 0.0
     nats: float = 0.0
     weight: float = 0.0
+    right: float = 0.0  # the weight of targets that were the model's first choice
     evaluated_step: int = -1
     best_step: int = -1
     best_nats_per_token: float = math.inf

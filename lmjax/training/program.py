@@ -21,7 +21,7 @@ from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, model_cost
 from lmjax.objectives.contract import Objective
-from lmjax.objectives.registry import check_objective, check_source, make_objective
+from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from lmjax.runs.ranges import check_ranges
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
@@ -197,7 +197,7 @@ def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) ->
     data = config.data
     objective = make_objective(config.objective, dataset.tokenizer)
     check_objective(config, objective, model)
-    check_source(config, objective, train)
+    check_batches(config, objective, train)
     batching = objective.batching(train, data, config.seed)
     clock = Clock(batching.steps_per_epoch, batching.tokens_per_step)
     clock = clock.with_total(config.training.duration)

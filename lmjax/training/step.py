@@ -43,8 +43,9 @@ class TrainStep:
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Any]]:
         """The next state, and what the step was like.
 
-        Of the step: `nats`, `weight` (of the targets), `extras` (by name, means over the targets),
-        `learning_rate`, `gradient_norm`. Of each leaf of the parameters, in the order of
+        Of the step: `nats`, `weight` (of the targets), `right` (of them, the model's first choice;
+        None: not told), `extras` (by name, means over the targets), `learning_rate`,
+        `gradient_norm`. Of each leaf of the parameters, in the order of
         `leaf_names`: `squared_norms_L` of the gradient, and whether it was finite before the step
         and after it: `before_finite_L`, `after_finite_L`.
         """
@@ -59,9 +60,11 @@ class TrainStep:
             gradient, state.optimizer_state, state.params
         )
         params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
+        counts = self._total(outcome.counts)
         metrics = {
             "nats": self._total(outcome.nats),
-            "weight": self._total(outcome.counts["tokens"]),
+            "weight": counts["tokens"],
+            "right": counts.get("right"),
             "extras": jax.tree.map(lambda extra: extra / denominator, self._total(outcome.extras)),
             "learning_rate": learning_rate,
             "gradient_norm": jnp.sqrt(squared_norms_L.sum()),

@@ -11,7 +11,7 @@ from lmjax.data.batch import Batch
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.context import ContextPolicy
 from lmjax.errors import UserError
-from lmjax.evaluation.scoring import batch_log_probs, context_policy, score_stream, score_text
+from lmjax.evaluation.scoring import batch_predictions, context_policy, score_stream, score_text
 from tests.streams import stream_of
 from tests.toy_models import HashModel, hash_log_prob, make_hash_model
 
@@ -197,7 +197,7 @@ def test_a_new_segment_is_scored_without_the_one_before():
     weights_BT = np.ones((1, 5), np.float32)
     segment_ids_BT = np.array([[0, 0, 1, 1, 1]], np.int32)
     batch = Batch(tokens_BT, tokens_BT, weights_BT, segment_ids_BT, None, np.array([False]))
-    log_probs_BT, carry = batch_log_probs(model, params, batch, None, None)
+    log_probs_BT, _, carry = batch_predictions(model, params, batch, None, None)
     expected = [
         hash_log_prob(table_NV, tokens, tokens[-1])
         for tokens in ([1], [1, 2], [3], [3, 4], [3, 4, 5])
@@ -213,7 +213,7 @@ def test_positions_reach_the_model():
 
     tokens_BT, positions_BT = np.array([[[1, 2, 3]], [[0, 1, 0]]], np.int32)
     batch = Batch(tokens_BT, tokens_BT, tokens_BT, None, positions_BT, np.array([False]))
-    log_probs_BT, _ = batch_log_probs(PositionModel(vocabulary_size=6), {}, batch, None, None)
+    log_probs_BT, _, _ = batch_predictions(PositionModel(vocabulary_size=6), {}, batch, None, None)
     np.testing.assert_array_equal(log_probs_BT, -positions_BT)
 
 
@@ -224,7 +224,7 @@ def test_rows_continue_only_where_the_batch_says_so():
     tokens_BT = np.array([[5], [5]], np.int32)
     weights_BT = np.ones((2, 1), np.float32)
     batch = Batch(tokens_BT, tokens_BT, weights_BT, None, None, np.array([True, False]))
-    log_probs_BT, _ = batch_log_probs(model, params, batch, carry, fresh)
+    log_probs_BT, _, _ = batch_predictions(model, params, batch, carry, fresh)
     expected = [hash_log_prob(table_NV, tokens, 5) for tokens in ([1, 2, 5], [5])]
     np.testing.assert_allclose(log_probs_BT[:, 0], expected, rtol=1e-5)
 
