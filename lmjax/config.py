@@ -58,6 +58,30 @@ MODELS = {
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
+    "bilstm": dict(
+        cell="lstm",  # elman | gru | lstm
+        layers=2,  # of each direction
+        width=256,  # hidden units of each layer and direction
+        embedding_width=0,  # 0: as wide as the hidden layers
+        dropout=0.0,  # on non-recurrent connections
+        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
+        forget_bias=0.0,  # added to the LSTM's forget gate at the start
+    ),
+    "bert": dict(
+        layers=4,
+        width=128,
+        heads=4,
+        feed_forward_width=0,  # 0: four times the width
+        context_length=128,  # tokens
+        token_types=2,  # texts of a row that are told apart
+        norm_epsilon=1e-12,  # added to the variance
+        dropout=0.1,  # on embeddings, attention weights and residual branches
+        next_sentence=False,  # a pooler and a head that tell whether a pair's second text follows
+        initialization=0.02,  # deviation of the normal draw
+        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
+        remat="none",  # none | block | products: what the backward pass computes anew
+        scan_layers=False,  # compile the repeated layers once; parameters are stacked
+    ),
     "transformer": dict(
         layers=4,
         width=128,
@@ -172,7 +196,19 @@ OF_PAIRS = {
     "data.batching": "documents",
     "evaluation.context": "documents",
 }
+OF_HIDDEN = {
+    "objective.name": "masked",
+    "data.special_tokens": ("mask",),
+    "data.batching": "windows",
+    "evaluation.context": "windowed",
+}
 BESIDE = {
+    "bilstm": {
+        "objective.name": "both_directions",
+        "data.batching": "windows",
+        "evaluation.context": "windowed",
+    },
+    "bert": OF_HIDDEN,
     # Its learned positions end, so no state is carried for ever.
     "transformer": {"data.batching": "windows", "evaluation.context": "windowed"},
     "seq2seq": OF_PAIRS,

@@ -83,15 +83,15 @@ def make_hash_model(
 class SurroundingsModel(LanguageModel):
     """Logits are the sum of the rows of a table for all other tokens of the segment that are shown.
 
-    Those of a token's own place are left out unless `leaks`.
+    Those of a token's own place are left out. `fault` names one way to get it wrong.
     """
 
-    leaks: bool = False
+    fault: str = ""
 
     reads = "both"
 
     def initial_carry(self, batch_size, max_length):
-        return None
+        return jnp.zeros(batch_size) if self.fault == "carries" else None
 
     @nn.compact
     def __call__(
@@ -107,12 +107,18 @@ class SurroundingsModel(LanguageModel):
     ):
         shape_NV = (self.vocabulary_size, self.vocabulary_size)
         table_NV = self.param("table", nn.initializers.normal(2.0), shape_NV)
-        if segment_ids_BT is None:
+        if segment_ids_BT is None or self.fault == "ignores segments":
             segment_ids_BT = jnp.zeros_like(tokens_BT)
         same_BTT = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
-        if not self.leaks:
+        if self.fault != "reads its own":
             same_BTT &= ~jnp.eye(tokens_BT.shape[1], dtype=bool)[None]
+        if self.fault == "is causal":
+            same_BTT &= jnp.tri(tokens_BT.shape[1], dtype=bool)[None]
         logits_BTV = same_BTT.astype(jnp.float32) @ table_NV[tokens_BT]
-        if places_BP is not None:
+        if places_BP is not None and self.fault != "ignores places":
             logits_BTV = jnp.take_along_axis(logits_BTV, places_BP[..., None], axis=1)
         return logits_BTV, None
+
+    def log_probs(self, tokens_BT, targets_BT, carry=None, **context):
+        shown_BT = targets_BT if self.fault == "reads targets" else tokens_BT
+        return super().log_probs(shown_BT, targets_BT, carry, **context)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmjax.checks import source_properties
+from lmjax.checks import bidirectional_properties, source_properties
 from lmjax.checks.probes import (
     LENGTH,
     ROWS,
@@ -181,10 +181,16 @@ OF_DOCUMENTS = {
     "neighbours, several documents": _with_segments(neighbours_do_not_matter),
     "a new document resets the memory": segments_are_read_apart,
 }
+OF_BOTH_SIDES = bidirectional_properties.OF_BOTH_SIDES | {
+    "neighbours, several documents": _with_segments(neighbours_do_not_matter),
+    "a new document resets the memory": segments_are_read_apart,
+}
 # By what a model reads.
 PROPERTIES: dict[str, dict[str, Callable[..., None]]] = {
     "past": OF_CARRIES | OF_DOCUMENTS | OF_ALL,
     "words": OF_CARRIES | OF_DOCUMENTS | OF_ALL,
+    "both": OF_BOTH_SIDES | OF_ALL | bidirectional_properties.OF_HIDDEN,
+    "each_side": OF_BOTH_SIDES | bidirectional_properties.OF_DIRECTIONS,
     "source": OF_CARRIES | OF_ALL | source_properties.OF_SOURCES,
 }
 

@@ -212,7 +212,8 @@ def log_probs_of_training(model, params, *batch, **context):
 def log_probs_of_logits(model, params, tokens_BT, targets_BT, carry, **context):
     """`log_probs_BT, carry` by a softmax of the logits, in their own type."""
     logits_BTV, carry = model.apply(params, tokens_BT, carry, **context)
-    all_BTV = jax.nn.log_softmax(logits_BTV)
+    # Both directions' log-probabilities are given as they are: their sum is no distribution.
+    all_BTV = logits_BTV if model.reads == "each_side" else jax.nn.log_softmax(logits_BTV)
     return jnp.take_along_axis(all_BTV, targets_BT[..., None], axis=-1)[..., 0], carry
 
 

@@ -35,6 +35,7 @@ class GloVe(Objective):
     """
 
     serves = ("words",)
+    batchings = (BATCHING,)
 
     window: int
     x_max: float

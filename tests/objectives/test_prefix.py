@@ -12,7 +12,7 @@ from lmjax.data.training_batches import make_batching
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
 from lmjax.objectives.prefix import Prefix, join
-from lmjax.objectives.registry import check_objective, check_source, make_objective
+from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from tests.properties.variants import build
 from tests.streams import stream_of
 
@@ -84,10 +84,10 @@ def test_what_an_objective_cannot_train_is_refused_in_words():
     objective = make_objective(prefix.objective, None)
     check_objective(prefix, objective, model)
     with pytest.raises(UserError, match="have none; choose a corpus of pairs"):
-        check_source(prefix, objective, stream_of([1, 2, 3]))
+        check_batches(prefix, objective, stream_of([1, 2, 3]))
     with pytest.raises(UserError, match="set it to 'documents'"):
-        check_source(config_of("prefix"), objective, stream())
-    check_source(prefix, objective, stream())
+        check_batches(config_of("prefix"), objective, stream())
+    check_batches(prefix, objective, stream())
     wrong = ConfigDict(dict(name="prefix", share=0.1))
     with pytest.raises(UserError, match="objective 'prefix' has no field 'share'"):
         make_objective(wrong, None)

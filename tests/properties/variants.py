@@ -11,6 +11,8 @@ SMALL = {
     "rnn": dict(width=6, layers=2),
     "attention_rnn": dict(width=6, layers=1, span=3),
     "seq2seq": dict(width=6, layers=1),
+    "bilstm": dict(width=6, layers=1),
+    "bert": dict(width=8, heads=2, layers=2, context_length=16),
     "encoder_decoder": dict(width=8, heads=2, layers=1, context_length=16),
     "transformer": dict(width=8, heads=2, layers=2, context_length=16),
     "word_vectors": dict(width=4),
@@ -42,6 +44,8 @@ CHOICES = {
         dict(attention="general", bidirectional=True, bridge="dense", input_feeding=True, layers=2),
         dict(attention="concat", cell="elman"),
     ],
+    "bilstm": [dict(layers=2), dict(cell="gru", embedding_width=4)],
+    "bert": [dict(next_sentence=True), dict(scan_layers=True, remat="block")],
     "encoder_decoder": [
         dict(**ENCODER_DECODERS["vaswani"], decoder_layers=2, shared_embedding=False),
         dict(**ENCODER_DECODERS["pre_norm"], position="learned", logits_bias=True),
