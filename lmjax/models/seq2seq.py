@@ -31,9 +31,9 @@ class Seq2SeqModel(ConditionalModel):
     of them, the fields say. The softmax reads the decoder's output, and beside it, where there is
     one, the context of this step and the embedding of the token before; with a `readout_width`,
     over a layer of that many maxima of two (Bahdanau et al. 2015, appendix A.2.2). Dropout is on
-    embeddings and between layers. All parameters are drawn uniformly. The carry holds the states,
-    and what is attended to. Raises UserError for a value that is unknown or out of range, or has
-    no effect beside the others.
+    embeddings and between layers. All parameters are drawn uniformly, but for the biases of bridge
+    and readout, which are zeros at first. The carry holds the states, and what is attended to.
+    Raises UserError for a value that is unknown or out of range, or has no effect beside others.
     """
 
     cell: str
@@ -84,6 +84,15 @@ class Seq2SeqModel(ConditionalModel):
                 self.input_feeding and self.attention not in LUONG,
                 f"model.input_feeding feeds the output of attention {', '.join(LUONG)}, not of "
                 f"{self.attention!r}; set it to False",
+            ),
+            (
+                self.tied and self._has_context and not self.readout_width,
+                "tied weights need a readout as wide as the embeddings; set model.readout_width="
+                f"{self._embedding_width} or model.tied=False",
+            ),
+            (
+                self.readout_width < 0,
+                f"model.readout_width is {self.readout_width}; it is 0, for none, or above",
             ),
             (
                 self.readout_width and self.attention in LUONG,

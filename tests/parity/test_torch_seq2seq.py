@@ -31,7 +31,7 @@ MODELS = {
     "Bahdanau": BAHDANAU,
     "Bahdanau, two layers": BAHDANAU | {"cell": "lstm", "layers": 2, "readout_width": 10},
     "Luong": LUONG,
-    "Luong, dot": LUONG | {"attention": "dot", "input_feeding": False},
+    "Luong, dot": LUONG | {"attention": "dot", "input_feeding": False, "reverse_source": True},
     "Luong, concat": CONCAT,
     "Luong, concat, fed": CONCAT | {"input_feeding": True},
 }
