@@ -1,5 +1,6 @@
 """Tokenizers read from files: those of BERT, GPT-2 and Hugging Face, and those that lmjax saved."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,10 @@ def read_tokenizer_file(path: str | Path, lowercase: bool = True) -> Tokenizer:
 
 def _named(path: Path) -> Path:
     """`path`, or the file in it that says most."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path
     for name in (WHOLE, *MERGES_OF, PIECES):
-        if (path / name).exists():
+        if os.path.exists(path / name):
             return path / name
     names = ", ".join((WHOLE, *MERGES_OF, PIECES))
     raise UserError(f"{path} holds no tokenizer; give a folder with one of {names}, or a file")

@@ -231,6 +231,12 @@ def test_a_run_keeps_the_whole_of_it(tmp_path, kind):
     )
 
 
+@pytest.mark.parametrize("name", ["missing.txt", "a" * 10_000, "missing/vocab.txt"])
+def test_a_path_that_is_none_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="cannot read"):
+        read_tokenizer_file(tmp_path / name)
+
+
 def changed(fields, path, value):
     *sections, last = path.split(".")
     inner = fields
