@@ -58,6 +58,21 @@ MODELS = {
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
+    "classifier": dict(
+        layers=4,
+        width=128,
+        heads=4,
+        feed_forward_width=0,  # 0: four times the width
+        context_length=128,  # tokens of a source, with the class token if there is one
+        token_types=2,  # as of the model that it may begin with
+        norm_epsilon=1e-12,  # added to the variance
+        dropout=0.1,  # on embeddings, attention weights, residual branches and what is pooled
+        pooling="mean",  # mean | first (the class token, through a pooler)
+        initialization=0.02,  # deviation of the normal draw
+        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
+        remat="none",  # none | block | products: what the backward pass computes anew
+        scan_layers=False,  # compile the repeated layers once; parameters are stacked
+    ),
     "bilstm": dict(
         cell="lstm",  # elman | gru | lstm
         layers=2,  # of each direction
@@ -175,6 +190,7 @@ OBJECTIVES = {
         evaluation_passes=7,  # complementary: in which each target is hidden once
         evaluation_seed=0,  # complementary: of what is hidden in which pass
     ),
+    "classification": dict(),  # the label of a source
     "both_directions": dict(),  # each token from those before it, and from those after it
     "prefix": dict(),  # a target from its source, read before it in the same row
     "seq2seq": dict(),  # a target from its source, read by an encoder
@@ -203,6 +219,14 @@ OF_HIDDEN = {
     "evaluation.context": "windowed",
 }
 BESIDE = {
+    "classifier": {
+        "objective.name": "classification",
+        "data.corpus": "sst2",
+        "data.tokenizer": "word",  # of labels
+        "data.source_tokenizer": "bpe",
+        "data.batching": "documents",
+        "evaluation.context": "documents",
+    },
     "bilstm": {
         "objective.name": "both_directions",
         "data.batching": "windows",

@@ -39,9 +39,10 @@ def variants(path):
 def test_it_resolves(path, argument):
     config = load(path).get_config(argument)
     assert config.is_locked
-    tokenizer = SimpleNamespace(vocabulary_size=50, end_id=0)
+    given = dict(end_id=0, special_id={}.get)
+    tokenizer = SimpleNamespace(vocabulary_size=50, **given)
     apart = config.data.source_tokenizer
-    tokenizer.source = SimpleNamespace(vocabulary_size=60) if apart else tokenizer
+    tokenizer.source = SimpleNamespace(vocabulary_size=60, **given) if apart else tokenizer
     model = build_model(config.model, tokenizer)
     clock = Clock(100, config.data.batch_size * config.data.length)
     clock = clock.with_total(config.training.duration)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lmjax.data import pairs, summaries
+from lmjax.data import labels, pairs, summaries
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
@@ -144,6 +144,14 @@ def _french_english(data) -> Corpus:
     )
 
 
+def _sst2(data) -> Corpus:
+    return Corpus("sst2", [file.sha256 for file in labels.SST2.values()], labels.read_sst2)
+
+
+def _trec(data) -> Corpus:
+    return Corpus("trec", [file.sha256 for file in labels.TREC.values()], labels.read_trec)
+
+
 def _scitldr(data) -> Corpus:
     digests = [file.sha256 for file in summaries.SCITLDR.values()]
     return Corpus("scitldr", digests, summaries.read_scitldr)
@@ -239,6 +247,16 @@ CORPORA = {
         "abstracts of papers and what they say in one sentence (Cachola et al. 2020); 3,229 pairs",
         _scitldr,
         tuple(summaries.SCITLDR.values()),
+    ),
+    "sst2": Source(
+        "sentences of film reviews, labelled 1 or 0 (Socher et al. 2013); 9,613 sentences",
+        _sst2,
+        tuple(labels.SST2.values()),
+    ),
+    "trec": Source(
+        "questions, labelled with what is asked for (Li and Roth 2002); 5,952 questions",
+        _trec,
+        tuple(labels.TREC.values()),
     ),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),

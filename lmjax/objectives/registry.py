@@ -12,6 +12,7 @@ from lmjax.objectives.contract import Objective
 
 OBJECTIVES = {
     "causal": "lmjax.objectives.causal:Causal",
+    "classification": "lmjax.objectives.classification:Classification",
     "both_directions": "lmjax.objectives.both_directions:BothDirections",
     "masked": "lmjax.objectives.masked:Masked",
     "prefix": "lmjax.objectives.prefix:Prefix",

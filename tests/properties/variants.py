@@ -11,6 +11,7 @@ SMALL = {
     "rnn": dict(width=6, layers=2),
     "attention_rnn": dict(width=6, layers=1, span=3),
     "seq2seq": dict(width=6, layers=1),
+    "classifier": dict(width=8, heads=2, layers=1, context_length=16),
     "bilstm": dict(width=6, layers=1),
     "bert": dict(width=8, heads=2, layers=2, context_length=16),
     "encoder_decoder": dict(width=8, heads=2, layers=1, context_length=16),
@@ -44,6 +45,7 @@ CHOICES = {
         dict(attention="general", bidirectional=True, bridge="dense", input_feeding=True, layers=2),
         dict(attention="concat", cell="elman"),
     ],
+    "classifier": [dict(pooling="mean"), dict(pooling="first")],
     "bilstm": [dict(layers=2), dict(cell="gru", embedding_width=4)],
     "bert": [dict(next_sentence=True), dict(scan_layers=True, remat="block")],
     "encoder_decoder": [
@@ -78,7 +80,8 @@ def build(family, changes):
     """The model of a family with changed fields, for a vocabulary whose token 0 is <eos>."""
     config = model_config(family)
     config.update(changes)
-    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0)
-    one = config.get("shared_embedding", False)
-    tokenizer.source = tokenizer if one else SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY)
+    special = {"class": VOCABULARY - 1}
+    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0, special_id=special.get)
+    apart = SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY, special_id=special.get)
+    tokenizer.source = tokenizer if config.get("shared_embedding", False) else apart
     return build_model(config, tokenizer)
