@@ -43,6 +43,7 @@ def export_folder(
         raise UserError(f"{folder} is there already; name another one with --to")
     flat = flatten_dict(jax.tree.map(np.asarray, params["params"]), sep="/")
     settings, tensors = _theirs(config.model, flat, tokenizer.vocabulary_size)
+    settings |= _token_ids(tokenizer)
 
     def fill(temporary: Path) -> None:
         (temporary / SETTINGS).write_text(to_json(settings, indent=2))
@@ -74,6 +75,17 @@ def _theirs(
         except UserError as error:
             refusals.append(str(error))
     raise UserError(" / ".join(refusals))
+
+
+def _token_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
+    """What a text begins and ends with, and is padded with, if it is; not their defaults."""
+    start = tokenizer.start_id
+    return {
+        "bos_token_id": start,
+        "decoder_start_token_id": start,
+        "eos_token_id": tokenizer.end_id,
+        "pad_token_id": tokenizer.special_id("padding"),
+    }
 
 
 def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:

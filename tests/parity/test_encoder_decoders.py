@@ -8,8 +8,10 @@ import pytest
 from flax.linen import meta
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from lmjax.api import load
 from lmjax.config import model_config
 from lmjax.interop.conventions import to_ours, to_theirs
+from lmjax.interop.importing import import_folder
 from lmjax.interop.registry import CONVENTIONS
 from lmjax.interop.settings import Settings
 from lmjax.models.registry import build_model
@@ -186,6 +188,21 @@ def test_tensors_and_settings_come_back_as_they_were(theirs, convention, config,
     settings = Settings(convention.to_settings(config, VOCABULARY), "config.json")
     again = convention.to_model(settings)
     assert again.items() <= config.to_dict().items()
+
+
+def test_an_imported_folder_that_is_exported_is_theirs_again(theirs, tmp_path):
+    """With ids of tokens that are those of its tokenizer."""
+    theirs.save_pretrained(tmp_path / "theirs")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
+    (tmp_path / "theirs" / "vocab.txt").write_text("\n".join(words[:VOCABULARY]) + "\n")
+    import_folder(tmp_path / "theirs", tmp_path / "run")
+    load(tmp_path / "run").export(tmp_path / "ours")
+    again = type(theirs).from_pretrained(tmp_path / "ours").eval()
+    with torch.no_grad():
+        assert torch.equal(their_logits(again), their_logits(theirs))
+    assert again.config.pad_token_id == words.index("[PAD]")
+    assert again.config.eos_token_id == words.index("[SEP]")
+    assert again.config.decoder_start_token_id == words.index("[CLS]")
 
 
 @pytest.mark.parametrize("both_sides", [False, True])
