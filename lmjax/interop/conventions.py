@@ -6,7 +6,7 @@ parameters has its rule, or stands in a list of those that may be left out or ma
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,7 @@ class Convention:
     buffers: str = r"(?!)"  # a pattern of names in their files that are computed, not learned
     left_out: str = r"(?!)"  # of tensors that our model has no use for: an import says which
     made_new: tuple[str, ...] = ()  # of our parameters, which a file may lack: drawn, and said
+    older: Mapping[str, str] = field(default_factory=dict)  # endings of names, and today's
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,8 @@ def to_ours(
     if tensors are unused or parameters unset that are in no list, for another shape than in `like`,
     a number that is not finite, and for a repeated tensor that is another.
     """
-    tensors = _with_prefix(convention.prefix, theirs)
+    tensors = _named_as_today(convention, theirs)
     unused = {name for name in tensors if not re.fullmatch(convention.buffers, name)}
-    left_out = sorted(name for name in unused if re.fullmatch(convention.left_out, name))
-    unused -= set(left_out)
     params, missing, made_new = {}, [], []
     for rule in _expanded(convention, model, like):
         absent = [name for name in rule.theirs if name not in tensors]
@@ -137,6 +136,8 @@ def to_ours(
                         "that tie_word_embeddings in config.json says so of these weights"
                     )
         unused -= {*rule.theirs, *rule.same}
+    left_out = sorted(name for name in unused if re.fullmatch(convention.left_out, name))
+    unused -= set(left_out)
     if missing or unused:
         raise UserError(
             f"the weights are not those of a {convention.model_type} of this config.json: "
@@ -168,10 +169,21 @@ def _expanded(convention: Convention, model: ConfigDict, like: Mapping[str, Any]
     return rules
 
 
-def _with_prefix(prefix: str, theirs: Arrays) -> Arrays:
-    if any(name.startswith(prefix) for name in theirs):
-        return theirs
-    return {prefix + name: tensor for name, tensor in theirs.items()}
+def _named_as_today(convention: Convention, theirs: Arrays) -> Arrays:
+    """Their tensors with the prefix, and names that older files spell otherwise."""
+    is_whole = any(name.startswith(convention.prefix) for name in theirs)
+    prefix = "" if is_whole else convention.prefix
+    tensors = {}
+    for name, tensor in theirs.items():
+        for older, today in convention.older.items():
+            if name.endswith(older):
+                name = name.removesuffix(older) + today
+        tensors[prefix + name] = tensor
+    if len(tensors) < len(theirs):
+        raise UserError(
+            "the weights have a tensor under two names, an older one and today's; fetch them again"
+        )
+    return tensors
 
 
 def _checked(name: str, tensor: np.ndarray, rule: Rule) -> np.ndarray:

@@ -14,12 +14,16 @@ MOST = 2_000_000  # of a size
 # and what is used in training or by heads of tasks alone.
 WITHOUT_EFFECT = {
     "_name_or_path",
+    "activation_dropout",
     "architectures",
+    "attention_dropout",
     "bad_words_ids",
     "bos_token_id",
     "classifier_dropout",
+    "decoder_layerdrop",
     "dtype",
     "early_stopping",
+    "encoder_layerdrop",
     "eos_token_id",
     "forced_bos_token_id",
     "forced_eos_token_id",

@@ -13,6 +13,7 @@ from lmjax.config import ENCODER_DECODERS, base_config
 from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.errors import UserError
 from lmjax.interop import exporting, importing
+from lmjax.interop.bert import BERT
 from lmjax.interop.exporting import export_folder
 from lmjax.interop.importing import import_folder
 from lmjax.interop.safetensors import read_safetensors, safetensors_bytes
@@ -221,20 +222,74 @@ def test_the_run_is_a_run_directory(workdir):
     assert not run.is_finished and run.config().data.tokenizer_file == str(run.tokenizer_path)
 
 
-@pytest.mark.parametrize("kind", ["vaswani", "t5", "t5_v1_1"])
-def test_encoder_decoders_go_out_and_come_back(kind, tmp_path):
-    config = base_config("encoder_decoder")
-    config.model.update(ENCODER_DECODERS[kind])
-    config.model.update(layers=2, decoder_layers=1, width=4, heads=2, context_length=8)
-    config.model.update(logits_bias=kind == "vaswani")
+SMALL = {"layers": 2, "width": 4, "heads": 2, "context_length": 8}
+OTHERS = {
+    "marian": ("encoder_decoder", ENCODER_DECODERS["vaswani"] | {"logits_bias": True}),
+    "t5": ("encoder_decoder", ENCODER_DECODERS["t5"] | {"decoder_layers": 1}),
+    "t5_v1_1": ("encoder_decoder", ENCODER_DECODERS["t5_v1_1"]),
+    "bert": ("bert", {}),
+    "bert for pretraining": ("bert", {"next_sentence": True, "token_types": 3}),
+}
+DERIVED = ("decoder_layers", "feed_forward_width", "head_width", "initialization")
+
+
+def drawn(config):
     model = build_model(config.model, TOKENIZER)
-    params = meta.unbox(model.init(jax.random.key(0), np.zeros((1, 1), np.int32)))
+    return meta.unbox(model.init(jax.random.key(0), np.zeros((1, 1), np.int32)))
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_architecture_goes_out_and_comes_back(kind, tmp_path):
+    family, fields = OTHERS[kind]
+    config = base_config(family)
+    config.model.update({**SMALL, **fields})
+    params = drawn(config)
     export_folder(config, params, TOKENIZER, tmp_path / "exported")
-    import_folder(tmp_path / "exported", tmp_path / "run")
+    note = import_folder(tmp_path / "exported", tmp_path / "run")
+    assert note["model_type"] == kind.split()[0].split("_")[0]
+    assert not (note["left_out"] or note["made_new"] or note["not_read"])
     trained = load(tmp_path / "run")
-    assert same(trained.params, params) and trained.config.objective.name == "seq2seq"
-    again = trained.config.model.to_dict()
-    derived = ("decoder_layers", "feed_forward_width", "head_width", "initialization")
-    assert {n: v for n, v in again.items() if n not in derived} == {
-        n: v for n, v in config.model.to_dict().items() if n not in derived
+    assert same(trained.params, params) and trained.config.objective == config.objective
+    again, given = trained.config.model.to_dict(), config.model.to_dict()
+    assert {n: v for n, v in again.items() if n not in DERIVED} == {
+        n: v for n, v in given.items() if n not in DERIVED
     }
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """A folder with the encoder of a BERT alone, as older files spell it, and its parameters."""
+    config = base_config("bert")
+    config.model.update({**SMALL, "next_sentence": True})
+    params = drawn(config)
+    export_folder(config, params, TOKENIZER, tmp_path / "encoder")
+    weights = tmp_path / "encoder" / "model.safetensors"
+    kept = {
+        name.removeprefix("bert.").replace("LayerNorm.weight", "LayerNorm.gamma"): tensor
+        for name, tensor in read_safetensors(weights).items()
+        if not name.startswith("cls.")
+    }
+    weights.write_bytes(safetensors_bytes({**kept, "embeddings.position_ids": np.arange(8)}))
+    described = json.loads((tmp_path / "encoder" / "config.json").read_text())
+    described["architectures"] = ["BertModel"]
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(described))
+    return tmp_path / "encoder", params
+
+
+def test_an_encoder_alone_gets_a_new_head_and_says_so(encoder, tmp_path):
+    folder, params = encoder
+    note = import_folder(folder, tmp_path / "run")
+    assert note["left_out"] == ["bert.pooler.dense.bias", "bert.pooler.dense.weight"]
+    assert set(note["made_new"]) == set(BERT.made_new)
+    found = load(tmp_path / "run").params["params"]
+    assert same(found["encoder"], params["params"]["encoder"])
+    assert np.asarray(found["head_dense"]["kernel"]).std() > 0
+
+
+def test_a_tensor_under_an_older_name_and_todays_is_refused(encoder, tmp_path):
+    folder, _ = encoder
+    tensors = read_safetensors(folder / "model.safetensors")
+    tensors["embeddings.LayerNorm.weight"] = tensors["embeddings.LayerNorm.gamma"]
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(tensors))
+    with pytest.raises(UserError, match="under two names"):
+        import_folder(folder, tmp_path / "run")
