@@ -13,12 +13,20 @@ from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, verdict
 def study_verdict(study: StudyRecord) -> Verdict:
     """Whether an arm has won on the test split; on validation if no run has a test score.
 
-    Nobody wins while a run that was asked for has failed, is damaged or is not finished, or lacks a
-    score of the test split that others have.
+    Nobody wins if scores are of different kinds or texts, and while a run that was asked for has
+    failed, is damaged or is not finished, or lacks a score of the test split that others have.
     """
     finished = [run for arm in study.arms for run in arm.finished]
     if not finished:
         return Verdict(None, None, "No arm is finished.")
+    if not study.is_of_one_kind:
+        kinds = "; ".join(f"{arm.name}: {', '.join(arm.nats_of)}" for arm in study.arms)
+        return Verdict(
+            None,
+            None,
+            "No verdict is drawn: the arms' nats are of different kinds, whose targets are "
+            f"predicted from other things, so that they say nothing of each other ({kinds}).",
+        )
     is_tested = any("test" in run.results["splits"] for run in finished)
     split = "test" if is_tested else "validation"
     for obstacle, arms in (

@@ -38,7 +38,12 @@ STUDY = {
     "seeds": [is_integer],
     "arms": [[is_text]],  # name and folder of each
 }
-SCORE = {"bits_per_byte": is_number_or_nothing, "context": is_text, "text_fingerprint": is_text}
+SCORE = {
+    "bits_per_byte": is_number_or_nothing,
+    "nats_of": is_text_or_nothing,  # missing where all scores were causal
+    "context": is_text,
+    "text_fingerprint": is_text,
+}
 SEGMENTS = {
     "nats": [is_number],
     "bytes": [is_count],
@@ -108,6 +113,13 @@ class ArmRecord:
             run.results["training"]["steps"] == 0 for run in self.finished
         )
 
+    @property
+    def nats_of(self) -> tuple[str, ...]:
+        """What its scores' nats are of: one kind, unless objectives were mixed up."""
+        scores = [score for run in self.finished for score in run.results["splits"].values()]
+        kinds = (printable(score.get("nats_of") or "causal") for score in scores)
+        return tuple(dict.fromkeys(kinds))
+
     def scores(self, split: str) -> dict[int, Mapping[str, Any]]:
         """The score of a split by seed, for the runs that have one in bits per byte."""
         return {
@@ -128,6 +140,20 @@ class StudyRecord:
     matched: tuple[str, ...] = ()
     prompt: str = ""
     seeds: tuple[int, ...] = ()  # that were asked for
+
+    @property
+    def is_of_one_kind(self) -> bool:
+        """Whether all scores are nats of the same, so that they may be compared."""
+        return len(self._kinds) <= 1
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether each score is of tokens predicted from those before them alone."""
+        return self._kinds <= {"causal"}
+
+    @property
+    def _kinds(self) -> set[str]:
+        return {kind for arm in self.arms for kind in arm.nats_of}
 
 
 def read_study(workdir: Path) -> StudyRecord:

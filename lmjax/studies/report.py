@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
     Raises UserError if `workdir` holds neither a study nor a run.
     """
     study = read_study(workdir)
-    drawn = plots.write_plots(study.arms, workdir / "plots")
+    arms = study.arms
+    if not study.is_of_one_kind:
+        arms = [replace(arm, name=f"{arm.name} ({', '.join(arm.nats_of)})") for arm in arms]
+    drawn = plots.write_plots(arms, workdir / "plots")
     path = workdir / "report.html"
     write_atomically(path, render(study, drawn))
     return study, path

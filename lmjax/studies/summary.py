@@ -29,6 +29,8 @@ TABLES = {
     "Models": {
         "parameters": "all of them; of a counted model the entries of its tables",
         "non-embedding": "those that belong to no token and no position",
+        "nats of": "what was predicted from what, where that is not: each token from those before "
+        "it; figures of different kinds say nothing of each other",
         "context": "what has been read of the text when a token is scored",
         "state bytes": "what is remembered of one text between two tokens, at its longest",
     },
@@ -138,6 +140,7 @@ def _figures(arm: ArmRecord, study: StudyRecord) -> dict[str, str]:
         "unknowns": _of_splits(arm, lambda score: score.get("unknowns")),
         "parameters": f"{results[0]['parameters']['total']:,}",
         "non-embedding": f"{results[0]['parameters']['non_embedding']:,}",
+        "nats of": "" if study.is_causal else ", ".join(arm.nats_of).replace("_", " "),
         "context": ", ".join(_contexts(arm)),
         "state bytes": f"{results[0]['state_bytes']:,}",
         "tokens": f"{tokens:,.0f}",

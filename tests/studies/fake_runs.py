@@ -42,6 +42,7 @@ def write_run(
     parameters: int = 1000,
     sample: str = "",
     text: str = "text",
+    nats_of: str | None = None,
     finished: bool = True,
 ) -> dict:
     """A run whose curve comes down to `validation`, and its results; a counted one has no curve."""
@@ -60,6 +61,7 @@ def write_run(
     common = {
         "context": "carried",
         "text_fingerprint": text,
+        **({"nats_of": nats_of} if nats_of else {}),
         "bytes": 1200,
         "unknowns": unknowns,
         "spelling_nats": 0.0,

@@ -401,6 +401,31 @@ def test_scores_of_different_texts_are_not_compared(tmp_path):
     assert "No verdict is drawn: the arms were scored on different texts." in text
 
 
+def test_scores_of_different_kinds_are_never_ranked(tmp_path):
+    """Arm B's figure is the lower one by far, of tokens that are known from both sides."""
+    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": []})
+    for seed in range(3):
+        config = make_config()
+        config.seed = seed
+        path = tmp_path / "arms" / "b" / f"seed_{seed}"
+        write_run(config, path, validation=0.1 + seed / 99, test=0.1, nats_of="masked_1_of_7")
+    page = read_page(tmp_path)
+    text = " ".join(page.texts)
+    assert "No verdict is drawn: the arms' nats are of different kinds" in text
+    assert "(A: causal; B: masked_1_of_7)" in text and "masked 1 of 7" in text
+    study, _ = write_report(tmp_path)
+    assert [row.figures["nats of"] for row in summary_rows(study)] == ["causal", "masked 1 of 7"]
+    assert not any(row.is_winner for row in summary_rows(study))
+    assert "B (masked_1_of_7)" in (tmp_path / "plots/validation_against_tokens.svg").read_text()
+
+
+def test_of_causal_scores_the_kind_is_not_said(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.1]})
+    study, _ = write_report(tmp_path)
+    assert summary_rows(study)[0].figures["nats of"] == ""
+    assert study.is_of_one_kind
+
+
 def test_what_was_to_match_and_does_not_is_said(tmp_path):
     fields = {"baseline": "A", "matched": ["parameters", "training_tokens"]}
     write_study(tmp_path, {"A": [1.0], "B": []}, **fields)
