@@ -68,9 +68,9 @@ class Score:
         return self.text_nats / math.log(2) / self.characters if self.characters else None
 
     @property
-    def perplexity(self) -> float:
-        """Per token; infinite beyond the range of a float."""
-        return _exp(self.nats_per_token)
+    def perplexity(self) -> float | None:
+        """Per token; infinite beyond the range of a float; None if the targets are no text."""
+        return _exp(self.nats_per_token) if self.bytes else None
 
     @property
     def word_perplexity(self) -> float | None:

@@ -19,8 +19,6 @@ from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.objectives.contract import Objective, Outcome
 
-BATCHING = "cooccurrences"
-
 
 @dataclass(frozen=True)
 class GloVe(Objective):
@@ -35,20 +33,21 @@ class GloVe(Objective):
     """
 
     serves = ("words",)
-    batchings = (BATCHING,)
+    batchings = ("cooccurrences",)
+    scores_text = False
 
     window: int
     x_max: float
     alpha: float
 
+    def check(self, data: Any, model: LanguageModel) -> None:
+        if not model.biases:
+            raise UserError("GloVe's model has biases; set model.biases=True")
+
     def nats_of(self, model: LanguageModel) -> str:
         return "glove_weighted_squares"
 
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
-        if data.batching != BATCHING:
-            raise UserError(
-                f"objective 'glove' reads counted pairs of words; set data.batching to {BATCHING!r}"
-            )
         return CooccurrenceBatches(cooccurrences(stream, self.window), stream, data, seed)
 
     def evaluation_batches(

@@ -41,6 +41,7 @@ class NegativeSampling(Objective):
     """
 
     serves = ("words",)
+    scores_text = False
 
     window: int  # words to each side, at most
     negatives: int  # noise words for each pair

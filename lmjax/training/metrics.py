@@ -115,10 +115,10 @@ def _score_text(row: dict[str, Any]) -> str:
     """One score, with its accuracy if there is one, and how many targets the vocabulary lacked."""
     unknowns = f", {row['unknowns']:,} unknown" if row["unknowns"] else ""
     accuracy = "" if row.get("accuracy") is None else f", accuracy {row['accuracy']:.4f}"
-    return (
-        f"{row['split']} perplexity {row['perplexity']:,.2f} ({row['nats_per_token']:.4f} nats)"
-        f"{_bits_text(row)}{accuracy}{unknowns}"
-    )
+    loss = f"{row['nats_per_token']:.4f}"
+    if row["perplexity"] is not None:
+        loss = f"perplexity {row['perplexity']:,.2f} ({loss} nats)"
+    return f"{row['split']} {loss}{_bits_text(row)}{accuracy}{unknowns}"
 
 
 def _bits_text(row: dict[str, Any]) -> str:

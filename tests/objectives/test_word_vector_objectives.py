@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.config import OBJECTIVES
+from lmjax.config import OBJECTIVES, base_config, objective_config
 from lmjax.data.batch import Batch
 from lmjax.data.context import ContextPolicy
 from lmjax.data.cooccurrences import cooccurrences
@@ -16,6 +16,7 @@ from lmjax.evaluation.scoring import score_stream
 from lmjax.models.word_vectors import WordVectorModel
 from lmjax.objectives.cbow import ContinuousBagOfWords
 from lmjax.objectives.glove import GloVe
+from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from lmjax.objectives.skip_gram import SkipGram
 from tests.streams import stream_of_documents
 
@@ -168,6 +169,8 @@ def test_a_score_is_the_mean_over_places_whatever_the_batch_size(objective):
     ]
     assert scores[0].total_nats == pytest.approx(scores[1].total_nats, rel=1e-6)
     assert scores[0].nats_of in ("skip_gram_negative_sampling", "cbow_negative_sampling")
+    assert scores[0].tokens == len(STREAM.tokens_N) and scores[0].nats_per_token > 0
+    assert scores[0].bits_per_byte is scores[0].word_perplexity is scores[0].perplexity is None
     batches = objective.evaluation_batches(STREAM, policy, 2)
     scored = np.concatenate([places[batch.weights_BT > 0] for batch, places in batches])
     assert sorted(scored.tolist()) == list(range(len(STREAM.tokens_N)))
@@ -184,8 +187,6 @@ def weighted_squares(cells, objective):
 
 def test_glove_is_the_weighted_squares_of_all_cells():
     objective = GloVe(window=3, x_max=1.5, alpha=0.75)
-    with pytest.raises(UserError, match="cooccurrences"):
-        objective.batching(STREAM, DATA, 0)
     data = SimpleNamespace(batching="cooccurrences", batch_size=ROWS, length=LENGTH)
     batching = objective.batching(STREAM, data, seed=0)
     apply = jax.jit(partial(objective, MODEL))
@@ -235,3 +236,17 @@ def test_a_pairs_logit_is_that_of_the_whole_row():
 def test_settings_below_one_are_refused(field):
     with pytest.raises(UserError, match=f"objective.{field} is 0"):
         SkipGram(**{**NOISE, field: 0})
+
+
+def test_what_glove_cannot_be_trained_with_is_refused():
+    config = base_config("word_vectors")
+    with config.unlocked():
+        config.objective = objective_config("glove")
+    objective = make_objective(config.objective, None)
+    check_objective(config, objective, MODEL)
+    with pytest.raises(UserError, match="set model.biases=True"):
+        check_objective(config, objective, MODEL.clone(biases=False))
+    with pytest.raises(UserError, match="set it to 'cooccurrences'"):
+        check_batches(config, objective, STREAM)
+    with pytest.raises(UserError, match="can't train model"):
+        check_objective(config, make_objective(objective_config("causal"), None), MODEL)

@@ -35,6 +35,7 @@ SCORE = {
     "nats_per_token": 4.741234,
     "bits_per_byte": 1.67801,
     "unknowns": 3342,
+    "nats_of": "causal",
 }
 
 
@@ -44,6 +45,10 @@ def test_lines_of_scores():
     )
     assert result_line(SCORE | {"unknowns": 0}) == (
         "result: validation perplexity 1,114.51 (4.7412 nats), 1.678 bits/byte, carried"
+    )
+    of_words = {"nats_of": "glove_weighted_squares", "perplexity": None, "bits_per_byte": None}
+    assert result_line(SCORE | of_words | {"unknowns": 0}) == (
+        "result: validation 4.7412, glove_weighted_squares, carried"
     )
     for context in ("windowed_256_stride_256", "carried_16_rows_overlap_256"):
         assert len(result_line(SCORE | {"context": context, "unknowns": 0})) <= 100
