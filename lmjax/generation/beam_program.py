@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.errors import UserError
-from lmjax.models.contract import Carry, LanguageModel, initial_carry
+from lmjax.generation.generate import opening_carry
+from lmjax.models.contract import Carry, LanguageModel
 
 UNKNOWN = -1  # in place of a token that is not given
 NORMALIZATIONS = ("wu", "division")
@@ -105,7 +106,7 @@ def search(
     """
     rows, columns = given_BT.shape
     penalties_L = jnp.asarray(beam.penalties(columns))
-    carry = initial_carry(model, params, rows, columns - 1, **source)
+    carry = opening_carry(model, params, rows, columns - 1, **source)
     if read:
         carry = model.apply(params, given_BT[:, :read], carry)[1]
     nothing_BN = jnp.full((rows, beam.n_best), -jnp.inf)

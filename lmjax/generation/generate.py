@@ -103,12 +103,7 @@ def _fill(
     """
     rows = len(tokens_BT)
     capacity = min(longest, model.longest_context or longest)
-    fresh = initial_carry(model, params, rows, capacity, **source)
-    if fresh is None:
-        raise UserError(
-            "this model remembers nothing of what it reads, so it can't continue a text; choose "
-            "one that reads the past"
-        )
+    fresh = opening_carry(model, params, rows, capacity, **source)
     carry, time, used = fresh, 0, 0
     while True:
         if used == capacity:
@@ -126,6 +121,19 @@ def _fill(
             yield time + size + 1, tokens_BT
         time += size
         used += size
+
+
+def opening_carry(
+    model: LanguageModel, params: Any, rows: int, max_length: int, **source: jax.Array
+) -> Carry:
+    """What rows remember before their first token; raises UserError for a model without memory."""
+    carry = initial_carry(model, params, rows, max_length, **source)
+    if carry is None:
+        raise UserError(
+            "this model remembers nothing of what it reads, so it can't continue a text; choose "
+            "one that reads the past"
+        )
+    return carry
 
 
 @partial(jax.jit, static_argnames="model")

@@ -251,6 +251,16 @@ def test_what_cannot_be_found_is_told():
     beam_search(model, params, [[2] * 7], Beam(3), lengths=[4], end_id=END)
 
 
+def test_a_model_that_reads_both_sides_continues_nothing():
+    model = build("bert", SMALL["bert"])
+    params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
+    settings = dict(length=3, sampler=Sampler(), seed=0, start_id=0)
+    with pytest.raises(UserError, match="remembers nothing"):
+        generate(model, params, [[1]], **settings)
+    with pytest.raises(UserError, match="remembers nothing"):
+        beam_search(model, params, [[0]], Beam(2), lengths=[3], end_id=1)
+
+
 def test_broken_parameters_are_an_error():
     model, params, _ = make_hash_model(4)
     params = jax.tree.map(lambda leaf: leaf.at[2:].set(np.nan), params)
