@@ -54,6 +54,13 @@ RESULTS = {
     "state_bytes": is_number,
     "training": {"steps": is_count, "tokens": is_positive_number, "seconds": is_positive_number},
 }
+TRANSLATED = {
+    "bleu": is_number,
+    "chrf": is_number,
+    "bleu_signature": is_text,
+    "cleaning": [is_text],
+}
+TRANSLATIONS = {...: {...: TRANSLATED}}  # by split and decoding
 COST = {"tokens": is_number, "flops": is_number, "seconds": is_number}
 ROWS = {
     "train": {**COST, "tokens_per_second": is_number},
@@ -284,6 +291,7 @@ def _read_run(path: Path) -> RunRecord:
 def _check_results(results: Mapping[str, Any], file: Path) -> None:
     check_fields(results, RESULTS, file)
     check_fields(results.get("not_counted", []), [is_text], file, "not_counted")
+    check_fields(results.get("translations", {}), {...: {...: TRANSLATED}}, file, "translations")
     for split, score in results["splits"].items():
         segments = score.get("segments")
         if segments is not None:

@@ -366,6 +366,22 @@ def test_a_damaged_run_is_listed_and_the_others_are_reported(tmp_path):
         assert "wins" not in text
 
 
+def test_translations_have_a_row_for_each_decoding(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.1, 1.2]})
+    for seed in range(3):
+        path = tmp_path / "arms" / "a" / f"seed_{seed}" / "results.json"
+        results = json.loads(path.read_text())
+        measured = dict(bleu=20.0 + seed, chrf=40, bleu_signature="tok:<13a>", cleaning=["nfc"])
+        results["translations"] = {"test": {"greedy": measured}}
+        path.write_text(json.dumps(results))
+    text = " ".join(read_page(tmp_path).texts)
+    assert "A test greedy 21.00 ± 2.48 40.00 ± 0.00 tok:<13a>; cleaning: nfc" in text
+    path.write_text(json.dumps({**results, "translations": {"test": {"greedy": {"bleu": "?"}}}}))
+    text = " ".join(read_page(tmp_path).texts)
+    assert "'translations.test.greedy.bleu' should be: number" in text
+    assert "20.50" in text
+
+
 def test_a_damaged_run_alone_is_refused(tmp_path):
     write_run(make_config(), tmp_path / "run")
     (tmp_path / "run" / "results.json").write_text("{")
