@@ -6,7 +6,7 @@ from typing import Any
 from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import printable
 from lmjax.studies.records import ArmRecord, StudyRecord
-from lmjax.studies.study import TOLERANCE
+from lmjax.studies.study import BEGINNINGS, TOLERANCE, flatten
 
 
 def study_notes(study: StudyRecord) -> list[str]:
@@ -14,6 +14,7 @@ def study_notes(study: StudyRecord) -> list[str]:
     notes = [f"{arm.name} failed: {failure}." for arm in study.arms for failure in arm.failures]
     notes += [f"{arm.name} has a damaged run: {why}." for arm in study.arms for why in arm.damaged]
     notes += [_matched(study, quantity) for quantity in study.matched]
+    notes += _begun(study)
     notes += _tuned(study)
     notes += _at_edges(study)
     for arm in study.arms:
@@ -32,6 +33,28 @@ def study_notes(study: StudyRecord) -> list[str]:
         if arm.is_counted and len(study.arms) > 1:
             notes.append(f"{arm.name} is counted, not trained, and states its own size.")
     return notes
+
+
+def _begun(study: StudyRecord) -> list[str]:
+    """What each arm began with, where arms differ in that."""
+    begun = {
+        arm.name: next(
+            (
+                str(fields[name])
+                for fields in (flatten(run.config) for run in arm.runs)
+                for name in BEGINNINGS
+                if fields.get(name)
+            ),
+            "parameters drawn at random",
+        )
+        for arm in study.arms
+    }
+    if len(set(begun.values())) <= 1:
+        return []
+    each = ", ".join(f"{name} with {printable(what)}" for name, what in begun.items())
+    return [
+        f"Arms begin differently: {each}. Tokens, FLOPs and time are of their own training alone."
+    ]
 
 
 def _tuned(study: StudyRecord) -> list[str]:

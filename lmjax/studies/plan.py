@@ -46,8 +46,7 @@ def plan_study(study: Study) -> list[ArmPlan]:
     terms: by training text, initial parameters or the number of configurations tried.
     """
     trained = {arm.name: arm for arm in study.arms if not is_counted(arm)}
-    for field in BEGINNINGS:
-        _check_equal(field, {name: flatten(arm.config)[field] for name, arm in trained.items()})
+    _check_beginnings(study, trained)
     tried = {name: len(arm.candidates()) for name, arm in trained.items()}
     _check_equal("how many configurations their choices try", tried)
     datasets: dict[str, Dataset] = {}
@@ -91,11 +90,27 @@ def plan_text(study: Study, plans: list[ArmPlan]) -> Group:
     return Group(Text(f"plan of {study.name}", style="bold"), table, *map(Text, lines))
 
 
-def _check_equal(what: str, values: Mapping[str, Any]) -> None:
+def _check_beginnings(study: Study, trained: Mapping[str, Arm]) -> None:
+    """Raises UserError if arms begin with different parameters, unless that is the question."""
+    values = {
+        field: {name: flatten(arm.config)[field] for name, arm in trained.items()}
+        for field in BEGINNINGS
+    }
+    if not study.begins_differ:
+        for field, of_arms in values.items():
+            _check_equal(field, of_arms, "; or say begins_differ=True if that is the question")
+    elif all(len(set(of_arms.values())) == 1 for of_arms in values.values()):
+        raise UserError(
+            f"study {study.name!r} has begins_differ=True, but all its arms begin with the same; "
+            f"give them other values of {' or '.join(BEGINNINGS)}, or leave it out"
+        )
+
+
+def _check_equal(what: str, values: Mapping[str, Any], otherwise: str = "") -> None:
     """Raises UserError, naming the arms, if arms that are to be compared differ in `what`."""
     if len(set(values.values())) > 1:
         each = ", ".join(f"{value or 'none'} in {name!r}" for name, value in values.items())
-        raise UserError(f"arms differ in {what}: {each}; give all of them the same")
+        raise UserError(f"arms differ in {what}: {each}; give all of them the same{otherwise}")
 
 
 def _plan_arm(study: Study, arm: Arm, dataset: Dataset) -> ArmPlan:

@@ -99,6 +99,7 @@ class Study:
     baseline: str  # the arm whose size is the others' target
     seeds: tuple[int, ...] = (0,)
     matched: tuple[str, ...] = ("parameters", "training_tokens")
+    begins_differ: bool = False  # whether the question is what arms begin with, see BEGINNINGS
     tuning: Tuning | None = None  # None: each arm trains with the values that it is configured with
     prompt: str = "The "  # every trained model continues it
     continuation_length: int = 100  # tokens

@@ -23,8 +23,8 @@ def arm(tmp_path):
     return arm
 
 
-def plan(*arms):
-    return plan_study(make_study(arms=arms, baseline=arms[0].name, matched=()))
+def plan(*arms, **fields):
+    return plan_study(make_study(arms=arms, baseline=arms[0].name, matched=(), **fields))
 
 
 def test_equal_arms_are_planned_whatever_their_tokenizers(arm):
@@ -45,6 +45,13 @@ def test_an_arm_that_begins_with_trained_parameters_is_refused(arm):
     warm = arm("B", **{"training.initial_params": "runs/a"})
     with pytest.raises(UserError, match="initial_params: none in 'A', runs/a in 'B'"):
         plan(arm("A"), warm)
+
+
+def test_arms_begin_differently_where_that_is_the_question(arm):
+    warm = arm("B", **{"training.initial_params": "runs/a"})
+    assert len(plan(arm("A"), warm, begins_differ=True)) == 2
+    with pytest.raises(UserError, match="begins_differ=True, but all its arms begin with the same"):
+        plan(arm("A"), arm("B"), begins_differ=True)
 
 
 def test_an_arm_with_more_choices_than_another_is_refused(arm):

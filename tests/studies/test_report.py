@@ -12,6 +12,7 @@ from scipy import stats
 from lmjax.errors import UserError
 from lmjax.runs.environment import processor_name
 from lmjax.studies.judging import arm_scores
+from lmjax.studies.notes import study_notes
 from lmjax.studies.report import write_report
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.summary import summary_rows, terminal_summary
@@ -415,6 +416,16 @@ def test_scores_of_different_texts_are_not_compared(tmp_path):
         write_run(config, tmp_path / "arms" / "b" / f"seed_{seed}", test=9.0, text="other")
     text = " ".join(read_page(tmp_path).texts)
     assert "No verdict is drawn: the arms were scored on different texts." in text
+
+
+def test_what_arms_begin_with_is_said_where_it_differs(tmp_path):
+    write_study(tmp_path, {"A": [1.0], "B": []})
+    config = make_config()
+    config.training.initial_params = "runs/base"
+    write_run(config, tmp_path / "arms" / "b" / "seed_0")
+    study, _ = write_report(tmp_path)
+    (note,) = [note for note in study_notes(study) if "begin" in note]
+    assert "A with parameters drawn at random, B with runs/base. Tokens, FLOPs" in note
 
 
 def test_scores_of_different_kinds_are_never_ranked(tmp_path):
