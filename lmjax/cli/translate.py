@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> int:
     for name in ("samples", "pictures"):
         if values[name].value < 0:
             raise UserError(f"--{name}={values[name].value}: give how many to show, 0 or more")
+        if values.input and values[name].present:
+            raise UserError(f"--{name} is of a split's translations; leave it or --input out")
 
     from lmjax.generation.beam import Beam
 

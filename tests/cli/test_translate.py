@@ -140,6 +140,7 @@ def test_lines_keep_their_places(run, tmp_path, capsys):
     [
         (["--split=tset"], "did you mean 'test'"),
         (["--split=test", "--input=x"], "one of them"),
+        (["--input=x", "--pictures=1"], "--pictures is of a split's translations"),
         (["--input=nowhere.txt"], "cannot read nowhere.txt"),
         (["--beam=2", "--nbest=3"], "widen it"),
         (["--normalization=google"], "unknown normalization"),
