@@ -182,7 +182,9 @@ def _course(metrics: Sequence[Mapping[str, Any]], axis: str) -> dict[int, tuple[
     return {
         row["step"]: (row[axis], row["bits_per_byte"])
         for row in metrics
-        if row["kind"] == "evaluation" and row["split"] == "validation"
+        if row["kind"] == "evaluation"
+        and row["split"] == "validation"
+        and row["bits_per_byte"] is not None  # as of what is no text
     }
 
 

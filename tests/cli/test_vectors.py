@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.cli.main import main
-from lmjax.config import base_config
+from lmjax.config import base_config, objective_config
 from lmjax.data.word_vectors import WordVectors, read_word_vectors, write_word_vectors
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train
@@ -70,3 +70,22 @@ def test_a_mistake_is_one_line(arguments, said, capsys):
     assert main(["vectors", *arguments]) == 2
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("objective", ["cbow", "glove"])
+def test_vectors_are_trained_exported_and_reported_like_every_model(objective, run, capsys):
+    config = base_config("word_vectors")
+    with config.unlocked():
+        config.objective = objective_config(objective)
+    config.model.update(width=3, biases=objective == "glove")
+    config.data.update(corpus="text", files=str(run.parent / "text.txt"), batch_size=2, length=8)
+    config.data.batching = "cooccurrences" if objective == "glove" else "windows"
+    config.training.update(duration="3 steps", optimizer="adagrad")
+    results = train(config, run.parent / objective)
+    score = results["splits"]["validation"]
+    assert score["total_nats"] > 0 and score["tokens"] > 0 and score["bits_per_byte"] is None
+    output = run.parent / f"{objective}.txt"
+    workdir = f"--workdir={run.parent / objective}"
+    assert main(["vectors", "export", workdir, f"--output={output}"]) == 0
+    assert read_word_vectors(output).width == 3
+    assert main(["report", workdir]) == 0
