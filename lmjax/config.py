@@ -295,7 +295,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.special_tokens = ()
     # How rows are read: stream (with carried state) | windows (all, newly shuffled each epoch) |
     # random_windows (drawn with replacement) | packed (whole documents, cut into rows) | documents
-    # (a row each, with its source, in batches of about one length) | cooccurrences (glove alone).
+    # (a row each, with its source, in batches of about one length) | cooccurrences (glove alone) |
+    # sentence_pairs (masked alone: two texts a row, of which the second follows the first in half).
     data.batching = "stream"
     data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices

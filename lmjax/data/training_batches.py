@@ -9,6 +9,7 @@ from lmjax.data.batch import Batch, Draw
 from lmjax.data.batching import Batching
 from lmjax.data.document_batches import DocumentBatches
 from lmjax.data.packed_batches import PackedBatches
+from lmjax.data.sentence_pair_batches import SentencePairBatches
 from lmjax.data.stream_batches import StreamBatches
 from lmjax.data.streams import TokenStream
 from lmjax.data.window_batches import RandomWindowBatches, WindowBatches
@@ -25,6 +26,7 @@ BATCHINGS: dict[str, type[Batching]] = {
     "random_windows": RandomWindowBatches,
     "packed": PackedBatches,
     "documents": DocumentBatches,
+    "sentence_pairs": SentencePairBatches,
 }
 
 

@@ -55,7 +55,9 @@ class BertEncoder(nn.Module):
     def setup(self):
         self.embedding = TokenEmbedding(self.vocabulary_size, self.width, self._normal)
         self.position_embedding = LearnedPosition(self.context_length, self.width, self._normal)
-        self.token_type_embedding = TokenEmbedding(self.token_types, self.width, self._normal)
+        self.token_type_embedding = TokenEmbedding(
+            self.token_types, self.width, self._normal, axis="token_types"
+        )
         self.embedding_norm = self._make_norm()
         self.drop = nn.Dropout(self.dropout)
         self.stack = self._make_stack()

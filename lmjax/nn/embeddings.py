@@ -9,16 +9,20 @@ from lmjax.nn.precision import wide_product
 
 
 class TokenEmbedding(nn.Module):
-    """A table of `vocabulary_size` vectors of `width`, its entries drawn by `initializer`."""
+    """A table of `vocabulary_size` vectors of `width`, its entries drawn by `initializer`.
+
+    `axis` is the logical name of what there is a vector for.
+    """
 
     vocabulary_size: int
     width: int
     initializer: Initializer = jax.nn.initializers.normal(0.02)
+    axis: str = "vocab"
 
     def setup(self):
         self.table_VD = self.param(
             "embedding",
-            nn.with_logical_partitioning(self.initializer, ("vocab", "embed")),
+            nn.with_logical_partitioning(self.initializer, (self.axis, "embed")),
             (self.vocabulary_size, self.width),
         )
 

@@ -6,13 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.config import base_config, objective_config
+from lmjax.config import base_config, model_config, objective_config
 from lmjax.data.batch import Batch
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.context import ContextPolicy
+from lmjax.data.training_batches import make_batching
 from lmjax.data.wrapped_tokenizers import SpecialTokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
+from lmjax.models.registry import build_model
 from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from tests.streams import stream_of
 from tests.toy_models import SurroundingsModel
@@ -245,3 +247,36 @@ def test_batches_and_models_that_do_not_go_together_are_refused():
         check_objective(config, make(next_sentence=True), model)
     with pytest.raises(UserError, match="objective.name to 'masked'"):
         check_objective(config, make_objective(objective_config("causal"), TOKENIZER), model)
+
+
+def test_special_tokens_stand_around_the_texts_of_a_pair_and_are_never_hidden():
+    data = SimpleNamespace(batching="sentence_pairs", batch_size=50, length=12, resets="none")
+    raw = make_batching(STREAM, data, 0).batch(0)
+    found = prepared(make(share=0.5, mask_share=1.0, random_share=0.0, next_sentence=True), raw)
+    special_BT = (raw.segment_ids_BT == 0) & (raw.weights_BT == 0)
+    np.testing.assert_array_equal(special_BT.sum(axis=1), 3)
+    np.testing.assert_array_equal(found.tokens_BT[:, 0], 5)
+    np.testing.assert_array_equal(found.tokens_BT[special_BT & (np.arange(12) > 0)[None]], 6)
+    assert not found.weights_BT[special_BT].any()
+    text_BT = (raw.weights_BT > 0) & (found.weights_BT == 0)
+    np.testing.assert_array_equal(found.tokens_BT[text_BT], raw.targets_BT[text_BT])
+    np.testing.assert_array_equal(found.tokens_BT[found.weights_BT > 0], MASK)
+
+
+def test_whether_a_pair_belongs_together_is_a_loss_apart():
+    data = SimpleNamespace(batching="sentence_pairs", batch_size=6, length=12, resets="none")
+    objective = make(next_sentence=True)
+    batch = prepared(objective, make_batching(STREAM, data, 0).batch(0))
+    config = model_config("bert")
+    config.update(width=8, heads=2, layers=1, context_length=12, next_sentence=True, dropout=0.0)
+    model = build_model(config, TOKENIZER)
+    params = model.init(jax.random.key(0), batch.tokens_BT)
+    params["params"]["next_head"]["bias"] = np.array([1.0, 0.0])
+    params["params"]["next_head"]["kernel"] = np.zeros((8, 2))
+    outcome = objective(model, params, batch, None)
+    follows, elsewhere = np.log1p(np.exp(-1.0)), np.log1p(np.exp(1.0))
+    expected = np.where(batch.is_next_B, follows, elsewhere).mean()
+    assert outcome.extras == {"next_sentence": pytest.approx(expected, rel=1e-5)}
+    assert 0 < batch.is_next_B.sum() < 6
+    alone = make()(model, params, batch, None)
+    assert alone.nats == pytest.approx(float(outcome.nats), rel=1e-6) and alone.extras == {}
