@@ -24,7 +24,6 @@ SUTSKEVER = dict(cell="lstm", layers=2, reverse_source=True)
 CHO = dict(cell="gru", bridge="dense", context="every_step", readout_width=10)
 BAHDANAU = dict(cell="gru", bidirectional=True, bridge="dense", attention="additive")
 LUONG = dict(cell="lstm", layers=2, attention="general", input_feeding=True)
-CONCAT = dict(cell="lstm", bidirectional=True, bridge="dense", attention="concat")
 MODELS = {
     "Sutskever": SUTSKEVER,
     "Cho": CHO,
@@ -32,8 +31,7 @@ MODELS = {
     "Bahdanau, two layers": BAHDANAU | {"cell": "lstm", "layers": 2, "readout_width": 10},
     "Luong": LUONG,
     "Luong, dot": LUONG | {"attention": "dot", "input_feeding": False, "reverse_source": True},
-    "Luong, concat": CONCAT,
-    "Luong, concat, fed": CONCAT | {"input_feeding": True},
+    "Luong, concat": dict(cell="lstm", bidirectional=True, bridge="dense", attention="concat"),
 }
 
 

@@ -41,7 +41,6 @@ CHOICES = {
         dict(reverse_source=True, layers=2),
         dict(context="every_step", cell="gru", readout_width=4, embedding_width=4, tied=True),
         dict(attention="additive", cell="gru", bidirectional=True, bridge="dense", layers=2),
-        dict(attention="dot"),
         dict(attention="general", bidirectional=True, bridge="dense", input_feeding=True, layers=2),
         dict(attention="concat", cell="elman"),
     ],
