@@ -149,6 +149,8 @@ class Attention(Mixer):
 
 def width_of_head(width: int, heads: int, head_width: int) -> int:
     """`head_width`, or where it is 0, `width / heads`; raises UserError if that is no number."""
+    if head_width < 0:
+        raise UserError(f"model.head_width is {head_width}; give 0 for model.width / model.heads")
     if heads < 1 or (not head_width and width % heads):
         raise UserError(
             f"model.width {width} is not a multiple of model.heads {heads}; change one of them"

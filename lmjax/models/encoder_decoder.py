@@ -87,8 +87,11 @@ class EncoderDecoder(ConditionalModel):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.layers < 1:
-            raise UserError(f"model.layers is {self.layers}; it is at least 1")
+        if self.layers < 1 or self.decoder_layers < 0:
+            raise UserError(
+                f"model.layers is {self.layers}, model.decoder_layers {self.decoder_layers}; give "
+                "at least 1 and 0"
+            )
         for part, choices in PARTS.items():
             name = getattr(self, part)
             if name not in choices:

@@ -50,6 +50,8 @@ def apply(model, params, tokens_BT, carry=None, **context):
         (dict(position="relative", position_buckets=3), "model.position_buckets 3"),
         (dict(position="relative", position_farthest=16), "model.position_farthest 16"),
         (dict(layers=0), "model.layers is 0"),
+        (dict(decoder_layers=-1), "model.decoder_layers -1"),
+        (dict(head_width=-1), "model.head_width is -1"),
         (dict(tied=False, scaled_logits=True), "or model.tied=True"),
     ],
 )
