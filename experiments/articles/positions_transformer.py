@@ -15,7 +15,9 @@ Here      A decoder alone: causal attention, learned positions by place in the r
           of its own, Adam at its default 1e-3, after a warm-up. Sizes are ours: 4 layers of width
           128 with 4 heads. Norms stand before what is added, theirs after it. Text and byte pairs
           are ours, and the same as in recurrent_generator.py.
-Hardware  2 CPU cores, minutes.
+Hardware  2 CPU cores, five minutes (207 steps).
+Measured  2.482 bits per byte on validation with seed 0, perplexity 62.2 a token, and still falling
+          when the epoch ends.
 
 `:smoke` is a tiny model and 20 steps.
 """

@@ -13,7 +13,9 @@ Command   lmjax train --config=experiments/articles/recurrent_generator.py
 Here      Embeddings of 256, dropout of 0.5 and Adam at 1e-3 as printed. Targets are the next
           tokens; the state is carried from batch to batch; the gradient's norm is at most 1;
           validation is text of its own, read without dropout. Text and byte pairs are ours.
-Hardware  2 CPU cores, minutes.
+Hardware  2 CPU cores, four minutes (207 steps).
+Measured  2.794 bits per byte on validation with seed 0, perplexity 104.6 a token, and still falling
+          when the epoch ends.
 
 `:lstm` has LSTM cells in place of Elman's. `:smoke` is a tiny model and 20 steps.
 """

@@ -1,5 +1,6 @@
 """What the verbs share: flags with an example in their help, and configurations from files."""
 
+import ast
 import re
 import sys
 from collections.abc import Callable
@@ -170,22 +171,35 @@ def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
         _check_field(config, path)
     values = flags.FlagValues()
     config_flags.DEFINE_config_dict("config", config, flag_values=values)
-    rest = values(sys.argv)[1:]
-    for path in filter(None, map(_path, overrides)):
-        *above, field = path.split(".")
+    sys.argv = ["lmjax", *_with_tuples(config, overrides)]
+    return values(sys.argv)[1:]
+
+
+def _with_tuples(config: ConfigDict, overrides: list[str]) -> list[str]:
+    """The overrides, those of fields of several names as `--config.data.cleaning=('nfc',)`.
+
+    They are given as names with commas between, or as Python writes a tuple.
+    """
+    quoted, rest = [], list(overrides)
+    while rest:
+        argument = rest.pop(0)
+        *above, field = _path(argument).split(".")
         level = reduce(ConfigDict.get, above, config)
         if isinstance(level, ConfigDict) and isinstance(level.get(field), tuple):
-            level[field] = _cut_at_commas(level[field])
-    return rest
+            name, equals, value = argument.partition("=")
+            if not equals and rest and not rest[0].startswith("-"):
+                value = rest.pop(0)
+            argument = f"{name}={_quoted(value)}"
+        quoted.append(argument)
+    return quoted
 
 
-def _cut_at_commas(values: tuple) -> tuple:
-    """`("nfc", "whitespace")` for `("nfc,whitespace",)`, which a flag arrives as."""
-    cut = []
-    for value in values:
-        is_text = isinstance(value, str)
-        cut += filter(None, map(str.strip, value.split(","))) if is_text else [value]
-    return tuple(cut)
+def _quoted(names: str) -> str:
+    try:
+        ast.literal_eval(names)
+    except (ValueError, SyntaxError):  # not as Python writes it
+        return repr(tuple(filter(None, map(str.strip, names.split(",")))))
+    return names
 
 
 def _check_field(config: ConfigDict, path: str) -> None:

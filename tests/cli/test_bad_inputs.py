@@ -209,6 +209,9 @@ def test_a_field_of_several_names_takes_commas(experiment):
     assert given(*(f"--config.{f}={name}" for f, value in pairs for name in value)) == names
     assert given() == ((), ("validation",), ())
     assert given("--config.evaluation.splits=()")[1] == ()
+    assert given("--config.data.cleaning", "a, b")[0] == ("a", "b")
+    for odd in (("mask", "class"), ("*/bias", "blocks_0/mixer"), ("=encoder",), ("encoder=",)):
+        assert given(f"--config.data.cleaning={','.join(odd)}")[0] == odd
 
 
 def test_prompt_outside_the_vocabulary(fails, experiment, tmp_path):
