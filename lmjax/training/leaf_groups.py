@@ -54,6 +54,14 @@ def frozen_leaves(params: Any, patterns: Sequence[str]) -> Any:
     return _by_name(plain, lambda name, leaf: name in frozen)
 
 
+def frozen_line(params: Any, patterns: Sequence[str]) -> str:
+    """How many parameters, and numbers in them, are frozen."""
+    frozen = jax.tree.leaves(frozen_leaves(params, patterns))
+    sizes = [leaf.size for leaf in jax.tree.leaves(nn.meta.unbox(params))]
+    held = sum(size for size, is_frozen in zip(sizes, frozen, strict=True) if is_frozen)
+    return f"frozen: {sum(frozen)} of {len(frozen)} parameters, {held:,} of {sum(sizes):,} numbers"
+
+
 def layer_factors(params: Any, decay: float) -> Any:
     """What each parameter's learning rate is multiplied by: `decay` once for each layer above it.
 

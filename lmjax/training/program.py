@@ -27,7 +27,7 @@ from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
 from lmjax.training.initial_embedding import with_initial_embedding
-from lmjax.training.leaf_groups import factors_line, frozen_leaves
+from lmjax.training.leaf_groups import factors_line, frozen_leaves, frozen_line
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import Hyperparameters, TrainState, initial_params, initial_state
@@ -139,10 +139,13 @@ class TrainingPlan(Program):
         return self.objective.batching(self.train, self.config.data, self.config.seed)
 
     def remarks(self) -> list[str]:
-        """What is to be said of the batches and of learning rates before training."""
-        decay = self.config.training.layer_decay
-        rates = [factors_line(self.named.params, decay)] if decay != 1 else []
-        return [*self.batching().remarks(), *rates]
+        """What is to be said of the batches and of the parameters before training."""
+        lines, training = self.batching().remarks(), self.config.training
+        if training.frozen:
+            lines.append(frozen_line(self.named.params, training.frozen))
+        if training.layer_decay != 1:
+            lines.append(factors_line(self.named.params, training.layer_decay))
+        return lines
 
     def distinct_tokens(self, steps: int) -> int:
         """How many different targets the first `steps` batches hold."""

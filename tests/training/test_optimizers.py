@@ -9,7 +9,7 @@ from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.nn.leaves import leaf_name
 from lmjax.training.durations import Clock
-from lmjax.training.leaf_groups import factors_line, layer_factors
+from lmjax.training.leaf_groups import factors_line, frozen_line, layer_factors
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import initial_params
@@ -239,6 +239,8 @@ def test_frozen_parameters_stay_bit_for_bit_and_have_no_moments():
     assert not np.array_equal(params["head"]["kernel"], LAYERED["head"]["kernel"])
     shapes = {leaf.shape for leaf in jax.tree.leaves(state)}
     assert (2, 3) in shapes and not {(5, 2), (2,)} & shapes
+    line = frozen_line({"params": LAYERED}, ("embedding/*", "*/bias"))
+    assert line == "frozen: 2 of 5 parameters, 12 of 26 numbers"
     smaller = {name: LAYERED[name] for name in ("blocks_0", "head")}
     smaller["blocks_1"] = {"kernel": LAYERED["blocks_1"]["kernel"]}
     alone, _ = after_steps(

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lmjax.checks.resume_proof import differing, outcome_at
 from lmjax.config import base_config
 from lmjax.data.byte_tokenizer import ByteTokenizer
+from lmjax.data.dataset import open_dataset
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer
@@ -19,6 +21,7 @@ from lmjax.models.registry import build_model
 from lmjax.nn.leaves import leaf_name
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.fitting import Vocabularies, fitting, renamed
+from lmjax.training.program import plan_training
 from lmjax.training.run import train
 from lmjax.training.state import initial_params
 from lmjax.training.warm_start import warm_start
@@ -232,3 +235,29 @@ def test_the_run_remembers_its_ancestor(source, tmp_path):
     assert results["training"]["initial_params"] == found.origin
     log = (tmp_path / "run" / "log.txt").read_text()
     assert "drawn anew: mixers_2/bias" in log and "drawn anew" in output.getvalue()
+
+
+def test_a_run_begun_so_resumes_bit_for_bit(source, tmp_path):
+    config, workdir = source
+    config = config.copy_and_resolve_references()
+    config.model.layers = 3
+    config.training.update(
+        duration="4 steps",
+        initial_params=str(workdir),
+        initial_new=("mixers_2",),
+        frozen=("embedding", "mixers_0"),
+        layer_decay=0.5,
+        schedule="linear",
+        weight_decay=0.1,
+        accumulation_steps=2,
+    )
+    dataset = open_dataset(config.data)
+    plan = plan_training(config, dataset, build_model(config.model, dataset.tokenizer))
+    straight = outcome_at(tmp_path / "straight", plan, 4)
+    for stop in (1, 2, 4):
+        stopped = outcome_at(tmp_path / "stopped", plan, stop)
+    assert differing(straight, stopped) == []
+    _, begun = begin(source, model__layers=3, training__initial_new=("mixers_2",))
+    for name, leaf in begun.items():
+        is_frozen = "embedding" in name or "mixers_0" in name
+        assert np.array_equal(leaf, straight[f"params/{name}"]) == is_frozen
