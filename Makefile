@@ -20,7 +20,7 @@ torture: $(VENV)/.test
 
 # PyTorch's CPU build is smaller: name its index in PIP_EXTRA_INDEX_URL where pip would take another.
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest tests/parity
+	$(BIN)/python -m pytest -n auto tests/parity
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)
