@@ -87,6 +87,7 @@ def test_the_header_says_what_the_library_wrote(path):
         (written({"a": {**tensor(), "code": 1}}, bytes(8)), "alone"),
         (written({"a\0": tensor()}, bytes(8)), "no name of a tensor"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_sound_file_is_refused(path, content, told):
     path.write_bytes(content)

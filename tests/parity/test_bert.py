@@ -7,8 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lmjax.config import model_config
+from lmjax.interop.bert import BERT
+from lmjax.interop.conventions import to_ours
+from lmjax.interop.settings import Settings
 from lmjax.models.registry import build_model
 from lmjax.nn.softmax import log_probs_and_right
 
@@ -46,55 +50,20 @@ def make_theirs(kind):
     return model
 
 
-def tree_of(theirs, read, next_sentence):
+def tree_of(theirs, ours, config, read):
     """`read(parameter)` of each of BERT's parameters, in our tree."""
+    shapes = nn.meta.unbox(jax.eval_shape(ours.init, jax.random.key(0), tokens_BT))["params"]
+    like = flatten_dict(shapes, sep="/")
     named = {name: read(value).detach().numpy() for name, value in theirs.named_parameters()}
-
-    def linear(name):
-        return {"kernel": named[f"{name}.weight"].T, "bias": named[f"{name}.bias"]}
-
-    def norm(name):
-        return {"scale": named[f"{name}.weight"], "bias": named[f"{name}.bias"]}
-
-    def layer(name):
-        parts = [linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
-        qkv = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=-1), *parts)
-        return {
-            "mixer": {"qkv": qkv, "output": linear(f"{name}.attention.output.dense")},
-            "mixer_norm": norm(f"{name}.attention.output.LayerNorm"),
-            "feed_forward": {
-                "up": linear(f"{name}.intermediate.dense"),
-                "down": linear(f"{name}.output.dense"),
-            },
-            "feed_forward_norm": norm(f"{name}.output.LayerNorm"),
-        }
-
-    def table(name):
-        return {"embedding": named[f"bert.embeddings.{name}_embeddings.weight"]}
-
-    tree = {
-        "encoder": {
-            "embedding": table("word"),
-            "position_embedding": table("position"),
-            "token_type_embedding": table("token_type"),
-            "embedding_norm": norm("bert.embeddings.LayerNorm"),
-            **{f"blocks_{i}": layer(f"bert.encoder.layer.{i}") for i in range(LAYERS)},
-        },
-        "head_dense": linear("cls.predictions.transform.dense"),
-        "head_norm": norm("cls.predictions.transform.LayerNorm"),
-        "output_bias": named["cls.predictions.bias"],
-    }
-    if next_sentence:
-        tree["pooler"] = {"dense": linear("bert.pooler.dense")}
-        tree["next_head"] = linear("cls.seq_relationship")
-    return {"params": tree}
+    return {"params": unflatten_dict(to_ours(BERT, config, named, like).params, sep="/")}
 
 
-def make_ours(next_sentence):
+def make_ours(theirs):
+    """Our model by their configuration, and that of ours."""
+    settings = {**theirs.config.to_dict(), "architectures": [type(theirs).__name__]}
     config = model_config("bert")
-    config.update(layers=LAYERS, width=WIDTH, heads=HEADS, context_length=CONTEXT)
-    config.next_sentence = next_sentence
-    return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY))
+    config.update(BERT.to_model(Settings(settings, "config.json")))
+    return build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY)), config
 
 
 def relative_difference(found, expected):
@@ -108,8 +77,9 @@ def relative_difference(found, expected):
 @pytest.mark.parametrize("next_sentence", [False, True], ids=["masked", "pretraining"])
 def test_logits_and_gradients(next_sentence, capsys):
     kind = transformers.BertForPreTraining if next_sentence else transformers.BertForMaskedLM
-    theirs, ours = make_theirs(kind), make_ours(next_sentence)
-    params = tree_of(theirs, lambda parameter: parameter, next_sentence)
+    theirs = make_theirs(kind)
+    ours, config = make_ours(theirs)
+    params = tree_of(theirs, ours, config, lambda parameter: parameter)
     output = theirs(
         torch.tensor(tokens_BT),
         attention_mask=torch.tensor(exists_BT.astype(np.int64)),
@@ -137,15 +107,14 @@ def test_logits_and_gradients(next_sentence, capsys):
             total -= log_probs_and_right(other, follows_B)[0].mean()
         return total, (logits_BTV, other)
 
-    made = nn.meta.unbox(jax.eval_shape(ours.init, jax.random.key(0), tokens_BT))
-    assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, made)
+    assert config.next_sentence == next_sentence
     gradient, (logits_BTV, next_logits_B2) = jax.grad(nats, has_aux=True)(params)
     found = {
         "logits": relative_difference(
             logits_BTV[exists_BT], their_logits.detach().numpy()[exists_BT]
         ),
         "gradients": relative_difference(
-            gradient, tree_of(theirs, lambda parameter: parameter.grad, next_sentence)
+            gradient, tree_of(theirs, ours, config, lambda parameter: parameter.grad)
         ),
     }
     if next_sentence:
