@@ -8,6 +8,13 @@ Command   lmjax train --config=experiments/word_vectors/wikitext2.py:skip_gram
           lmjax vectors evaluate --workdir=runs/skip_gram
           and the same with cbow and glove; no argument is skip_gram.
 Hardware  2 CPU cores, at most 10 minutes each.
+Measured  With fewer epochs, seed 0; WordSim-353 (316 pairs covered), SimLex-999 (893), analogies
+          (10,098 questions):
+          skip_gram, 2,154 of the 2,550 steps of 5 epochs: 0.338, 0.166, 3.5 %
+          gensim's, 5 epochs: 0.300, 0.190, 4.5 %
+          cbow, 1,493 of the 1,530 steps of 3 epochs: 0.314, 0.102, 3.0 %
+          gensim's, 3 epochs: 0.092, 0.034, 1.4 %
+          glove, 2 epochs: 0.135, 0.001, 0.5 %; weighted squares of 0.0154 a training cell
 
 `:smoke` is narrow vectors and 20 steps.
 """
