@@ -134,7 +134,7 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
     """A model and its parameters in NumPy, counted or drawn."""
     config = model_config(family)
     config.update({field: size for field, size in SMALL.items() if field in config})
-    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None)
+    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None, special_id={}.get)
     tokenizer.source = tokenizer
     model = build_model(config, tokenizer)
     generator = np.random.default_rng(0)

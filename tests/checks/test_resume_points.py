@@ -39,6 +39,8 @@ def config_of(tmp_path):
     train, *others = split_by_source(both).values()
     kept = train[: 4 * EPOCH] + sum(others, [])
     (tmp_path / "pairs.tsv").write_text("".join(f"{pair.source}\t{pair.text}\n" for pair in kept))
+    labels = (f"{pair.source}\t{'xy'[i % 2]}\n" for i, pair in enumerate(kept))
+    (tmp_path / "labels.tsv").write_text("".join(labels))
 
     def make(family, **changes):
         config = base_config(family)
@@ -47,6 +49,9 @@ def config_of(tmp_path):
         if objective in ("prefix", "seq2seq"):
             config.update_from_flattened_dict(OF_PAIRS | {"objective.name": objective})
             config.data.update(corpus="parallel", files=str(tmp_path / "pairs.tsv"))
+        elif objective == "classification":
+            config.data.update(corpus="parallel", files=str(tmp_path / "labels.tsv"))
+            config.data.source_tokenizer = "byte"
         else:
             many = changes.get("data__resets") == "documents"
             file = tmp_path / ("documents.jsonl" if many else "text.txt")
