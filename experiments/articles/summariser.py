@@ -18,7 +18,11 @@ Here      Embeddings of 100, one LSTM of 128 units each, Adam at 1e-3, batches o
           each token from those before it; it writes token by token. Texts are abstracts of papers,
           summaries what their authors say of them in a sentence (SciTLDR-A); byte pairs of one
           vocabulary.
-Hardware  2 CPU cores, minutes.
+Hardware  2 CPU cores, ten minutes (310 steps).
+Measured  Seed 0, test: perplexity 423.8 a token, 1.823 bits per byte given the abstract; BLEU 0.4,
+          chrF 12.6 (beam of 5). It runs, and says little: of 590 of the 618 abstracts the same,
+          "We propose a a novel-based learning of a learning of a learning."; 1,992 pairs and 310
+          steps teach the manner of such a sentence, not what an abstract is about.
 
 `:attention` looks at all of the abstract at each step (Bahdanau et al. 2015). `:smoke` is a tiny
 model and 12 steps.

@@ -25,6 +25,7 @@ PACKAGES = (
     "orbax-checkpoint",
     "rich",
     "safetensors",
+    "sacrebleu",
     "scipy",
     "tensorflow-datasets",
     "tokenizers",
