@@ -68,7 +68,7 @@ def layer_factors(params: Any, decay: float) -> Any:
     Embeddings stand below the first layer, and what has no number, such as a head, above the last
     (Howard and Ruder 2018, section 3.2; Clark et al. 2020, appendix A). Layers are numbered in the
     parameters' names, or stacked along a logical axis `layers`; of several stacks each is numbered
-    by itself.
+    by itself. Raises UserError for a model without such layers.
     """
     boxed = jax.tree_util.tree_leaves_with_path(
         params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned)
@@ -82,8 +82,12 @@ def layer_factors(params: Any, decay: float) -> Any:
             stack, number = numbered[1], int(numbered[2])
             numbers[name] = stack, number, periods
             sizes[stack] = max(sizes.get(stack, 0), number + 1)
+    if not numbers:
+        raise UserError(
+            f"training.layer_decay is {decay}, but this model has no numbered layers; set it to 1"
+        )
     layers = {stack: sizes[stack] * periods for stack, _, periods in numbers.values()}
-    highest = max(layers.values(), default=0)
+    highest = max(layers.values())
 
     def factor(name, leaf):
         if name not in numbers:
@@ -104,11 +108,17 @@ def factors_line(params: Any, decay: float) -> str:
     for path, factor in jax.tree_util.tree_leaves_with_path(layer_factors(params, decay)):
         name = leaf_name(path)
         numbered = NUMBERED.search(name)
-        module = f"{numbered[1]}_{numbered[2]}" if numbered else "/".join(name.split("/")[:2])
+        module = f"{numbered[1]}_{numbered[2]}" if numbered else _module(name)
         for each in np.ravel(factor):
             modules.setdefault(float(each), {})[below_params(module)] = None
     parts = [f"x{each:.4g} {', '.join(names)}" for each, names in sorted(modules.items())]
     return f"learning rates by layer: {'; '.join(parts)}"
+
+
+def _module(name: str) -> str:
+    """Where a leaf stands; itself if it stands in no module."""
+    above = name.rpartition("/")[0]
+    return name if above == "params" else above
 
 
 def _by_name(tree: Any, of: Callable[[str, Any], Any]) -> Any:

@@ -254,6 +254,8 @@ def test_a_pattern_that_names_nothing_is_refused():
         make_optimizer(training(frozen=("embeding/*",)), LAYERED)
     with pytest.raises(UserError, match="nothing to train"):
         make_optimizer(training(frozen=("*",)), LAYERED)
+    with pytest.raises(UserError, match="no numbered layers; set it to 1"):
+        make_optimizer(training(layer_decay=0.5), PARAMS)
 
 
 def test_linear_decay_after_a_linear_warm_up():
