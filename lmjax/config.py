@@ -190,6 +190,11 @@ OBJECTIVES = {
         evaluation_passes=7,  # complementary: in which each target is hidden once
         evaluation_seed=0,  # complementary: of what is hidden in which pass
     ),
+    "span_corruption": dict(  # spans left out of a text, from the others (Raffel et al. 2020)
+        noise_density=0.15,  # of the tokens that are left out
+        mean_span=3.0,  # tokens of a span
+        evaluation_seed=0,  # of what is left out in evaluation
+    ),
     "classification": dict(),  # the label of a source
     "both_directions": dict(),  # each token from those before it, and from those after it
     "prefix": dict(),  # a target from its source, read before it in the same row
