@@ -102,6 +102,12 @@ class WordPieceTokenizer(GivenTokenizer):
         dropped += len(utf8(text[last:]))
         return Untold(unknowns, unknown_bytes, dropped)
 
+    def word_goes_on(self) -> tuple[bytes, bytes]:
+        special = {self.pieces[i] for i in self.special.values()}
+        return bytes(piece.startswith(PREFIX) for piece in self.pieces), bytes(
+            piece not in special for piece in self.pieces
+        )
+
     def decode(self, ids: Ids) -> str:
         words: list[str] = []
         for i in ids:

@@ -10,6 +10,7 @@ from lmjax.config import base_config, model_config, objective_config
 from lmjax.data.batch import Batch
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.context import ContextPolicy
+from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.training_batches import make_batching
 from lmjax.data.wrapped_tokenizers import SpecialTokenizer
 from lmjax.errors import UserError
@@ -117,6 +118,17 @@ def test_the_letters_of_a_word_belong_together_by_tokenizer():
     expected = [a not in ", ." and b not in ", ." for a, b in zip(text[:-1], text[1:], strict=True)]
     np.testing.assert_array_equal(goes_on, expected)
     assert len(before_V) == tokenizer.vocabulary_size and not before_V[-1]
+
+
+def test_pieces_of_a_word_belong_together(data_dir):
+    folder = data_dir / "tokenizer_bert_uncased"
+    tokenizer = read_tokenizer_file(str(folder / "vocab.txt"), True)
+    before_V, after_V = (np.frombuffer(part, bool) for part in tokenizer.word_goes_on())
+    ids = tokenizer.encode("an unaffable zzyx")
+    goes_on = after_V[ids[:-1]] & before_V[ids[1:]]
+    pieces = [tokenizer.pieces[i] for i in ids]
+    assert goes_on.tolist() == [piece.startswith("##") for piece in pieces[1:]]
+    assert goes_on.any() and not goes_on.all()
 
 
 @pytest.mark.parametrize(
