@@ -66,6 +66,8 @@ def import_folder(folder: Path | str, workdir: Path | str) -> dict[str, Any]:
             f"{folder}: config.json says {vocabulary_size:,} entries of the vocabulary, and its "
             f"tokenizer has {tokenizer.vocabulary_size:,}; see that they are of one model"
         )
+    if fields.get("decoder_start_token_id") == tokenizer.start_id:  # else it stands in `not_read`
+        settings.take("decoder_start_token_id", is_size)
     weights = _weights(folder)
     _check_counts(convention.counts(config.model), weights)
     model = build_model(config.model, tokenizer)

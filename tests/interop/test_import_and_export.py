@@ -129,12 +129,14 @@ def test_a_trained_model_with_a_tokenizer_of_our_own_goes_out_and_comes_back(tmp
 
 
 def test_the_verbs(folder, tmp_path, capsys):
-    (folder / "config.json").write_text(json.dumps({**SETTINGS, "window": 3}))
+    (folder / "config.json").write_text(
+        json.dumps({**SETTINGS, "window": 3, "decoder_start_token_id": 0})
+    )
     run, exported = tmp_path / "run", tmp_path / "exported"
     assert main(["import", f"--from={folder}", f"--workdir={run}"]) == 0
     assert main(["export", f"--workdir={run}", f"--to={exported}"]) == 0
     told = capsys.readouterr().out
-    assert "has the gpt2 of" in told and "not read of its config.json: window" in told
+    assert "has the gpt2 of" in told and "config.json: decoder_start_token_id, window" in told
     assert "model.safetensors" in told
 
 
