@@ -14,6 +14,7 @@ ROOMS = (
     "studies",
     "checks",
     "api",
+    "trained",
     "interop",
     "training",
     "checkpoints",

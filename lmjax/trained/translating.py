@@ -1,0 +1,114 @@
+"""Translations by a trained model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from lmjax.data.cleaning import clean_text
+from lmjax.data.dataset import read_documents
+from lmjax.evaluation.splits import (
+    check_split,
+    log_read,
+)
+from lmjax.evaluation.translation import TranslatedSplit, measure
+from lmjax.generation.beam import Beam
+from lmjax.generation.translate import Translation, translate
+from lmjax.objectives.registry import check_translates
+from lmjax.runs.lock import only_writer
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.terminal import progress_bar
+from lmjax.trained.parts import Parts
+
+
+@dataclass(frozen=True)
+class Translating(Parts):
+    """Translates texts, if it was trained to write targets to sources."""
+
+    def translate(
+        self, sources: str | Sequence[str], beam: Beam | int = 5, *, longest: int = 0
+    ) -> str | list[str]:
+        """The best translation of each source, as `translations` finds it; `beam` may be a width.
+
+        Raises as `translations`.
+        """
+        single = isinstance(sources, str)
+        found = self.translations(
+            [sources] if single else sources,
+            Beam(beam) if isinstance(beam, int) else beam,
+            longest=longest,
+        )
+        texts = [row[0].text for row in found]
+        return texts[0] if single else texts
+
+    def translations(
+        self, sources: Sequence[str], beam: Beam, **options: Any
+    ) -> list[list[Translation]]:
+        """The best translations of each source, with their log-probabilities and scores.
+
+        A source is cleaned as the corpus was. `options` are `longest`, `prefix`, `rows` and
+        `on_translated` of `lmjax.generation.translate`. Raises UserError if the model was not
+        trained to translate, and for a source that it can't read.
+        """
+        cleaned = [clean_text(source, self.config.data.cleaning) for source in sources]
+        return self._translations(cleaned, beam, **options)
+
+    def translate_split(
+        self,
+        split: str = "test",
+        beam: Beam = Beam(),  # noqa: B008, it is frozen
+        *,
+        reader: str = "lmjax.translate_split",
+        console: Console | None = None,
+        **options: Any,
+    ) -> TranslatedSplit:
+        """Translations of a whole split of the run's corpus, and their BLEU and chrF.
+
+        References are the targets of the split after the corpus's cleaning. What was measured of a
+        finished run and its scored checkpoint is also put into its results.json. Each read of
+        `test` is logged as by `evaluate`. `options` as for `translations`; raises as it does, for a
+        split that there is not, and for a corpus that has changed since.
+        """
+        run, console = RunDirectory(self.workdir), console or Console(quiet=True)
+        check_translates(self.config, self.objective)
+        dataset = self.dataset()
+        check_split(split, dataset)
+        documents = read_documents(self.config.data)[0][split]
+        others = [f"{name} {value}" for name, value in options.items() if value and name != "rows"]
+        decoding = ", ".join([str(beam), *others])
+        log_read(
+            run,
+            dataset.splits[split],
+            split,
+            "translate it by",
+            step=self.step,
+            context=decoding,
+            reader=reader,
+        )
+        with progress_bar(console, split, len(documents)) as advance:
+            sources = [document.source for document in documents]
+            found = self._translations(sources, beam, on_translated=advance, **options)
+        measured = {
+            **measure([row[0].text for row in found], [document.text for document in documents]),
+            "cleaning": list(self.config.data.cleaning),
+        }
+        if run.is_finished and self.step == run.trained()["scored_step"]:
+            with only_writer(run.path):
+                run.add_translation(split, decoding, measured)
+        return TranslatedSplit(documents, found, decoding, measured)
+
+    def _translations(
+        self, sources: Sequence[str], beam: Beam, **options: Any
+    ) -> list[list[Translation]]:
+        check_translates(self.config, self.objective)
+        return translate(
+            self.model,
+            self.params,
+            self.objective,
+            self.tokenizer,
+            sources,
+            beam,
+            end_id=self._end_id,
+            **options,
+        )

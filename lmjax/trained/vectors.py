@@ -1,0 +1,56 @@
+"""Vectors of words and sentences by a trained model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmjax.data.sentence_pairs import sts_benchmark
+from lmjax.data.word_vectors import WordVectors
+from lmjax.evaluation.sentence_similarity import sentence_similarity, sentence_vectors
+from lmjax.evaluation.trained_vectors import word_vectors_of
+from lmjax.evaluation.word_vectors import evaluate_word_vectors
+from lmjax.runs.lock import only_writer
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.trained.parts import Parts
+
+
+@dataclass(frozen=True)
+class Embedding(Parts):
+    """Gives vectors of words and of sentences, as far as it has such."""
+
+    def sentence_vectors(self, sentences: Sequence[str]) -> np.ndarray:
+        """`vectors_ND` of sentences, of a model that reads in both directions; else UserError."""
+        return sentence_vectors(self.model, self.params, self.tokenizer, sentences)
+
+    def evaluate_sentence_vectors(self, split: str = "validation") -> dict[str, Any]:
+        """Spearman's correlation with the ratings of a split of the STS benchmark.
+
+        Each read of `test` is logged in the run's test_reads.jsonl. Raises as `sentence_vectors`,
+        and UserError if the benchmark is nowhere to be had.
+        """
+        pairs = sts_benchmark(split)
+        if split == "test":
+            RunDirectory(self.workdir).log_test_read(
+                step=self.step, corpus="sts_benchmark", reader="evaluate_sentence_vectors"
+            )
+        spearman = sentence_similarity(self.model, self.params, self.tokenizer, pairs)
+        return {"sts_benchmark": split, "pairs": len(pairs), "spearman": spearman}
+
+    def word_vectors(self) -> WordVectors:
+        """The vectors of its words; raises UserError for a model or tokenizer that has none."""
+        return word_vectors_of(self.model, self.params, self.tokenizer)
+
+    def evaluate_word_vectors(self) -> dict[str, Any]:
+        """What published tests of word vectors give, see `lmjax.evaluation.word_vectors`.
+
+        Of a finished run and its scored checkpoint, it is also put into its results.json. Raises as
+        `word_vectors`, and UserError if a test is nowhere to be had.
+        """
+        tests = evaluate_word_vectors(self.word_vectors())
+        run = RunDirectory(self.workdir)
+        if run.is_finished and self.step == run.trained()["scored_step"]:
+            with only_writer(run.path):
+                run.add_word_vectors(tests)
+        return tests
