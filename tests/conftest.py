@@ -7,6 +7,7 @@ import jax
 import pytest
 
 ROOT = Path(__file__).parent.parent
+MOST_MAPS = 20_000
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
@@ -19,6 +20,19 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 def cache_directory(tmp_path_factory):
     """Prepared corpora go where the test run is, not into the user's home."""
     os.environ["LMJAX_CACHE_DIR"] = str(tmp_path_factory.getbasetemp() / "lmjax_cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Compiled programs are forgotten when they are many.
+
+    Each takes some of the 65,530 pieces of memory that Linux lets a process map; without a free
+    one, XLA crashes.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -55,12 +55,13 @@ def config_of(tmp_path):
         else:
             many = changes.get("data__resets") == "documents"
             file = tmp_path / ("documents.jsonl" if many else "text.txt")
-            config.data.update(corpus="text", files=str(file))
+            config.data.update(corpus="text", files=str(file), tokenizer="byte")
         config.data.batch_size = 4
         config.data.length = 36  # 1,440 bytes in 4 rows: ten steps an epoch
         config.data.source_length = 36
         config.model.update(SMALL[family])
-        config.model.update(dropout=0.1)
+        if "dropout" in config.model:
+            config.model.dropout = 0.1
         config.training.update(
             duration=f"{END} steps", accumulation_steps=2, warmup=f"{WARM} steps", clip_norm=1.0
         )

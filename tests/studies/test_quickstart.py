@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from lmjax.errors import UserError
+from lmjax.objectives import contract
 from lmjax.studies import matching
 from lmjax.studies.study import load_study
 from lmjax.studies.tuning import planned_trials
@@ -24,7 +25,7 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
         tokens = data.batch_size * data.length
         return SimpleNamespace(steps_per_epoch=830, tokens_per_step=tokens)
 
-    monkeypatch.setattr(matching, "make_batching", make_batching)
+    monkeypatch.setattr(contract, "make_batching", make_batching)
     study = load_study(f"{FILE}:{argument}")
     assert len(study.arms) == 6
     assert set(study.matched) == {"parameters", "training_tokens"}

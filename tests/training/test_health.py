@@ -65,12 +65,12 @@ def _change_gradient(monkeypatch, change):
 
 
 def inject_into_batch(monkeypatch):
-    original = program.training_batches
+    original = program.endless
 
-    def batches(stream, data, seed):
-        return _Poisoned(original(stream, data, seed))
+    def batches(batching, data):
+        return _Poisoned(original(batching, data))
 
-    monkeypatch.setattr(program, "training_batches", batches)
+    monkeypatch.setattr(program, "endless", batches)
 
 
 class _Poisoned:
