@@ -30,6 +30,11 @@ def main(arguments: list[str]) -> int:
     from lmjax.runs.files import to_json
 
     trained = load(workdir, values.step)
+    kind = trained.objective.nats_of(trained.model)
+    if values.random_batches and kind != "causal":
+        raise UserError(
+            f"--random_batches estimates causal nats, and this model's are {kind}; leave it out"
+        )
     context = {name: values[name].value for name in CONTEXT if values[name].present}
     score = trained.evaluate(
         values.split,
@@ -69,7 +74,10 @@ def _define(values: flags.FlagValues):
         flag_values=values,
     )
     flags.DEFINE_string(
-        "context", None, "carried | windowed; as in training if not given", flag_values=values
+        "context",
+        None,
+        "carried | windowed | documents; as in training if not given",
+        flag_values=values,
     )
     flags.DEFINE_integer("rows", None, "carried: parallel rows", flag_values=values)
     flags.DEFINE_integer(

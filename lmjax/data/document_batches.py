@@ -18,14 +18,15 @@ class DocumentBatches(Batching):
 
     POOLED batches at a time are sorted by the lengths of source and target, so that little of a
     batch is padding; batches then come in a random order. Rows are as long as `bucket_length` of
-    the longest says, so that there are few shapes to compile for. Documents that are longer than
-    `data.length`, or have sources longer than `data.source_length`, are left out: `remarks` says
-    how many. An epoch's last batch is filled up with rows of weight 0.
+    the longest says, or the limit, so that there are few shapes to compile for. Documents that are
+    longer than `data.length`, or have sources longer than `data.source_length`, are left out:
+    `remarks` says how many. An epoch's last batch is filled up with rows of weight 0.
     """
 
     def __init__(self, stream: TokenStream, data, seed: int):
         super().__init__(stream, data, seed)
         self.source_length = data.source_length
+        self._limits = data.length, data.source_length
         lengths_M, sources_M = document_lengths(stream), source_lengths(stream)
         fits_M = (lengths_M <= data.length) & (sources_M <= data.source_length)
         self._kept_M = np.flatnonzero(fits_M)
@@ -44,7 +45,8 @@ class DocumentBatches(Batching):
         return max(1, int(self._lengths_M[self._kept_M].sum()) // self.steps_per_epoch)
 
     def batch(self, step: int) -> Batch:
-        return rows_of_documents(self.stream, self._documents_of(step), self.rows)[0]
+        documents_N = self._documents_of(step)
+        return rows_of_documents(self.stream, documents_N, self.rows, self._limits)[0]
 
     def distinct_targets(self, steps: int) -> int:
         if steps >= self.steps_per_epoch:
@@ -63,8 +65,11 @@ class DocumentBatches(Batching):
             )
         batches = [self._documents_of(step) for step in range(self.steps_per_epoch)]
         shares = [
-            f"{100 * _padding(lengths_M, batches, self.rows):.1f} % of the {side}"
-            for side, lengths_M in (("targets", self._lengths_M), ("sources", self._sources_M))
+            f"{100 * _padding(lengths_M, batches, self.rows, limit):.1f} % of the {side}"
+            for side, lengths_M, limit in (
+                ("targets", self._lengths_M, self.length),
+                ("sources", self._sources_M, self.source_length),
+            )
             if lengths_M.any()
         ]
         return [*lines, f"padding: {' and '.join(shares)} in the first epoch's batches"]
@@ -111,15 +116,19 @@ def bucket_length(length: int) -> int:
 
 
 def rows_of_documents(
-    stream: TokenStream, documents_N: np.ndarray, rows: int
+    stream: TokenStream, documents_N: np.ndarray, rows: int, limits: tuple[int, int]
 ) -> tuple[Batch, np.ndarray]:
-    """The batch of at most `rows` documents, a row each, and `places_BT` of its targets."""
-    places_BT, exists_BT = _places(stream, documents_N, rows)
+    """The batch of at most `rows` documents, a row each, and `places_BT` of its targets.
+
+    `limits` are the most columns of targets and of sources.
+    """
+    limit, source_limit = limits
+    places_BT, exists_BT = _places(stream, documents_N, rows, limit)
     begins_BT = np.zeros_like(exists_BT)
     begins_BT[:, 0] = True
     batch = gather(stream, places_BT, exists_BT, begins_BT)
     if stream.source is not None:
-        source_BS, exists_BS = _places(stream.source, documents_N, rows)
+        source_BS, exists_BS = _places(stream.source, documents_N, rows, source_limit)
         tokens_BS = stream.source.tokens_N[np.where(exists_BS, source_BS, 0)]
         batch = batch.replace(
             source_BS=np.where(exists_BS, tokens_BS, np.int32(0)),
@@ -129,17 +138,18 @@ def rows_of_documents(
 
 
 def _places(
-    stream: TokenStream, documents_N: np.ndarray, rows: int
+    stream: TokenStream, documents_N: np.ndarray, rows: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where in the stream each token of the documents stands, and where there is one."""
     lengths_B, starts_B = np.zeros((2, rows), np.int64)
     lengths_B[: len(documents_N)] = document_lengths(stream)[documents_N]
     starts_B[: len(documents_N)] = stream.document_starts_M[documents_N]
-    columns_T = np.arange(bucket_length(int(lengths_B.max())))
+    columns_T = np.arange(min(bucket_length(int(lengths_B.max())), limit))
     return starts_B[:, None] + columns_T[None, :], columns_T[None, :] < lengths_B[:, None]
 
 
-def _padding(lengths_M: np.ndarray, batches: list[np.ndarray], rows: int) -> float:
+def _padding(lengths_M: np.ndarray, batches: list[np.ndarray], rows: int, limit: int) -> float:
     """The share of all places of the batches that no token stands at."""
-    places = sum(rows * bucket_length(int(lengths_M[batch_N].max())) for batch_N in batches)
+    longest = (int(lengths_M[batch_N].max()) for batch_N in batches)
+    places = sum(rows * min(bucket_length(length), limit) for length in longest)
     return 1 - sum(int(lengths_M[batch_N].sum()) for batch_N in batches) / places

@@ -52,17 +52,19 @@ def evaluation_batches(
 def _document_batches(
     stream: TokenStream, policy: ContextPolicy, batch_size: int
 ) -> Iterator[tuple[Batch, np.ndarray]]:
-    lengths_M = document_lengths(stream)
-    longest = int(lengths_M.max())
-    if longest > policy.longest:
-        raise UserError(
-            f"document {int(lengths_M.argmax()) + 1} of the split has {longest} tokens, and "
-            f"{policy.longest} is the most that is read at once; set evaluation.context to "
-            "'carried' or 'windowed', or give the model a longer context"
-        )
-    order_M = by_length(lengths_M, source_lengths(stream))[::-1]
+    lengths_M, sources_M = document_lengths(stream), source_lengths(stream)
+    for what, sizes_M in (("", lengths_M), ("the source of ", sources_M)):
+        if sizes_M.max() > policy.longest:
+            without = "" if stream.source else "set evaluation.context to 'carried' or 'windowed', "
+            raise UserError(
+                f"{what}document {int(sizes_M.argmax()) + 1} of the split has {sizes_M.max()} "
+                f"tokens, and {policy.longest} is the most that is read at once; {without}"
+                f"{'or ' if without else ''}give the model a longer context"
+            )
+    limits = policy.longest, policy.longest
+    order_M = by_length(lengths_M, sources_M)[::-1]
     for first in range(0, len(order_M), batch_size):
-        yield rows_of_documents(stream, order_M[first : first + batch_size], batch_size)
+        yield rows_of_documents(stream, order_M[first : first + batch_size], batch_size, limits)
 
 
 def _carried_batch(

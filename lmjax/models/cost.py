@@ -40,10 +40,17 @@ class ModelCost:
         return {"parameters": parameters, **counts}
 
 
-def model_cost(model: LanguageModel, params: Any, length: int, source_length: int = 0) -> ModelCost:
+def model_cost(
+    model: LanguageModel,
+    params: Any,
+    length: int,
+    source_length: int = 0,
+    targets: int | None = None,
+) -> ModelCost:
     """The cost of a gradient-trained model on rows of `length` tokens.
 
-    Of a model that reads a source, of `source_length` tokens, reading it is part of the cost.
+    Of a model that reads a source, of `source_length` tokens, reading it is part of the cost. Where
+    only so many of a row's tokens are `targets`, the cost is that of each of them.
 
     `params` may be abstract; the logical names of its axes tell which are embeddings.
     """
@@ -63,8 +70,8 @@ def model_cost(model: LanguageModel, params: Any, length: int, source_length: in
         non_embedding=non_embedding,
         active=total,
         state_bytes=state_bytes(model, plain, length, source_length),
-        flops_per_token=forward.counted / length,
-        training_flops_per_token=training.counted / length,
+        flops_per_token=forward.counted / (targets or length),
+        training_flops_per_token=training.counted / (targets or length),
         not_counted=tuple(sorted(forward.not_counted | training.not_counted)),
     )
 

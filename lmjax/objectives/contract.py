@@ -15,6 +15,7 @@ from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.data.training_batches import PreparedBatches, make_batching
+from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.nn.softmax import log_probs_and_right
 
@@ -76,6 +77,10 @@ class Objective:
         """
         raise NotImplementedError
 
+    def row_length(self, data: Any) -> int:
+        """The most tokens of a row that the model reads, of `data.length` targets."""
+        return data.length
+
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         """The way through the training text: that of `config.data`, each of its batches prepared.
 
@@ -126,5 +131,19 @@ class Objective:
     def evaluation_batches(
         self, stream: TokenStream, policy: ContextPolicy, batch_size: int
     ) -> Iterator[tuple[Batch, np.ndarray]]:
-        """Batches in which each target has weight 1 exactly once, and `places_BT` of all."""
+        """Batches in which each target has weight 1 exactly once, and `places_BT` of all.
+
+        Raises UserError for a source that is lacking, or that the context would leave unread, and
+        as `lmjax.data.evaluation_batches`.
+        """
+        if self.needs_source and stream.source is None:
+            raise UserError(
+                "the documents of this corpus have no source to predict them from; choose a corpus "
+                "of pairs, such as 'multi30k'"
+            )
+        if self.needs_source and policy.kind != "documents":
+            raise UserError(
+                f"each document is predicted from its source, and evaluation.context "
+                f"{policy.kind!r} reads none; set it to 'documents'"
+            )
         return evaluation_batches(stream, policy, batch_size)

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lmjax.data.batch import Array, Batch
 from lmjax.data.context import ContextPolicy
-from lmjax.data.evaluation_batches import evaluation_batches
+from lmjax.data.document_batches import document_lengths, source_lengths
 from lmjax.data.streams import TokenStream
+from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
 from lmjax.objectives.contract import Objective
 
@@ -32,6 +34,9 @@ class Prefix(Objective):
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         return join(batch)[0]
 
+    def row_length(self, data: Any) -> int:
+        return data.source_length + data.length
+
     def prompts(
         self, sources: Sequence[Sequence[int]], start_id: int
     ) -> tuple[list[list[int]], dict[str, Array]]:
@@ -41,7 +46,15 @@ class Prefix(Objective):
     def evaluation_batches(
         self, stream: TokenStream, policy: ContextPolicy, batch_size: int
     ) -> Iterator[tuple[Batch, np.ndarray]]:
-        for batch, places_BT in evaluation_batches(stream, policy, batch_size):
+        batches = super().evaluation_batches(stream, policy, batch_size)
+        longest = int((document_lengths(stream) + source_lengths(stream)).max())
+        if longest > policy.longest:
+            raise UserError(
+                f"a source of the split and its target have {longest} tokens together, and "
+                f"{policy.longest} is the most that is read at once; give the model a longer "
+                "context"
+            )
+        for batch, places_BT in batches:
             joined, columns_BT = join(batch)
             yield joined, np.take_along_axis(places_BT, columns_BT, axis=1)
 

@@ -59,6 +59,11 @@ def make_objective(objective: ConfigDict, tokenizer) -> Objective:
 
 def check_objective(config: ConfigDict, objective: Objective, model: LanguageModel) -> None:
     """Raises UserError if the objective can't train the model."""
+    if model.is_counted and objective.needs_source:
+        raise UserError(
+            f"model {config.model.name!r} is counted on texts alone, so objective "
+            f"{config.objective.name!r} would give it no source; choose another model"
+        )
     if model.reads in objective.serves:
         objective.check(config.data, model)
         return

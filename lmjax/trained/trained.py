@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import context_policy, score_text, with_context
 from lmjax.evaluation.splits import (
@@ -40,9 +41,14 @@ class Trained(Translating, Embedding):
     ) -> str | list[str]:
         """Continues each prompt by at most `length` tokens; `on_text` is given the first's pieces.
 
-        Temperature 0 is greedy. Raises UserError for a prompt outside the vocabulary or settings
-        that no distribution has.
+        Temperature 0 is greedy. Raises UserError for a prompt outside the vocabulary, settings that
+        no distribution has, and a model that was trained on texts with a source.
         """
+        if self.objective.needs_source:
+            raise UserError(
+                "this model writes targets to sources and continues no text; translate with it, or "
+                "choose one that was trained by objective.name='causal'"
+            )
         single = isinstance(prompts, str)
         encoded = [
             [int(token) for token in self.tokenizer.encode_prompt(prompt)]

@@ -107,8 +107,7 @@ def evaluation_line(row: dict[str, Any]) -> str:
 
 def result_line(row: dict[str, Any]) -> str:
     """A score at the end for people, with its context policy."""
-    kind = "" if row["nats_of"] == "causal" else f"{row['nats_of']}, "
-    return f"result: {_score_text(row)}, {kind}{row['context']}"
+    return f"result: {_score_text(row)}, {row['context']}"
 
 
 def _score_text(row: dict[str, Any]) -> str:
@@ -118,7 +117,8 @@ def _score_text(row: dict[str, Any]) -> str:
     loss = f"{row['nats_per_token']:.4f}"
     if row["perplexity"] is not None:
         loss = f"perplexity {row['perplexity']:,.2f} ({loss} nats)"
-    return f"{row['split']} {loss}{_bits_text(row)}{accuracy}{unknowns}"
+    kind = "" if row["nats_of"] == "causal" else f", {row['nats_of']}"
+    return f"{row['split']} {loss}{_bits_text(row)}{accuracy}{unknowns}{kind}"
 
 
 def _bits_text(row: dict[str, Any]) -> str:

@@ -189,7 +189,9 @@ def make_program(
         hyperparameters=hyperparameters,
         begin=begin,
         named=named,
-        cost=model_cost(model, named.params, data.length, data.source_length),
+        cost=model_cost(
+            model, named.params, objective.row_length(data), data.source_length, data.length
+        ),
         leaf_names=leaf_names(nn.meta.unbox(named.params)),
     )
 

@@ -66,7 +66,7 @@ def config_of(tmp_path):
             duration=f"{END} steps", accumulation_steps=2, warmup=f"{WARM} steps", clip_norm=1.0
         )
         if "context_length" in config.model:
-            config.model.context_length = 36
+            config.model.context_length = 72 if objective == "prefix" else 36
         config.evaluation.every = f"{EVALUATED} steps"
         config.checkpoint.every = "9 steps"
         config.logging.every = "2 steps"

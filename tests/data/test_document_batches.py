@@ -86,7 +86,8 @@ def test_rows_are_as_long_as_the_bucket_of_the_longest():
             (batch.weights_BT, batch.tokens_BT),
             (batch.source_weights_BS, batch.source_BS),
         ):
-            assert array.shape[1] == bucket_length(int((weights > 0).sum(axis=1).max()))
+            longest = int((weights > 0).sum(axis=1).max())
+            assert array.shape[1] == min(bucket_length(longest), 40)
     assert [bucket_length(n) for n in (1, 8, 9, 13, 17, 25, 33, 100)] == [
         *(8, 8, 12, 16, 24, 32, 48, 128)
     ]

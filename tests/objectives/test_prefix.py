@@ -11,6 +11,7 @@ from lmjax.data.streams import with_source
 from lmjax.data.training_batches import make_batching
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
+from lmjax.models.cost import model_cost
 from lmjax.objectives.prefix import Prefix, join
 from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from tests.properties.variants import build
@@ -91,3 +92,42 @@ def test_what_an_objective_cannot_train_is_refused_in_words():
     wrong = ConfigDict(dict(name="prefix", share=0.1))
     with pytest.raises(UserError, match="objective 'prefix' has no field 'share'"):
         make_objective(wrong, None)
+
+
+@pytest.mark.parametrize("name", ["prefix", "seq2seq"])
+def test_a_score_that_would_read_no_source_is_refused(name):
+    objective = make_objective(objective_config(name), None)
+    for kind in (ContextPolicy("carried"), ContextPolicy("windowed", window=2)):
+        with pytest.raises(UserError, match="set it to 'documents'"):
+            next(objective.evaluation_batches(stream(), kind, 1))
+    with pytest.raises(UserError, match="have no source"):
+        next(objective.evaluation_batches(stream_of([1, 2]), ContextPolicy("documents"), 1))
+
+
+def test_source_and_target_must_fit_into_the_context_together():
+    longest = max(
+        len(source) + len(target) for source, target in zip(SOURCES, TARGETS, strict=True)
+    )
+    next(Prefix().evaluation_batches(stream(), ContextPolicy("documents", longest=longest), 3))
+    with pytest.raises(UserError, match=f"{longest} tokens together, and {longest - 1} is"):
+        policy = ContextPolicy("documents", longest=longest - 1)
+        next(Prefix().evaluation_batches(stream(), policy, 3))
+
+
+def test_a_counted_model_is_given_no_source():
+    config = base_config("ngram")
+    config.objective = objective_config("prefix")
+    objective = make_objective(config.objective, None)
+    with pytest.raises(UserError, match="'ngram' is counted on texts alone"):
+        check_objective(config, objective, build("ngram", {}))
+
+
+def test_operations_are_those_of_all_that_is_read():
+    """Of one target they count what reading the source took, as those of an encoder do."""
+    model = build("transformer", {"layers": 1, "width": 8})
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 12), np.int32)))
+    row = Prefix().row_length(base_config().data)
+    assert row == base_config().data.source_length + base_config().data.length
+    whole, of_targets = model_cost(model, params, 12), model_cost(model, params, 12, targets=4)
+    assert of_targets.flops_per_token == 3 * whole.flops_per_token
+    assert of_targets.training_flops_per_token == 3 * whole.training_flops_per_token
