@@ -18,7 +18,7 @@ class SentencePairBatches(Batching):
 
     As there (appendix A.2), a text is any stretch of a document. Documents are cut into pieces that
     fill a row, which come in an order of each epoch's own; a piece is cut in two at a random place,
-    and in half of the rows its second part is replaced by a stretch from anywhere. Draws are
+    and in half of the rows its second part is replaced by a stretch of any piece. Draws are
     functions of `(seed, epoch)` and `(seed, step)`. Pieces of one token are left out.
 
     The places of special tokens have weight 0: the objective, which knows them, puts them in.
@@ -40,6 +40,7 @@ class SentencePairBatches(Batching):
             sizes.append(np.minimum(end - begins[-1], room))
         begins_N, sizes_N = np.concatenate(begins), np.concatenate(sizes)
         self._begins_N, self._sizes_N = begins_N[sizes_N > 1], sizes_N[sizes_N > 1]
+        self._by_size_N = np.argsort(self._sizes_N, kind="stable")
         if not len(self._begins_N):
             raise UserError(
                 "no document of the training split has two tokens, so none can be cut in two; "
@@ -90,8 +91,11 @@ class SentencePairBatches(Batching):
         begins_B, sizes_B = self._begins_N[pieces_B], self._sizes_N[pieces_B]
         firsts_B = generator.integers(1, sizes_B)
         is_next_B = generator.random(self.rows) < 0.5
-        latest_B = len(self.stream.tokens_N) - (sizes_B - firsts_B)
-        elsewhere_B = generator.integers(0, latest_B + 1)
+        needed_B = sizes_B - firsts_B
+        lowest_B = np.searchsorted(self._sizes_N[self._by_size_N], needed_B)
+        others_B = self._by_size_N[generator.integers(lowest_B, len(self._by_size_N))]
+        room_B = self._sizes_N[others_B] - needed_B
+        elsewhere_B = self._begins_N[others_B] + generator.integers(0, room_B + 1)
         others_B = np.where(is_next_B, begins_B + firsts_B, elsewhere_B)
         return begins_B, firsts_B, others_B, sizes_B, is_next_B
 

@@ -20,7 +20,7 @@ class ContinuousBagOfWords(NegativeSampling):
     """
 
     def nats_of(self, model: LanguageModel) -> str:
-        return "cbow_negative_sampling"
+        return self.named("cbow_negative_sampling", "cbow", *self.defining)
 
     def sums(self, model: LanguageModel, params: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
         near_BTS = self.near(batch)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lmjax.config import OBJECTIVES
 from lmjax.data.batch import Array, Batch
 from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
@@ -63,6 +64,14 @@ class Objective:
     def nats_of(self, model: LanguageModel) -> str:
         """What the nats are of, as it stands in a score."""
         raise NotImplementedError
+
+    def named(self, kind: str, name: str, *fields: str) -> str:
+        """`kind` with those `fields` of the objective `name` that are not its defaults.
+
+        For nats that are another quantity with other values of them.
+        """
+        changed = [f for f in fields if getattr(self, f) != OBJECTIVES[name][f]]
+        return "_".join([kind, *(f"{field}_{getattr(self, field):g}" for field in changed)])
 
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         """What is trained on, of the batch that `config.data` gives; a function of (seed, step)."""

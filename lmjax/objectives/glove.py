@@ -45,7 +45,7 @@ class GloVe(Objective):
             raise UserError("GloVe's model has biases; set model.biases=True")
 
     def nats_of(self, model: LanguageModel) -> str:
-        return "glove_weighted_squares"
+        return self.named("glove_weighted_squares", "glove", "window", "x_max", "alpha")
 
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         return CooccurrenceBatches(cooccurrences(stream, self.window), stream, data, seed)

@@ -112,7 +112,7 @@ class Masked(Bidirectional):
     def nats_of(self, model: LanguageModel) -> str:
         if self.evaluation == "pseudo_likelihood":
             return "pseudo_likelihood"
-        return f"masked_1_of_{self.evaluation_passes}"
+        return self.named(f"masked_1_of_{self.evaluation_passes}", "masked", "evaluation_seed")
 
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         exists_BT = batch.weights_BT > 0

@@ -42,6 +42,7 @@ class NegativeSampling(Objective):
 
     serves = ("words",)
     scores_text = False
+    defining = ("window", "negatives", "noise_power")  # what the nats of a score depend on
 
     window: int  # words to each side, at most
     negatives: int  # noise words for each pair

@@ -19,7 +19,7 @@ class SkipGram(NegativeSampling):
     """
 
     def nats_of(self, model: LanguageModel) -> str:
-        return "skip_gram_negative_sampling"
+        return self.named("skip_gram_negative_sampling", "skip_gram", *self.defining)
 
     def sums(self, model: LanguageModel, params: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
         read_BTD = model.apply(params, batch.targets_BT, method="input_vectors")

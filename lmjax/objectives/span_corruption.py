@@ -62,7 +62,8 @@ class SpanCorruption(Objective):
             )
 
     def nats_of(self, model: LanguageModel) -> str:
-        return "span_corruption"
+        fields = "noise_density", "mean_span", "evaluation_seed"
+        return self.named("span_corruption", "span_corruption", *fields)
 
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         return self._corrupted(batch, [generator] * len(batch.targets_BT))[0]
