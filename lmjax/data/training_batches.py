@@ -49,11 +49,6 @@ def endless(batching: Batching, data) -> grain.DatasetIterator:
     return iter(batches.to_iter_dataset(options))
 
 
-def distinct_tokens(stream: TokenStream, data, seed: int, steps: int) -> int:
-    """How many different targets of the stream the first `steps` batches hold."""
-    return make_batching(stream, data, seed).distinct_targets(steps)
-
-
 def make_batching(stream: TokenStream, data, seed: int) -> Batching:
     """The batching that `data` names; raises as `training_batches`."""
     if data.batching not in BATCHINGS:

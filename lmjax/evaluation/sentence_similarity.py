@@ -27,15 +27,9 @@ def sentence_vectors(
     """`vectors_ND`: the mean of the hidden vectors of each sentence's tokens.
 
     A sentence stands between the tokenizer's tokens `class` and `separator`, and no vector depends
-    on the others (Reimers and Gurevych 2019). Raises UserError for a model that does not read in
-    both directions, a tokenizer without these tokens, and a sentence that is longer than the
-    model's context.
+    on the others (Reimers and Gurevych 2019). Raises UserError for a model without such vectors, a
+    tokenizer without these tokens, and a sentence that is longer than the model's context.
     """
-    if model.reads != "both":
-        raise UserError(
-            "vectors of sentences are those of a model that reads in both directions, and this one "
-            f"reads: {model.reads}; take a bert"
-        )
     rows = [_row(model, tokenizer, sentence) for sentence in sentences]
     vectors = [None] * len(rows)
     for places, tokens_BT, weights_BT in _batches(rows, batch_size):

@@ -99,6 +99,12 @@ class LanguageModel(nn.Module):
         """A source of `length` tokens, as keyword arguments; empty for a model that reads none."""
         return {}
 
+    def hidden_BTD(self, tokens_BT: jax.Array, **context: Any) -> jax.Array:
+        """The vector of each token, before any head; raises UserError for a model without such."""
+        raise UserError(
+            "this model gives no vectors of tokens that were read on both sides; take a bert"
+        )
+
     def alignments(self, tokens_BT: jax.Array, **source: jax.Array) -> jax.Array:
         """`weights_BTS`: how much of each token of a source is attended to after each token.
 

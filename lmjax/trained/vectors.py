@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.data.sentence_pairs import sts_benchmark
+from lmjax.data.sts_benchmark import sts_benchmark
 from lmjax.data.word_vectors import WordVectors
 from lmjax.evaluation.sentence_similarity import sentence_similarity, sentence_vectors
 from lmjax.evaluation.trained_vectors import word_vectors_of

@@ -12,7 +12,7 @@ from lmjax.config import base_config
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.stream_batches import RESET_PROBABILITY
-from lmjax.data.training_batches import distinct_tokens, make_batching, training_batches
+from lmjax.data.training_batches import make_batching, training_batches
 from lmjax.errors import UserError
 from tests.streams import stream_of
 
@@ -164,7 +164,7 @@ def test_distinct_tokens_are_those_of_the_batches(batching, draw, size, rows, le
     stream, data = counting_stream(size, starts), data_config(batching, rows, length)
     batches = first_batches(stream, data, steps)
     seen = {int(target) for batch in batches for target in scored([batch])}
-    assert distinct_tokens(stream, data, 0, steps) == len(seen)
+    assert make_batching(stream, data, 0).distinct_targets(steps) == len(seen)
 
 
 def test_an_epoch_of_windows_shows_nearly_all_tokens_and_of_random_ones_63_percent():
@@ -172,7 +172,7 @@ def test_an_epoch_of_windows_shows_nearly_all_tokens_and_of_random_ones_63_perce
     for batching in ("stream", "windows", "random_windows", "packed"):
         data = data_config(batching, 8, 16)
         steps = make_batching(stream, data, 0).steps_per_epoch
-        shares[batching] = distinct_tokens(stream, data, 0, steps) / 100_000
+        shares[batching] = make_batching(stream, data, 0).distinct_targets(steps) / 100_000
     assert shares["stream"] == shares["packed"] == 1
     assert shares["windows"] > 0.999
     assert abs(shares["random_windows"] - (1 - np.exp(-1))) < 0.01

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from lmjax.data.byte_tokenizer import ByteTokenizer
-from lmjax.data.sentence_pairs import sts_benchmark
+from lmjax.data.sts_benchmark import sts_benchmark
 from lmjax.data.word_tests import RatedPair
 from lmjax.data.wrapped_tokenizers import SpecialTokenizer
 from lmjax.errors import UserError
@@ -36,6 +34,10 @@ class MeanModel(LanguageModel):
         same_BTT = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
         mean_BTT = same_BTT / same_BTT.sum(-1, keepdims=True)
         return own_BTD + mean_BTT @ own_BTD
+
+
+class Blind(LanguageModel):
+    """A model without hidden vectors to give."""
 
 
 MODEL = MeanModel(TOKENIZER.vocabulary_size)
@@ -75,7 +77,7 @@ def test_the_correlation_is_that_of_cosines(params):
 @pytest.mark.parametrize(
     ("model", "tokenizer", "told"),
     [
-        (SimpleNamespace(reads="past"), TOKENIZER, "this one reads: past"),
+        (Blind(TOKENIZER.vocabulary_size), TOKENIZER, "no vectors of tokens"),
         (MODEL, ByteTokenizer(False), "no tokens `class` and `separator`"),
         (MeanModel(258, limit=4), TOKENIZER, "has 7 tokens, and the model's context 4"),
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.api import load
-from lmjax.data.sentence_pairs import sts_benchmark
+from lmjax.data.sts_benchmark import sts_benchmark
 from lmjax.evaluation.sentence_similarity import sentence_similarity
 from lmjax.interop.importing import import_folder
 
