@@ -167,12 +167,18 @@ def score_text(
 
     A model of limited context scores each token after at least half of it, or all that there is.
     With a source, the text is one document that follows it. Raises UserError if the text is empty
-    or outside the vocabulary, and for a source that is lacking or in vain.
+    or outside the vocabulary, for a source that is lacking or in vain, and for a model that does
+    not predict texts.
     """
     if objective.needs_source and source is None:
         raise UserError("the model predicts a text from its source; give source=...")
     if source is not None and not objective.needs_source:
         raise UserError("the model was not trained on texts with a source; leave source out")
+    if not objective.scores_text:
+        raise UserError(
+            f"what the model was trained to predict, {objective.nats_of(model)}, is no text, so it "
+            "has no score of one"
+        )
     stream = stream_of([text], tokenizer, document_end)
     policy = ContextPolicy("carried", chunk=CHUNK_TOKENS)
     if source is not None:
@@ -181,6 +187,8 @@ def score_text(
     elif model.longest_context is not None:
         window = min(model.longest_context, stream.counts.tokens)
         policy = ContextPolicy("windowed", window=window, stride=-(-window // 2))
+    elif not objective.carries:
+        policy = ContextPolicy("documents")
     return score_stream(model, params, stream, policy, 8, objective)
 
 

@@ -21,6 +21,7 @@ class Bidirectional(Objective):
     """
 
     batchings = ("windows", "random_windows", "packed", "documents")
+    carries = False
 
     def passes(self, stream: TokenStream, batch: Batch, places_BT: np.ndarray) -> Iterator[Batch]:
         """What is scored of `batch`, whose tokens are their targets: each target once."""

@@ -51,6 +51,7 @@ class Objective:
     translates: ClassVar[bool] = False  # whether it has `prompts`, after which targets are written
     batchings: ClassVar[tuple[str, ...]] = OF_TEXT  # what `config.data.batching` may be
     scores_text: ClassVar[bool] = True  # False: its targets are not the tokens of a text
+    carries: ClassVar[bool] = True  # a text may be read in parts, with a carried state
     tells_right: ClassVar[bool] = False  # counts targets that are the model's first choice
 
     @staticmethod

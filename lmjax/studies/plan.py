@@ -121,6 +121,11 @@ def _plan_arm(study: Study, arm: Arm, dataset: Dataset) -> ArmPlan:
             context_policy(candidate.config, model)
         return ArmPlan(arm.name, None, 0, 0, len(models), dataset.splits["train"].counts.tokens)
     plan = plan_training(candidates[0].config, dataset, models[0])
+    if not plan.objective.scores_text:
+        raise UserError(
+            f"arm {arm.name!r} predicts no text ({plan.objective.nats_of(models[0])}), so it has "
+            "no bits per byte for a study to compare; train its runs by `lmjax train`"
+        )
     trials = [*planned_trials(arm, study.tuning, Path()).values()] if study.tuning else []
     for trial in trials:
         _model(trial, dataset)

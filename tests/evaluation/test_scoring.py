@@ -6,12 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmjax.config import base_config
+from lmjax.config import base_config, objective_config
 from lmjax.data.batch import Batch
 from lmjax.data.byte_tokenizer import ByteTokenizer
+from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.context import ContextPolicy
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import batch_predictions, context_policy, score_stream, score_text
+from lmjax.objectives.both_directions import BothDirections
+from lmjax.objectives.registry import make_objective
+from tests.properties.variants import build
 from tests.streams import stream_of
 from tests.toy_models import HashModel, hash_log_prob, make_hash_model
 
@@ -290,3 +294,19 @@ def test_the_policy_is_the_configurations():
 def test_a_context_that_the_model_cannot_have_is_refused(fields, message):
     with pytest.raises(UserError, match=message):
         policy_of(limit=64, **fields)
+
+
+def test_a_text_is_scored_from_both_sides_at_once():
+    model = build("bilstm", {"width": 4, "layers": 1})
+    tokens_BT = np.array([[1, 2, 3, 3]], np.int32)
+    params = model.init(jax.random.key(0), tokens_BT)
+    letters = CharacterTokenizer("\nabc", False, False)
+    score = score_text(model, params, letters, "abcc", objective=BothDirections())
+    assert score.nats_of == "both_directions" and score.context == "documents"
+    assert score.tokens == 4 and score.total_nats > 4
+
+
+def test_what_is_no_text_has_no_score_of_one():
+    skip_gram = make_objective(objective_config("skip_gram"), None)
+    with pytest.raises(UserError, match="skip_gram_negative_sampling, is no text"):
+        score_text(None, None, ByteTokenizer(False), "abc", objective=skip_gram)

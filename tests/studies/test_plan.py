@@ -63,3 +63,11 @@ def test_the_plan_is_shown_with_its_sums_seeds_and_grid(files):
 def test_an_arm_that_cannot_run_is_named(files, fields, message):
     with pytest.raises(UserError, match=message):
         plan_study(study(files, **fields))
+
+
+def test_an_arm_that_predicts_no_text_is_refused(files):
+    words = config(files, "word_vectors", width=4)
+    words.data.tokenizer = "word"
+    vectors = make_study(arms=(Arm("A", words), Arm("B", words)), baseline="A")
+    with pytest.raises(UserError, match="'A' predicts no text .skip_gram_negative_sampling"):
+        plan_study(vectors)
