@@ -1,5 +1,6 @@
 """Strict settings for every test, two virtual CPU devices, and where the real data lies."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MOST_MAPS = 20_000
+TESTS = itertools.count()
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
@@ -22,16 +24,16 @@ def cache_directory(tmp_path_factory):
     os.environ["LMJAX_CACHE_DIR"] = str(tmp_path_factory.getbasetemp() / "lmjax_cache")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def few_programs():
-    """Compiled programs are forgotten when they are many.
+    """Compiled programs are forgotten when they are many, looked at after every tenth test.
 
     Each takes some of the 65,530 pieces of memory that Linux lets a process map; without a free
     one, XLA crashes.
     """
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+    if next(TESTS) % 10 == 0 and maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
         jax.clear_caches()
 
 
