@@ -2,7 +2,6 @@
 
 import io
 import json
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -11,76 +10,16 @@ from scipy import stats
 
 from lmjax.errors import UserError
 from lmjax.runs.environment import processor_name
-from lmjax.studies.judging import arm_scores
 from lmjax.studies.notes import study_notes
 from lmjax.studies.report import write_report
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.summary import summary_rows, terminal_summary
 from lmjax.studies.tuning import Trial, write_tuning
 from tests.studies.fake_runs import make_config, write_run
+from tests.studies.fake_studies import figures_of, read_page, write_study
 
 EVIL = "<script>alert('&')</script>"
-
-
-class Page(HTMLParser):
-    """What a browser would find in a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.links, self.texts = [], [], []
-        self.tables, self.in_cell = [], False  # of rows of cells
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.tables[-1][-1].append("")
-            self.in_cell = True
-        self.links += [value for name, value in attributes if name in ("href", "src")]
-
-    def handle_data(self, data):
-        if data.strip():
-            self.texts.append(data.strip())
-            if self.in_cell:
-                self.tables[-1][-1][-1] = f"{self.tables[-1][-1][-1]} {data.strip()}".strip()
-
-    def handle_endtag(self, tag):
-        self.in_cell = self.in_cell and tag not in ("td", "th")
-
-
-def write_study(
-    workdir, scores, *, segments=0, unknowns=0, seconds=15.0, parameters=1000, **fields
-):
-    """A study directory with the arms and seeds of `scores[arm][seed]`, all of them finished."""
-    study = {"name": "small", "question": "Which?", "baseline": "", "matched": [], "prompt": "Go "}
-    study["seeds"] = list(range(max(map(len, scores.values()), default=0)))
-    study["arms"] = [(name, Arm(name, make_config()).folder) for name in scores]
-    workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "study.json").write_text(json.dumps(study | fields))
-    for name, by_seed in scores.items():
-        for seed, score in enumerate(by_seed):
-            config = make_config(cell="gru")
-            config.seed = seed
-            path = workdir / "arms" / Arm(name, config).folder / f"seed_{seed}"
-            write_run(
-                config,
-                path,
-                test=score,
-                sample=f"Go {name}",
-                segments=segments,
-                unknowns=unknowns,
-                seconds=seconds,
-                parameters=parameters,
-            )
-
-
-def read_page(workdir):
-    _, path = write_report(workdir)
-    return Page(path.read_text(encoding="utf-8"))
+NAME = "A\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}\x07"
 
 
 def test_nothing_that_a_run_wrote_is_taken_as_html(tmp_path):
@@ -98,14 +37,6 @@ def test_the_page_needs_no_other_file(tmp_path):
     assert not {"img", "link", "iframe", "object"} & set(page.tags)
     files = [link for link in page.links if not link.startswith("#")]
     assert sorted(files) == sorted(f"plots/{path.name}" for path in (tmp_path / "plots").iterdir())
-
-
-def figures_of(page, title, arm):
-    """The row of an arm in a table of a page, by column; a note beside the name is left out."""
-    table = next(table for table in page.tables if table[0][0] == title)
-    return next(
-        dict(zip(table[0][1:], row[1:], strict=True)) for row in table[1:] if row[0].startswith(arm)
-    )
 
 
 def test_the_tables_hold_each_arms_results(tmp_path):
@@ -174,13 +105,6 @@ def test_a_test_split_that_was_not_scored_is_left_out(tmp_path):
     assert text.endswith("Judged by validation: no run has a score of a test split.")
 
 
-def test_no_verdict_by_validation_while_only_some_runs_have_a_test_score(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": [3.0, None, 3.2]})
-    text = " ".join(read_page(tmp_path).texts)
-    assert "while B has no score of the test split, which others have." in text
-    assert "wins" not in text
-
-
 def test_the_tuning_is_shown(tmp_path):
     write_study(tmp_path, {"A": [1.0], "B": [2.0]})
     tuning = Tuning({"training.learning_rate": (0.1, 0.3)}, "20 percent")
@@ -203,24 +127,6 @@ def test_the_tuning_is_shown(tmp_path):
     assert f"Tuned all trained arms alike: {said}" in page.texts
 
 
-def test_an_unfinished_baseline_lends_its_name_to_nobodys_figure(tmp_path):
-    write_study(tmp_path, {"Elman": [1.0], "LSTM": []}, baseline="LSTM", matched=["parameters"])
-    write_run(make_config(), tmp_path / "arms" / "lstm" / "seed_0", finished=False)
-    text = " ".join(read_page(tmp_path).texts)
-    assert "Not known yet whether parameters match: LSTM is not finished." in text
-    assert "in LSTM" not in text
-
-
-def test_choices_that_are_not_finished_draw_no_verdict(tmp_path):
-    write_study(tmp_path, {"n-gram": [], "B": [3.0, 3.1, 3.21]})
-    for order, finished in ((2, True), (3, False)):
-        path = tmp_path / "arms" / "n_gram" / f"order={order}" / "seed_0"
-        write_run(make_config("ngram", order=order), path, test=1.0, finished=finished)
-    text = " ".join(read_page(tmp_path).texts)
-    assert "n-gram: order=3 not finished, so its choice may change." in text
-    assert "No verdict is drawn while choices of n-gram are unfinished." in text
-
-
 def test_a_choice_at_the_edge_of_those_tried_is_said(tmp_path):
     write_study(tmp_path, {"n-gram": [], "m-gram": []})
     for name, best in (("n_gram", 4), ("m_gram", 3)):
@@ -233,30 +139,6 @@ def test_a_choice_at_the_edge_of_those_tried_is_said(tmp_path):
     assert "m-gram: order" not in text
 
 
-def test_a_choice_that_failed_draws_no_verdict(tmp_path):
-    write_study(tmp_path, {"n-gram": [], "B": [3.0, 3.1, 3.21]})
-    folder = tmp_path / "arms" / "n_gram"
-    write_run(make_config("ngram", order=4), folder / "order=4" / "seed_0", test=1.0)
-    (folder / "order=5" / "seed_0").mkdir(parents=True)
-    (folder / "order=5" / "seed_0" / "error.txt").write_text("boom")
-    text = " ".join(read_page(tmp_path).texts)
-    assert "No verdict is drawn while a run of n-gram has failed." in text
-    assert "wins" not in text
-
-
-def test_a_choice_is_not_finished_before_all_its_seeds_are(tmp_path):
-    write_study(tmp_path, {"A": [], "B": [3.0, 3.1, 3.21]})
-    for cell, seeds in (("gru", (0, 1, 2)), ("lstm", (1,))):
-        for seed in seeds:
-            config = make_config(cell=cell)
-            config.seed = seed
-            path = tmp_path / "arms" / "a" / f"cell={cell}" / f"seed_{seed}"
-            write_run(config, path, validation=2.0 if cell == "gru" else 1.0, test=1.0 + seed / 10)
-    text = " ".join(read_page(tmp_path).texts)
-    assert "A: validation chose cell=gru (bits per byte: cell=gru 2.0000)." in text
-    assert "No verdict is drawn while choices of A are unfinished." in text
-
-
 def test_a_runs_page_shows_its_text_processor_configuration_and_sample(tmp_path):
     write_run(make_config(cell="gru"), tmp_path / "run", sample="Go on")
     texts = read_page(tmp_path / "run").texts
@@ -265,9 +147,6 @@ def test_a_runs_page_shows_its_text_processor_configuration_and_sample(tmp_path)
     assert f"processor {processor_name()}" in texts[texts.index("Machine") + 1]
     assert texts[texts.index("model.cell") + 1] == "gru"
     assert "Go on" in texts
-
-
-NAME = "A\x1b[2J\N{RIGHT-TO-LEFT OVERRIDE}\x07"
 
 
 def test_control_characters_of_names_reach_neither_page_nor_plots_nor_terminal(tmp_path):
@@ -305,50 +184,6 @@ def test_a_terminal_of_80_columns_cuts_no_figure(tmp_path):
         for figure in row.figures.values():
             assert all(word in written for word in figure.split())
     assert "\N{HORIZONTAL ELLIPSIS}" not in written
-
-
-def test_seeds_make_a_mean_with_an_interval_and_a_verdict(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": [3.0, 3.1, 3.21]})
-    page = read_page(tmp_path)
-    assert "1.1000" in page.texts
-    assert "± 0.2484" in page.texts  # t(0.975, 2) x 0.1 / sqrt(3)
-    assert any("A has the lowest mean test bits per byte" in text for text in page.texts)
-    assert any("and wins" in text for text in page.texts)
-    assert page.texts[page.texts.index("A") + 1] == "winner"
-
-
-def test_one_seed_draws_no_verdict(tmp_path):
-    write_study(tmp_path, {"A": [1.0], "B": [3.0]})
-    text = " ".join(read_page(tmp_path).texts)
-    assert "n = 1: no verdict is drawn" in text
-    assert "wins" not in text
-
-
-def test_a_counted_arm_stands_for_every_seed(tmp_path):
-    write_study(tmp_path, {"n-gram": [], "B": [3.0, 3.1, 3.21]})
-    write_run(make_config("ngram"), tmp_path / "arms" / "n_gram" / "seed_0", test=1.0)
-    assert "n-gram has the lowest" in (text := " ".join(read_page(tmp_path).texts))
-    assert "and wins" in text
-
-
-def test_no_verdict_while_a_seed_has_failed(tmp_path):
-    write_study(tmp_path, {"A": [2.00, 2.01, 2.02, 4.0], "B": [2.20, 2.215, 2.22]})
-    (tmp_path / "arms" / "b" / "seed_3").mkdir()
-    (tmp_path / "arms" / "b" / "seed_3" / "error.txt").write_text("out of memory")
-    texts = read_page(tmp_path).texts
-    assert "No verdict is drawn while a run of B has failed." in texts
-    assert "B failed: seed_3: out of memory." in texts
-    assert "wins" not in " ".join(texts)
-
-
-def test_no_verdict_while_a_seed_is_not_finished(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": [3.0, 3.1, 3.2]})
-    (tmp_path / "study.json").unlink()
-    config = make_config(cell="gru")
-    config.seed = 7
-    write_run(config, tmp_path / "arms" / "b" / "seed_7", finished=False)
-    text = " ".join(read_page(tmp_path).texts)
-    assert "No verdict is drawn while arms/a has no result of seed 7" in text
 
 
 def test_a_damaged_run_is_listed_and_the_others_are_reported(tmp_path):
@@ -390,34 +225,6 @@ def test_a_damaged_run_alone_is_refused(tmp_path):
         write_report(tmp_path / "run")
 
 
-def test_a_verdict_names_seeds_and_text(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.01, 1.02], "B": [3.0, 3.01, 3.02]}, segments=12)
-    text = " ".join(read_page(tmp_path).texts)
-    assert "and wins: B is 2.0000 ± 0.0227 above it" in text
-    assert "Welch's t over n = 3 seeds and 12 segments of the text" in text
-
-
-def test_segments_tell_the_score_with_the_spelling_of_unknowns(tmp_path):
-    write_study(tmp_path, {"A": [1.0]}, segments=12)
-    path = tmp_path / "arms" / "a" / "seed_0" / "results.json"
-    results = json.loads(path.read_text())
-    results["splits"]["test"]["segments"]["spelling_nats"] = [100 * np.log(2)] * 12
-    path.write_text(json.dumps(results))
-    study, _ = write_report(tmp_path)
-    segments = arm_scores(study.arms[0], "test").segments
-    assert segments.bits_G.sum() / segments.bytes_G.sum() == pytest.approx(1.0 + 1.0)
-
-
-def test_scores_of_different_texts_are_not_compared(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": []})
-    for seed in range(3):
-        config = make_config()
-        config.seed = seed
-        write_run(config, tmp_path / "arms" / "b" / f"seed_{seed}", test=9.0, text="other")
-    text = " ".join(read_page(tmp_path).texts)
-    assert "No verdict is drawn: the arms were scored on different texts." in text
-
-
 def test_what_arms_begin_with_is_said_where_it_differs(tmp_path):
     write_study(tmp_path, {"A": [1.0], "B": []})
     config = make_config()
@@ -426,40 +233,6 @@ def test_what_arms_begin_with_is_said_where_it_differs(tmp_path):
     study, _ = write_report(tmp_path)
     (note,) = [note for note in study_notes(study) if "begin" in note]
     assert "A with parameters drawn at random, B with runs/base. Tokens, FLOPs" in note
-
-
-def test_scores_of_different_kinds_are_never_ranked(tmp_path):
-    """Arm B's figure is the lower one by far, of tokens that are known from both sides."""
-    write_study(tmp_path, {"A": [1.0, 1.1, 1.2], "B": []})
-    for seed in range(3):
-        config = make_config()
-        config.seed = seed
-        path = tmp_path / "arms" / "b" / f"seed_{seed}"
-        write_run(config, path, validation=0.1 + seed / 99, test=0.1, nats_of="masked_1_of_7")
-    page = read_page(tmp_path)
-    text = " ".join(page.texts)
-    assert "No verdict is drawn: the arms' nats are of different kinds" in text
-    assert "(A: causal; B: masked_1_of_7)" in text and "masked 1 of 7" in text
-    study, _ = write_report(tmp_path)
-    assert [row.figures["nats of"] for row in summary_rows(study)] == ["causal", "masked 1 of 7"]
-    assert not any(row.is_winner for row in summary_rows(study))
-    assert "B (masked_1_of_7)" in (tmp_path / "plots/validation_against_tokens.svg").read_text()
-
-
-def test_of_causal_scores_the_kind_is_not_said(tmp_path):
-    write_study(tmp_path, {"A": [1.0, 1.1]})
-    study, _ = write_report(tmp_path)
-    assert summary_rows(study)[0].figures["nats of"] == ""
-    assert study.is_of_one_kind
-
-
-def test_what_was_to_match_and_does_not_is_said(tmp_path):
-    fields = {"baseline": "A", "matched": ["parameters", "training_tokens"]}
-    write_study(tmp_path, {"A": [1.0], "B": []}, **fields)
-    write_run(make_config(), tmp_path / "arms" / "b" / "seed_0", parameters=1100)
-    text = " ".join(read_page(tmp_path).texts)
-    assert "NOT matched: parameters, 1,000 in A, others within 10.00% of it." in text
-    assert "Matched: training tokens, 3,000 in A, others within 0.00% of it." in text
 
 
 def test_an_unfinished_and_a_failed_arm_are_shown_as_such(tmp_path):
