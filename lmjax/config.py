@@ -229,6 +229,7 @@ BESIDE = {
         "data.corpus": "sst2",
         "data.tokenizer": "word",  # of labels
         "data.source_tokenizer": "bpe",
+        "data.source_length": 127,  # and a class token
         "data.batching": "documents",
         "evaluation.context": "documents",
     },

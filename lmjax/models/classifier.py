@@ -57,6 +57,11 @@ class Classifier(ConditionalModel):
             )
         self._make_encoder(parent=None)
 
+    @property
+    def longest_context(self) -> int:
+        """The most tokens of a source."""
+        return self.context_length - (self.class_id is not None)
+
     def setup(self):
         self.encoder = self._make_encoder()
         normal = nn.initializers.normal(self.initialization)
