@@ -14,6 +14,7 @@ from lmjax.data.streams import TokenStream
 
 Array = np.ndarray | jax.Array
 INPUTS = ("segment_ids_BT", "positions_BT", "source_BS", "source_weights_BS", "token_types_BT")
+PADDING = -1  # the segment of what is no token, where it has one of its own
 CACHED_EPOCHS = 2  # whose order is kept: at the border of two, batches are read of both
 
 

@@ -31,9 +31,19 @@ def split_by_name(documents: list[Document]) -> Splits:
     """About 90/5/5 % of the documents by a hash of their names, so that new ones move no others."""
     splits: Splits = {split: [] for split in SPLITS}
     for document in documents:
-        percentile = int(hashlib.sha256(document.name.encode()).hexdigest(), 16) % 100
-        splits[SPLITS[(percentile >= 90) + (percentile >= 95)]].append(document)
+        splits[split_of(document.name)].append(document)
     return splits
+
+
+def split_of(key: str) -> str:
+    """The split of what has that key: of all keys 90, 5 and 5 %, by their hash."""
+    place = percentile(key)
+    return SPLITS[(place >= 90) + (place >= 95)]
+
+
+def percentile(key: str) -> int:
+    """From 0 to 99, by a hash of the key, so that it is the same in every process."""
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 100
 
 
 def split_by_position(documents: list[Document]) -> Splits:

@@ -1,9 +1,8 @@
 """Labelled sentences: the label is the text to be predicted, and the sentence its source."""
 
-import hashlib
 from collections import Counter
 
-from lmjax.data.documents import SPLITS, Document, Splits
+from lmjax.data.documents import SPLITS, Document, Splits, percentile
 from lmjax.data.public_files import PublicFile
 from lmjax.errors import UserError
 
@@ -61,8 +60,7 @@ def read_trec() -> tuple[Splits, Counter]:
             kind, _, question = line.partition(" ")
             split = "test"
             if name.startswith("train"):
-                percentile = int(hashlib.sha256(question.encode()).hexdigest(), 16) % 100
-                split = "validation" if percentile >= 90 else "train"
+                split = "validation" if percentile(question) >= 90 else "train"
             document = Document(f"{name}:{number}", kind.partition(":")[0], question.strip())
             splits[split].append(document)
     return splits, Counter(questions=sum(TREC_ROWS.values()))

@@ -1,11 +1,10 @@
 """Corpora of pairs: texts to be predicted, and their sources."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmjax.data.documents import SPLITS, Document, Splits
+from lmjax.data.documents import SPLITS, Document, Splits, split_of
 from lmjax.data.public_files import PublicFile
 from lmjax.data.reading import check_encoding, decode, read_bytes
 from lmjax.errors import UserError, nearest
@@ -114,9 +113,7 @@ def split_by_source(pairs: list[Pair]) -> Splits:
     """About 90/5/5 % of the pairs, by a hash of the source, so that none stands in two splits."""
     splits: Splits = {split: [] for split in SPLITS}
     for number, (source, target) in enumerate(pairs, start=1):
-        percentile = int(hashlib.sha256(source.encode()).hexdigest(), 16) % 100
-        split = SPLITS[(percentile >= 90) + (percentile >= 95)]
-        splits[split].append(Document(f"pair:{number}", target, source))
+        splits[split_of(source)].append(Document(f"pair:{number}", target, source))
     return splits
 
 

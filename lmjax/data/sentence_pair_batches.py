@@ -4,13 +4,12 @@ import functools
 
 import numpy as np
 
-from lmjax.data.batch import CACHED_EPOCHS, Batch, Draw, ceil_divide, gather
+from lmjax.data.batch import CACHED_EPOCHS, PADDING, Batch, Draw, ceil_divide, gather
 from lmjax.data.batching import Batching
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 
 SPECIAL = 3  # places of a row that special tokens take: before, between and after the two texts
-PADDING = -1  # the segment of what is no token
 
 
 class SentencePairBatches(Batching):

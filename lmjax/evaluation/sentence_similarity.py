@@ -11,10 +11,11 @@ from scipy.stats import spearmanr
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_tests import RatedPair
 from lmjax.errors import UserError
+from lmjax.evaluation.word_vectors import FEWEST_PAIRS
+from lmjax.mixers.bidirectional_attention import padding_apart
 from lmjax.models.contract import LanguageModel
 
 LENGTHS = 16  # rows are padded to its multiples, so that few programs are compiled
-FEWEST_PAIRS = 3  # of which a rank correlation says anything
 
 
 def sentence_vectors(
@@ -93,7 +94,6 @@ def _batches(
 def _mean_hidden(
     model: LanguageModel, params: Any, tokens_BT: jax.Array, weights_BT: jax.Array
 ) -> jax.Array:
-    # Padding is a segment of its own, which no token of a sentence sees.
-    padding_BT = (weights_BT == 0).astype(np.int32)
-    hidden_BTD = model.apply(params, tokens_BT, segment_ids_BT=padding_BT, method="hidden_BTD")
+    apart_BT = padding_apart(weights_BT)
+    hidden_BTD = model.apply(params, tokens_BT, segment_ids_BT=apart_BT, method="hidden_BTD")
     return (hidden_BTD * weights_BT[..., None]).sum(1) / weights_BT.sum(1, keepdims=True).clip(1)

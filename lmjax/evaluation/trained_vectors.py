@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_vectors import WordVectors
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
-from lmjax.nn.leaves import leaf_name, token_embedding
+from lmjax.nn.leaves import leaf_named, token_embedding
 
 
 def word_vectors_of(model: LanguageModel, params: Any, tokenizer: Tokenizer) -> WordVectors:
@@ -27,8 +26,7 @@ def word_vectors_of(model: LanguageModel, params: Any, tokenizer: Tokenizer) -> 
                 "this model has no table of its tokens' vectors, or more than one; its parameters "
                 "are in its checkpoint"
             )
-        leaves = jax.tree_util.tree_leaves_with_path(params)
-        vectors_VD = next(leaf for path, leaf in leaves if leaf_name(path) == name)
+        vectors_VD = leaf_named(params, name)
     rows = [row for row, symbol in enumerate(symbols) if symbol is not None]
     words = tuple(symbols[row] for row in rows)
     return WordVectors(words, np.asarray(vectors_VD, np.float32)[rows])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.recurrence import State
 from lmjax.mixers.recurrent_layer import find_cell
+from lmjax.mixers.source_attention import SCORES
 from lmjax.models.conditional import ConditionalModel, or_empty
 from lmjax.models.contract import Carry
 from lmjax.models.recurrent_decoder import LUONG, RecurrentDecoder
@@ -20,7 +21,7 @@ from lmjax.nn.softmax import target_log_probs
 CHOICES = {
     "bridge": ("copy", "dense"),
     "context": ("initial", "every_step"),
-    "attention": ("none", "additive", *LUONG),
+    "attention": ("none", *SCORES),
 }
 
 

@@ -33,6 +33,14 @@ def token_embedding(params: Any, vocabulary_size: int) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def leaf_named(tree: Any, name: str) -> Any:
+    """The leaf of that name; raises KeyError if there is none."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if leaf_name(path) == name:
+            return leaf
+    raise KeyError(name)
+
+
 def leaf_name(path: tuple) -> str:
     """A leaf's path in a tree, as `params/layer_0/kernel`."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

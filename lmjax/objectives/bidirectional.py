@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmjax.data.batch import Batch
+from lmjax.data.batch import PADDING, Batch
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 from lmjax.objectives.contract import Objective
-
-PADDING = -1  # the segment of what is no token
 
 
 class Bidirectional(Objective):

@@ -8,10 +8,7 @@ from rich.console import Console
 
 from lmjax.data.cleaning import clean_text
 from lmjax.data.dataset import read_documents
-from lmjax.evaluation.splits import (
-    check_split,
-    log_read,
-)
+from lmjax.evaluation.splits import check_split, log_read
 from lmjax.evaluation.translation import TranslatedSplit, measure
 from lmjax.generation.beam import Beam
 from lmjax.generation.translate import Translation, translate
@@ -36,7 +33,7 @@ class Translating(Parts):
         single = isinstance(sources, str)
         found = self.translations(
             [sources] if single else sources,
-            Beam(beam) if isinstance(beam, int) else beam,
+            _beam(beam),
             longest=longest,
         )
         texts = [row[0].text for row in found]
@@ -57,7 +54,7 @@ class Translating(Parts):
     def translate_split(
         self,
         split: str = "test",
-        beam: Beam = Beam(),  # noqa: B008, it is frozen
+        beam: Beam | int = 5,
         *,
         reader: str = "lmjax.translate_split",
         console: Console | None = None,
@@ -71,6 +68,7 @@ class Translating(Parts):
         split that there is not, and for a corpus that has changed since.
         """
         run, console = RunDirectory(self.workdir), console or Console(quiet=True)
+        beam = _beam(beam)
         check_translates(self.config, self.objective)
         dataset = self.dataset()
         check_split(split, dataset)
@@ -112,3 +110,7 @@ class Translating(Parts):
             end_id=self._end_id,
             **options,
         )
+
+
+def _beam(beam: Beam | int) -> Beam:
+    return Beam(beam) if isinstance(beam, int) else beam

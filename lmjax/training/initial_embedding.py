@@ -10,7 +10,7 @@ import numpy as np
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_vectors import WordVectors, read_word_vectors
 from lmjax.errors import UserError
-from lmjax.nn.leaves import leaf_name, token_embedding
+from lmjax.nn.leaves import leaf_name, leaf_named, token_embedding
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def with_initial_embedding(
             raise UserError("this model has no table of its tokens' vectors, or more than one")
         symbols = tokenizer.symbols()
         vectors = read_word_vectors(file)
-        table_VD = np.array(_leaf(params, name))
+        table_VD = np.array(leaf_named(params, name))
         if vectors.width != table_VD.shape[1]:
             raise UserError(
                 f"its vectors have the width {vectors.width}, and {name} has {table_VD.shape[1]}; "
@@ -57,11 +57,6 @@ def with_initial_embedding(
         return jnp.asarray(table_VD, leaf.dtype) if leaf_name(path) == name else leaf
 
     return Embedded(jax.tree_util.tree_map_with_path(replaced, params), remark)
-
-
-def _leaf(params: Any, name: str) -> Any:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return next(leaf for path, leaf in leaves if leaf_name(path) == name)
 
 
 def _rows(symbols: tuple[str | None, ...], vectors: WordVectors) -> tuple[list[int], list[int]]:
