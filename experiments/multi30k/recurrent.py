@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from lmjax.config import base_config, with_variants
 
-GRU = {"model.cell": "gru", "model.layers": 1, "model.readout_width": 512}
+GRU = {"model.cell": "gru", "model.layers": 1, "model.readout_width": 256}
 VARIANTS = {
     "lstm": {"model.layers": 2, "model.reverse_source": True},
     "gru_context": {**GRU, "model.context": "every_step"},
@@ -36,6 +36,7 @@ VARIANTS = {
         "model.bidirectional": True,
         "model.bridge": "dense",
     },
+    "short": {"model.width": 256, "data.vocabulary_size": 5000},
     "smoke": {
         "model.width": 8,
         "model.embedding_width": 8,
@@ -56,6 +57,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.update(
         corpus="multi30k",
         direction="de-en",
+        cleaning=("lowercase",),
         tokenizer="bpe",
         vocabulary_size=8000,
         document_end=True,
@@ -68,5 +70,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluation.update(every="1 epochs", context="documents")
     config.evaluation.splits = ("validation", "test")
     config.checkpoint.every = "1 epochs"
-    name = "" if set(arg.split(",")) & set(VARIANTS) - {"smoke"} else "lstm,"
+    name = "" if set(arg.split(",")) & set(VARIANTS) - {"short", "smoke"} else "lstm,"
     return with_variants(config, name + arg, VARIANTS)

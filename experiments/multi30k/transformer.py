@@ -28,6 +28,7 @@ VARIANTS = {
         name: {f"model.{field}": value for field, value in fields.items()}
         for name, fields in ENCODER_DECODERS.items()
     },
+    "short": {"data.vocabulary_size": 5000},
     "smoke": {
         "model.layers": 1,
         "model.width": 8,
@@ -54,6 +55,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.update(
         corpus="multi30k",
         direction="de-en",
+        cleaning=("lowercase",),
         tokenizer="bpe",
         vocabulary_size=8000,
         document_end=True,

@@ -19,7 +19,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 ROOT = Path(__file__).parent.parent.parent
-FAMILIES = ("rnn", "transformer")  # an LSTM whose state is carried, and attention on windows
+KILLS = {  # of each family: an LSTM whose state is carried, attention on windows, ...
+    "rnn": 50,
+    "transformer": 50,
+    **dict.fromkeys(("seq2seq", "encoder_decoder", "classifier", "bert", "word_vectors"), 12),
+}
 STEPS, SAVE_EVERY, LOG_EVERY, EVALUATE_EVERY = 60, 2, 3, 10
 PATIENCE = 300  # seconds after which a run hangs
 CLOCKS = ("seconds", "compile_seconds", "logged_seconds", "data_wait_seconds", "tokens_per_second")
@@ -29,13 +33,17 @@ from lmjax.config import base_config
 def get_config(family):
     config = base_config(family)
     config.data.update(corpus="text", files={{files!r}}, batch_size=4, length=16)
-    config.model.update(width=16, dropout=0.1, layers=1)
+    if family in ("seq2seq", "encoder_decoder", "classifier"):
+        config.data.update(corpus="parallel", files={{pairs!r}}, length=64, source_length=64)
+    config.model.update(
+        {{{{k: v for k, v in dict(width=16, dropout=0.1, layers=1).items() if k in config.model}}}}
+    )
     config.training.update(duration="{STEPS} steps", clip_norm=1.0)
     config.evaluation.every = "{EVALUATE_EVERY} steps"
     config.checkpoint.every = "{SAVE_EVERY} steps"
     config.logging.every = "{LOG_EVERY} steps"
     config.execution.cpu_devices = 1
-    if family == "transformer":
+    if family in ("transformer", "bert"):
         config.model.context_length = 16
     return config
 """
@@ -55,7 +63,9 @@ class Experiment:
             words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 4000)
             lines = [" ".join(part) for part in words.reshape(-1, 8)]
             text.write_text("\n".join(lines) + "\n")
-            config.write_text(CONFIG.format(files=str(text)))
+            pairs = folder / "pairs.tsv"  # of a sentence and its first letter
+            pairs.write_text("".join(f"{i} {line}\t{line[0]}\n" for i, line in enumerate(lines)))
+            config.write_text(CONFIG.format(files=str(text), pairs=str(pairs)))
         return cls(folder)
 
     def start(

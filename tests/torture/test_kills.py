@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.torture.runs import (
-    FAMILIES,
+    KILLS,
     SAVE_EVERY,
     Outcome,
     committed_steps,
@@ -97,12 +97,12 @@ class Killing:
             self.failures.append(f"kill {self.kills}: {lost} steps lost")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", KILLS)
 def test_killed_at_random_times(family, experiment, full, scorecard, tmp_path):
-    if family != FAMILIES[0] and not full:
+    if family != "rnn" and not full:
         pytest.skip("with LMJAX_TORTURE=full")
     killing = Killing(experiment, family, tmp_path, seed=0)
-    killing.until(50 if full else 3)
+    killing.until(KILLS[family] if full else 3)
     fell = ", ".join(f"{count} {where}" for where, count in sorted(killing.fell.items()))
     scorecard(
         f"1 SIGKILL at random times, {family}",
