@@ -11,6 +11,10 @@ ROOT = Path(__file__).parent.parent
 MOST_MAPS = 20_000
 TESTS = itertools.count()
 
+# Tests run tiny programs once: most of their time is LLVM's, spent on making them fast.
+QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILATION}".strip()
+
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
