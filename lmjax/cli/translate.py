@@ -11,7 +11,7 @@ from lmjax.cli.flags import define_workdir, parse, required_workdir
 from lmjax.errors import UserError, writing
 
 EXAMPLE = """lmjax translate --workdir=runs/attention --split=test --beam=5 --pictures=3
-         lmjax translate --workdir=runs/attention --input=letters.de --output=letters.en
+         lmjax translate --workdir=runs/attention --input=letters.de --references=letters.en
          echo 'Ein Hund rennt .' | lmjax translate --workdir=runs/attention --input=-"""
 
 
@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     if values is None:
         return 0
     workdir = required_workdir(values)
+    if values.references and not values.input:
+        raise UserError("--references are of the lines of --input; a split has its own")
     if values.input and values["split"].present:
         raise UserError("give --split=SPLIT or --input=FILE, one of them: what is translated")
     for name in ("samples", "pictures"):
@@ -47,18 +49,32 @@ def main(arguments: list[str]) -> int:
     )
     options = {"longest": values.max_length, "prefix": values.prefix, "rows": values.batch_size}
     sources = _lines(values.input) if values.input else None
+    references = _references(values.references, len(sources)) if values.references else None
 
     from lmjax.api import load
 
     trained = load(workdir, values.step)
     if sources is not None:
-        return _translate_lines(values, trained, sources, beam, options)
+        return _translate_lines(values, trained, sources, references, beam, options)
     return _translate_split(values, trained, beam, options)
 
 
-def _translate_lines(values, trained, sources: list[str], beam, options: dict[str, Any]) -> int:
+def _references(name: str, count: int) -> list[str]:
+    """The lines of a file that are to stand beside `count` translations."""
+    references = _lines(name)
+    if len(references) != count:
+        raise UserError(
+            f"{name} has {len(references):,} lines and --input {count:,}; give one for each source"
+        )
+    return references
+
+
+def _translate_lines(
+    values, trained, sources: list[str], references: list[str] | None, beam, options
+) -> int:
     from rich.console import Console
 
+    from lmjax.runs.files import to_json
     from lmjax.runs.terminal import progress_bar
 
     with progress_bar(Console(stderr=True), "lines", len(sources)) as advance:
@@ -69,6 +85,9 @@ def _translate_lines(values, trained, sources: list[str], beam, options: dict[st
         print(f"translations of {len(found):,} lines are in {values.output}")
     else:
         sys.stdout.write(text)
+    if references is not None:
+        measured = trained.measure_translations([row[0].text for row in found], references)
+        print(to_json({"decoding": str(beam), **measured}, indent=2), file=sys.stderr)
     return 0
 
 
@@ -149,6 +168,11 @@ def _define(values: flags.FlagValues):
     for name, default, text in (
         ("split", "test", "train | validation | test (each read is logged)"),
         ("input", None, "file of lines to translate in place of a split, .gz or not; -: piped in"),
+        (
+            "references",
+            None,
+            "file of lines, one for each of --input's, for BLEU and chrF",
+        ),
         ("output", None, "file to write; a split's is else in the run's translations/"),
         ("normalization", "wu", "of scores by length: wu | division"),
         ("prefix", "", "text that every translation begins with"),

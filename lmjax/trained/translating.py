@@ -87,14 +87,22 @@ class Translating(Parts):
         with progress_bar(console, split, len(documents)) as advance:
             sources = [document.source for document in documents]
             found = self._translations(sources, beam, on_translated=advance, **options)
-        measured = {
-            **measure([row[0].text for row in found], [document.text for document in documents]),
-            "cleaning": list(self.config.data.cleaning),
-        }
+        texts, references = [row[0].text for row in found], [each.text for each in documents]
+        measured = self._measured(texts, references)
         if run.is_finished and self.step == run.trained()["scored_step"]:
             with only_writer(run.path):
                 run.add_translation(split, decoding, measured)
         return TranslatedSplit(documents, found, decoding, measured)
+
+    def measure_translations(
+        self, translations: Sequence[str], references: Sequence[str]
+    ) -> dict[str, Any]:
+        """BLEU and chrF of texts, as of a split's: the references are cleaned as the corpus was."""
+        cleaning = self.config.data.cleaning
+        return self._measured(translations, [clean_text(text, cleaning) for text in references])
+
+    def _measured(self, translations: Sequence[str], cleaned: Sequence[str]) -> dict[str, Any]:
+        return {**measure(translations, cleaned), "cleaning": list(self.config.data.cleaning)}
 
     def _translations(
         self, sources: Sequence[str], beam: Beam, **options: Any

@@ -32,8 +32,6 @@ def run(request, tmp_path_factory):
     config.evaluation.context = "documents"
     config.model.update(width=8, layers=1)
     if "attention" in config.model:
-        config.model.attention = "dot"
-    if "attention" in config.model:
         config.model.attention = "general"
     config.training.update(duration="20 steps", learning_rate=1e-2)
     train(config, folder / "run")
@@ -135,9 +133,24 @@ def test_lines_keep_their_places(run, tmp_path, capsys):
     assert (tmp_path / "out.txt").read_text().split("\n") == lines
 
 
+def test_lines_are_measured_by_references(run, tmp_path, capsys):
+    sources, references = ["drei", "eins zwei drei eins"], ["Three", "One Two three ONE"]
+    for name, lines in (("in.txt", sources), ("references.txt", references)):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    files = [f"--input={tmp_path}/in.txt", f"--references={tmp_path}/references.txt"]
+    assert main(["translate", f"--workdir={run}", "--min_length=3", *files]) == 0
+    lines, told = capsys.readouterr()
+    lowered = [reference.lower() for reference in references]  # as the corpus was
+    measured = json.loads(told[told.index("{") :])
+    assert measured["chrf"] == sacrebleu.corpus_chrf(lines.splitlines(), [lowered]).score
+    assert measured["chrf"] > 0 and measured["cleaning"] == ["lowercase"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--references=x"], "--references are of the lines of --input"),
+        ([f"--input={__file__}", f"--references={np.__file__}"], "give one for each source"),
         (["--split=tset"], "did you mean 'test'"),
         (["--split=test", "--input=x"], "one of them"),
         (["--input=x", "--pictures=1"], "--pictures is of a split's translations"),
