@@ -111,6 +111,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     closed = whole and data.tokenizer in corpus.closed
     tokenizer = _train_tokenizer(data, texts["train"], sources.get("train", []), closed)
     tokenizer.save(folder / "tokenizer.json")
+    source = tokenizer.source
     described = {
         "corpus": corpus.name,
         **_choices(data),
@@ -121,7 +122,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
             for split, part in texts.items()
         },
         "sources": {
-            split: write_stream(folder, f"{split}.source", part, tokenizer.source, False)
+            split: write_stream(folder, f"{split}.source", part, source, source.ends_sources)
             for split, part in sources.items()
         },
     }

@@ -1,11 +1,15 @@
 """What tokenizers of other projects have in common: tokens of their own that no text has."""
 
+import dataclasses
+from typing import Self
+
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.wrapped_tokenizers import is_role
+from lmjax.data.wrapped_tokenizers import MOST_NUMBERED, is_role
 from lmjax.errors import UserError
 
 MOST_TOKENS = 500_000  # twice those of the largest vocabularies in use
-STANDING = ("start", "end", "unknown")  # before the text, after it, for what the vocabulary lacks
+# Before the text, after it, also after each source, and for what the vocabulary lacks.
+STANDING = ("start", "end", "source_end", "unknown")
 ROLES_OF = {
     "[PAD]": ("padding",),
     "<pad>": ("padding",),
@@ -16,6 +20,7 @@ ROLES_OF = {
     "[MASK]": ("mask",),
     "<mask>": ("mask",),
     "<|endoftext|>": ("start", "end"),
+    **{f"<extra_id_{i}>": (f"sentinel_{i}",) for i in range(MOST_NUMBERED)},  # T5's
 }
 
 
@@ -40,12 +45,23 @@ class GivenTokenizer(Tokenizer):
     def start_id(self) -> int:
         return self.special.get("start", super().start_id)
 
+    @property
+    def ends_sources(self) -> bool:
+        return "source_end" in self.special
+
+    def with_roles(self, **ids: int) -> Self:
+        """It with these roles, such as `start`, for the tokens of these ids."""
+        return dataclasses.replace(self, special={**self.special, **ids})
+
     def library_json(self) -> str:
-        """With its special tokens, and a text between `class` and `separator` if it has those."""
+        """With its special tokens, and a text between `class` and `separator` if it has those.
+
+        Else a text has `end_id` behind it if that `ends_sources`.
+        """
         from tokenizers import Tokenizer as Library
         from tokenizers.processors import TemplateProcessing
 
-        library = Library.from_str(self._library.to_str())
+        library = Library.from_str(self._plain_json())
         library.add_special_tokens([library.id_to_token(i) for i in {*self.special.values()}])
         if {"class", "separator"} <= self.special.keys():
             tokens = {role: library.id_to_token(self.special[role]) for role in self.special}
@@ -55,7 +71,16 @@ class GivenTokenizer(Tokenizer):
                 pair=f"{begin} $A {end} $B:1 {end}:1",
                 special_tokens=[(begin, self.special["class"]), (end, self.special["separator"])],
             )
+        elif self.ends_sources:
+            end = library.id_to_token(self.end_id)
+            library.post_processor = TemplateProcessing(
+                single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, self.end_id)]
+            )
         return library.to_str()
+
+    def _plain_json(self) -> str:
+        """The library's JSON, without special tokens."""
+        return self._library.to_str()
 
     def check(self) -> None:
         for role, i in self.special.items():
@@ -64,6 +89,11 @@ class GivenTokenizer(Tokenizer):
                     f"a {self.kind} tokenizer has no special token {role[:80]!r} of id {i}; "
                     "restore the file"
                 )
+        if self.ends_sources and self.special["source_end"] != self.end_id:
+            raise UserError(
+                f"a {self.kind} tokenizer has another token after a source than after a text; "
+                "restore the file"
+            )
 
 
 def roles_in(vocabulary: dict[str, int]) -> dict[str, int]:

@@ -43,6 +43,7 @@ class Tokenizer:
     end_id: int | None  # <eos>
     unknown_id: int | None = None  # <unk>
     newline_id: int | None  # what a line end becomes
+    ends_sources: bool = False  # whether `end_id` stands behind each source, as T5 was trained
 
     @property
     def start_id(self) -> int:
@@ -91,6 +92,12 @@ class Tokenizer:
         """`ids_N` of one of `text_pieces`."""
         raise NotImplementedError
 
+    def encode_source(self, text: str) -> np.ndarray:
+        """As `encode`, of a source: with `end_id` behind its tokens if it `ends_sources`."""
+        ids_N = self.encode(text)
+        ends = self.ends_sources and len(ids_N)
+        return np.append(ids_N, np.int32(self.end_id)) if ends else ids_N
+
     def text_pieces(self, text: str) -> Iterator[str]:
         """`text` in pieces of bounded size whose tokens, put together, are those of the whole."""
         return split_text(text, keep_words=False)
@@ -106,8 +113,8 @@ class Tokenizer:
         letters or digits meet. Bytes that are no character by themselves are taken for letters.
         """
         texts = [self.decode([id]) for id in range(self.vocabulary_size)]
-        return bytes(_is_letter(text[:1]) for text in texts), bytes(
-            _is_letter(text[-1:]) for text in texts
+        return bytes(is_letter(text[:1]) for text in texts), bytes(
+            is_letter(text[-1:]) for text in texts
         )
 
     def decode(self, ids: Ids) -> str:
@@ -152,7 +159,8 @@ class Tokenizer:
         write_atomically(Path(path), to_json(self.to_json(), indent=1))
 
 
-def _is_letter(character: str) -> bool:
+def is_letter(character: str) -> bool:
+    """Whether a word may have it; U+FFFD stands for bytes that are no character by themselves."""
     return character.isalnum() or character == "\ufffd"
 
 
@@ -185,3 +193,13 @@ def utf8(text: str) -> bytes:
             f"{text[error.start]!r} at character {error.start} is half of a surrogate pair; "
             "give the text in UTF-8"
         ) from error
+
+
+def bytes_that_differ(given: str, shown: str) -> int:
+    """How many, in UTF-8, of the characters of `given` that are others in `shown`.
+
+    All of them, if their number differs.
+    """
+    if len(given) != len(shown):
+        return len(utf8(given))
+    return sum(len(utf8(a)) for a, b in zip(given, shown, strict=True) if a != b)

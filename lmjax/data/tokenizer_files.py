@@ -1,5 +1,6 @@
 """Tokenizers read from files: those of BERT, GPT-2 and Hugging Face, and those that lmjax saved."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,10 @@ from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.data.given_tokenizer import MOST_TOKENS, roles_in
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_registry import tokenizer_from_json
+from lmjax.data.unigram_tokenizer import SPACE, UnigramTokenizer
 from lmjax.data.wordpiece_tokenizer import PREFIX, WordPieceTokenizer
 from lmjax.errors import UserError
-from lmjax.runs.fields import check_fields, is_count, is_text, is_true_or_false
+from lmjax.runs.fields import check_fields, is_count, is_number, is_text, is_true_or_false
 from lmjax.runs.files import MOST_JSON_BYTES, read_json, read_whole
 
 WHOLE = "tokenizer.json"
@@ -29,16 +31,25 @@ BYTE_PAIRS = {
 BYTE_LEVEL = {"type": ("ByteLevel",), "add_prefix_space": (False,), "use_regex": (None, True)}
 BERT_WORDS = {"type": ("BertPreTokenizer",)}
 BERT_TEXT = {"type": ("BertNormalizer",)}
+UNIGRAM = {"byte_fallback": (None, False)}
+METASPACE = {
+    "type": ("Metaspace",),
+    "replacement": (SPACE,),
+    "add_prefix_space": (None, True),
+    "prepend_scheme": (None, "always"),
+    "split": (None, True),
+}
 
 
 def read_tokenizer_file(path: str | Path, lowercase: bool = True) -> Tokenizer:
     """The tokenizer in a file, or in a folder that holds one.
 
-    Files are a Hugging Face tokenizer.json (byte pairs as GPT-2's, WordPiece as BERT's), BERT's
-    vocab.txt, which is of `lowercase` text or not, GPT-2's encoder.json beside vocab.bpe (or
-    vocab.json beside merges.txt), and the tokenizer.json of a run. The ids of a text are those of
-    the `transformers` tokenizers without special tokens, but that no text has any special token:
-    the letters `[MASK]` are letters. Raises UserError for a file that is none of these.
+    Files are a Hugging Face tokenizer.json (byte pairs as GPT-2's, WordPiece as BERT's, Unigram as
+    T5's), BERT's vocab.txt, which is of `lowercase` text or not, GPT-2's encoder.json beside
+    vocab.bpe (or vocab.json beside merges.txt), and the tokenizer.json of a run. The ids of a text
+    are those of the `transformers` tokenizers without special tokens, but that no text has any
+    special token: the letters `[MASK]` are letters. Raises UserError for a file that is none of
+    these.
     """
     path = _named(Path(path))
     try:
@@ -89,7 +100,8 @@ def _vocabulary(lines: list[str]) -> dict[str, int]:
     for number, piece in enumerate(lines):
         if piece in vocabulary:
             raise UserError(
-                f"line {number + 1} repeats {piece[:80]!r} of line {vocabulary[piece] + 1}; {CURE}"
+                f"entry {number + 1} repeats {piece[:80]!r} of entry {vocabulary[piece] + 1}; "
+                f"{CURE}"
             )
         vocabulary[piece] = number
     return vocabulary
@@ -103,25 +115,18 @@ def _pairs(vocabulary: Path, merges: Path) -> Tokenizer:
 
 
 def _hugging_face(fields: Any) -> Tokenizer:
-    known = {
-        "model": {"vocab": {...: is_count}},
-        "added_tokens": [{"id": is_count, "content": is_text, "special": is_true_or_false}],
-    }
     check_fields(fields, {"model": {}}, WHOLE, cure=CURE)
     model = fields["model"]
     kind = model.get("type", "BPE" if "merges" in model else "WordPiece")
-    if kind not in ("BPE", "WordPiece"):
+    if kind not in ("BPE", "WordPiece", "Unigram"):
         shown = repr(kind)[:80]
-        raise UserError(f"a model of type {shown} can't be read, only BPE and WordPiece; {CURE}")
-    check_fields({"added_tokens": [], **fields}, known, WHOLE, cure=CURE)
-    vocabulary = dict(model["vocab"])
-    for token in fields.get("added_tokens", ()):
-        content, i = token["content"], token["id"]
-        if not token["special"] or vocabulary.setdefault(content, i) != i:
-            raise UserError(
-                f"the added token {content[:80]!r} is one of the text or has two ids, which lmjax "
-                f"can't read; {CURE}"
-            )
+        raise UserError(
+            f"a model of type {shown} can't be read, only BPE, WordPiece and Unigram; {CURE}"
+        )
+    if kind == "Unigram":
+        return _unigram(fields)
+    check_fields(model.get("vocab"), {...: is_count}, WHOLE, "model.vocab", cure=CURE)
+    vocabulary = _with_added(model["vocab"], fields)
     if kind == "BPE":
         _expect(model, BYTE_PAIRS, "model")
         _expect(fields.get("pre_tokenizer"), BYTE_LEVEL, "pre_tokenizer")
@@ -133,6 +138,59 @@ def _hugging_face(fields: Any) -> Tokenizer:
     longest, unknown = model.get("max_input_chars_per_word", 100), model.get("unk_token")
     check_fields(longest, is_count, WHOLE, "max_input_chars_per_word", cure=CURE)
     return _wordpiece(vocabulary, fields["normalizer"], unknown, longest)
+
+
+def _with_added(vocabulary: dict[str, int], fields: dict[str, Any]) -> dict[str, int]:
+    """The vocabulary with the special tokens that stand beside it."""
+    known = [{"id": is_count, "content": is_text, "special": is_true_or_false}]
+    check_fields(fields.get("added_tokens", []), known, WHOLE, "added_tokens", cure=CURE)
+    vocabulary = dict(vocabulary)
+    for token in fields.get("added_tokens", ()):
+        content, i = token["content"], token["id"]
+        if not token["special"] or vocabulary.setdefault(content, i) != i:
+            raise UserError(
+                f"the added token {content[:80]!r} is one of the text or has two ids, which lmjax "
+                f"can't read; {CURE}"
+            )
+    return vocabulary
+
+
+def _unigram(fields: dict[str, Any]) -> Tokenizer:
+    model = fields["model"]
+    _expect(model, UNIGRAM, "model")
+    check_fields(model.get("vocab"), [is_piece_and_score], WHOLE, "model.vocab", cure=CURE)
+    check_fields(model.get("unk_id"), is_count, WHOLE, "model.unk_id", cure=CURE)
+    vocabulary = _with_added(_vocabulary([piece for piece, _ in model["vocab"]]), fields)
+    pieces, scores = _in_order(vocabulary), [float(score) for _, score in model["vocab"]]
+    special = {"unknown": model["unk_id"], **roles_in(vocabulary)}
+    added = {token["id"] for token in fields.get("added_tokens", ())}
+    nameless = sorted(added - {*special.values()})
+    return UnigramTokenizer(
+        pieces=pieces,
+        scores=(*scores, *[max(scores, default=0.0)] * (len(pieces) - len(scores))),
+        special=special | {f"unused_{number}": i for number, i in enumerate(nameless)},
+        normalizer=json.dumps(fields.get("normalizer")),
+        whitespace_split=_splits_whitespace(fields.get("pre_tokenizer")),
+    )
+
+
+def is_piece_and_score(value: Any) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2
+    return is_pair and is_text(value[0]) and is_number(value[1])
+
+
+def _splits_whitespace(section: Any) -> bool:
+    """Whether the words of a Unigram are cut at all whitespace before they are cut at spaces."""
+    if not isinstance(section, dict) or section.get("type") != "Sequence":
+        _expect(section, METASPACE, "pre_tokenizer")
+        return False
+    parts = section.get("pretokenizers")
+    check_fields(parts, [{}], WHOLE, "pre_tokenizer", cure=CURE)
+    if len(parts) != 2:
+        raise UserError(f"the pre_tokenizer has {len(parts)} parts, which lmjax can't read; {CURE}")
+    _expect(parts[0], {"type": ("WhitespaceSplit",)}, "pre_tokenizer")
+    _expect(parts[1], METASPACE, "pre_tokenizer")
+    return True
 
 
 def _expect(section: Any, allowed: Mapping[str, tuple], name: str) -> None:

@@ -9,11 +9,12 @@ from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.data.given_tokenizer import MOST_TOKENS
 from lmjax.data.tokenizer import Tokenizer
+from lmjax.data.unigram_tokenizer import UnigramTokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wordpiece_tokenizer import WordPieceTokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer, check_roles
 from lmjax.errors import UserError, nearest
-from lmjax.runs.fields import check_fields, is_count, is_text, is_true_or_false
+from lmjax.runs.fields import check_fields, is_count, is_number, is_text, is_true_or_false
 from lmjax.runs.files import read_json
 
 KINDS = {
@@ -25,6 +26,7 @@ KINDS = {
         BytePairTokenizer,
         GivenBytePairTokenizer,
         WordPieceTokenizer,
+        UnigramTokenizer,
         SpecialTokenizer,
         PairTokenizer,
     )
@@ -48,6 +50,13 @@ FIELDS = {
         "clean_text": is_true_or_false,
         "split_chinese": is_true_or_false,
         "longest_word": is_count,
+    },
+    "unigram": {
+        "pieces": [is_text],
+        "scores": [is_number],
+        "special": {...: is_count},
+        "normalizer": is_text,
+        "whitespace_split": is_true_or_false,
     },
     "special": {"inner": {"kind": is_text}, "roles": [is_text]},
     "pair": {"target_side": {"kind": is_text}, "source_side": {"kind": is_text}},

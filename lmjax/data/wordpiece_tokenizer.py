@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from lmjax.data.given_tokenizer import GivenTokenizer
-from lmjax.data.tokenizer import Ids, Untold, split_text, utf8
+from lmjax.data.tokenizer import Ids, Untold, bytes_that_differ, split_text, utf8
 from lmjax.errors import UserError
 
 PREFIX = "##"  # of a piece that goes on with a word
@@ -97,7 +97,7 @@ class WordPieceTokenizer(GivenTokenizer):
                 unknowns += 1
                 unknown_bytes += len(utf8(given))
             elif given != shown:
-                dropped += _bytes_that_differ(given, shown)
+                dropped += bytes_that_differ(given, shown)
             before, last = shown, end
         dropped += len(utf8(text[last:]))
         return Untold(unknowns, unknown_bytes, dropped)
@@ -164,9 +164,3 @@ def space(before: str, after: str) -> str:
         or WITHOUT_SPACES.match(after)
     )
     return "" if joined else " "
-
-
-def _bytes_that_differ(given: str, shown: str) -> int:
-    if len(given) != len(shown):
-        return len(utf8(given))
-    return sum(len(utf8(a)) for a, b in zip(given, shown, strict=True) if a != b)

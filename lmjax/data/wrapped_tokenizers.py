@@ -13,12 +13,14 @@ from lmjax.data.tokenizer import Ids, Tokenizer, Untold
 from lmjax.errors import UserError, nearest
 
 ROLES = ("mask", "class", "separator", "padding")
-SENTINEL = re.compile(r"sentinel_(0|[1-9][0-9]{0,2})")  # what stands for a span that is left out
+# What stands for a span that is left out; an entry of a vocabulary that no text has.
+NUMBERED = re.compile(r"(sentinel|unused)_(0|[1-9][0-9]{0,2})")
+MOST_NUMBERED = 1000
 
 
 def is_role(role: str) -> bool:
     """Whether a special token may have it."""
-    return role in ROLES or bool(SENTINEL.fullmatch(role))
+    return role in ROLES or bool(NUMBERED.fullmatch(role))
 
 
 def check_roles(roles: Sequence[str]) -> None:
@@ -56,6 +58,10 @@ class WrappedTokenizer(Tokenizer):
     @property
     def start_id(self) -> int:
         return self.inner.start_id
+
+    @property
+    def ends_sources(self) -> bool:
+        return self.inner.ends_sources
 
     @property
     def special_ids(self) -> dict[str, int]:
@@ -134,6 +140,16 @@ class SpecialTokenizer(WrappedTokenizer):
                 parts.append(self.inner.decode(list(run)))
         return self.join(parts)
 
+    def library_json(self) -> str | None:
+        from tokenizers import Tokenizer as Library
+
+        inner, tokens = self.inner.library_json(), [f"<{role}>" for role in self.roles]
+        library = Library.from_str(inner) if inner else None
+        if not library or any(library.token_to_id(token) is not None for token in tokens):
+            return None
+        library.add_special_tokens(tokens)
+        return library.to_str()
+
 
 @dataclass(frozen=True)
 class PairTokenizer(WrappedTokenizer):
@@ -171,3 +187,10 @@ def with_special_tokens(tokenizer: Tokenizer, roles: Sequence[str]) -> Tokenizer
     if isinstance(tokenizer, SpecialTokenizer):
         return SpecialTokenizer(tokenizer.inner, tokenizer.roles + lacking)
     return SpecialTokenizer(tokenizer, lacking)
+
+
+def with_unused(tokenizer: Tokenizer, count: int) -> Tokenizer:
+    """`tokenizer` with so many entries behind its vocabulary that no text has."""
+    roles = (f"unused_{i}" for i in range(MOST_NUMBERED))
+    lacking = [role for role in roles if tokenizer.special_id(role) is None]
+    return with_special_tokens(tokenizer, lacking[:count])

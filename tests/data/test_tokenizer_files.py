@@ -249,7 +249,7 @@ def changed(fields, path, value):
 @pytest.mark.parametrize(
     ("make", "field", "value", "message"),
     [
-        (bert_json, "model.type", "Unigram", "'Unigram' can't be read"),
+        (bert_json, "model.type", "WordLevel", "'WordLevel' can't be read"),
         (bert_json, "model.vocab", [["a", 0.0]], "'model.vocab' should be: object"),
         (bert_json, "model.vocab", {"[UNK]": 0, "a": 2}, "are not 0, 1, 2"),
         (bert_json, "model.vocab", {"a": 0}, r"no '\[UNK\]'"),
@@ -285,7 +285,7 @@ def test_what_no_tokenizer_here_does_is_refused(tmp_path, make, field, value, me
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("vocab.txt", b"[UNK]\na\nb\na\n", "line 4 repeats 'a' of line 2"),
+        ("vocab.txt", b"[UNK]\na\nb\na\n", "entry 4 repeats 'a' of entry 2"),
         ("vocab.txt", b"[UNK]\n\xff\n", "not UTF-8 from byte 6"),
         ("vocab.txt", b"a\nb", r"no '\[UNK\]'"),
         ("encoder.json", b'{"a": 0}', "vocab.bpe"),

@@ -1,4 +1,4 @@
-"""The ids of BERT's and GPT-2's files are those that `transformers` reads from the same files."""
+"""The ids of BERT's, GPT-2's and T5's files are those that `transformers` reads from the same."""
 
 import gzip
 import importlib.util
@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from lmjax.data.tokenizer_files import read_tokenizer_file
 
@@ -78,3 +79,51 @@ def test_a_tokenizer_json(tmp_path, lines):
         tokenizer_file=str(tmp_path / "tokenizer.json")
     )
     check(read_tokenizer_file(tmp_path), reference, lines)
+
+
+def sentencepiece_table():
+    """The table of characters that SentencePiece's models hold, T5's among them."""
+    package = importlib.util.find_spec("sentencepiece")
+    if package is None:
+        pytest.skip("the package sentencepiece is not installed")
+    folder = Path(package.submodule_search_locations[0]) / "package_data"
+    return normalizers.Precompiled((folder / "nmt_nfkc.bin").read_bytes())
+
+
+def unigram(lines, normalizer, split):
+    """The library's tokenizer as T5 has it, of pieces that are learned from the lines."""
+    library = Tokenizer(models.Unigram())
+    library.normalizer = normalizer
+    spaces = pre_tokenizers.Metaspace()
+    words = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), spaces])
+    library.pre_tokenizer = words if split else spaces
+    library.decoder = decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>", *[f"<extra_id_{i}>" for i in reversed(range(100))]]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=2000, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    library.train_from_iterator(lines[: LINES // 2] + lines[LINES:][:100], trainer)
+    return library
+
+
+@pytest.mark.parametrize("split", [True, False], ids=["words", "spaces"])
+@pytest.mark.parametrize("normalizer", [sentencepiece_table, normalizers.NFKC])
+def test_unigram_of_t5(tmp_path, lines, normalizer, split):
+    unigram(lines, normalizer(), split).save(str(tmp_path / "tokenizer.json"))
+    made = read_tokenizer_file(tmp_path)
+    odd = ["", " a  b\tc\u3000d ", "ﬁne ½ A\u030a ｶﾞ", "\u200bx\u00ady\x07z", "\ufdfa"]
+    plain = [line.replace("<unk>", "unk") for line in lines] + odd  # which theirs take as special
+    names = dict(unk_token="<unk>", pad_token="<pad>", eos_token="</s>")
+    file = tmp_path / "tokenizer.json"
+    reference = transformers.PreTrainedTokenizerFast(tokenizer_file=str(file), **names)
+    check(made, reference, plain)
+    if split and normalizer is sentencepiece_table:  # T5's own class has these alone
+        check(made, transformers.T5TokenizerFast.from_pretrained(tmp_path), plain)
+    if split:
+        whole = made.encode("\n".join(plain[:1000])).tolist()
+        assert whole == list(chain.from_iterable(map(made.encode, plain[:1000])))
+    for role, token in {"sentinel_9": "<extra_id_9>", "end": "</s>", "padding": "<pad>"}.items():
+        assert made.special_id(role) == reference.convert_tokens_to_ids(token)
+    for line in plain[:1000]:
+        ids = made.encode(line)
+        assert made.decode(ids) == reference.decode(ids, clean_up_tokenization_spaces=False)

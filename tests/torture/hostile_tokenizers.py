@@ -1,5 +1,6 @@
 """Hostile files of tokenizers: of those that lmjax saves, and of other projects' ones."""
 
+import base64
 import json
 import random
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.data.wordpiece_tokenizer import WordPieceTokenizer
+from tests.data.unigram_files import VOCABULARY, t5_json
 
 MIB = 1 << 20
 DEEP = 100_000
@@ -98,6 +100,14 @@ FILES = {
         pieces=[str(i) for i in range(600_000)], special={"unknown": 0}
     )(),
     "wordpiece: words of 10^18 characters": with_pieces(longest_word=10**18),
+    "unigram: fewer scores than pieces": fields(
+        kind="unigram",
+        pieces=["a", "<unk>"],
+        scores=[0.0],
+        special={"unknown": 1},
+        normalizer="null",
+        whitespace_split=True,
+    ),
     "byte_pairs: no bytes": fields(kind="byte_pairs", tokens=["a"], merges=[], special={}),
 }
 
@@ -131,6 +141,45 @@ def whole(**changes: Any) -> Callable[[Path], Path]:
     return file("tokenizer.json", fields(**{**sections, **changes}))
 
 
+def unigram(**changes: Any) -> Callable[[Path], Path]:
+    """Makes a tokenizer.json as T5's with other sections, and other fields of its model."""
+    sections = t5_json()
+    sections["model"] = {**sections["model"], **changes.pop("model", {})}
+    return file("tokenizer.json", fields(**{**sections, **changes}))
+
+
+def table(content: bytes) -> dict[str, str]:
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(content).decode()}
+
+
+def scored(number: int, letters: int) -> dict[str, Any]:
+    """So many pieces, each of so many letters."""
+    return {"vocab": VOCABULARY + [[f"{i:0{letters}}", -1.0] for i in range(number)]}
+
+
+UNIGRAMS = {
+    "unigram: a score that is NaN": unigram(model={"vocab": [["<unk>", float("nan")]]}),
+    "unigram: a score of 10^308": unigram(model={"vocab": [*VOCABULARY[:-1], ["b", 1e308]]}),
+    "unigram: a score of 10^400": unigram(model={"vocab": [*VOCABULARY[:-1], ["b", 10**400]]}),
+    "unigram: an unknown of id 10^18": unigram(model={"unk_id": 10**18}),
+    "unigram: a piece of 8 MiB": unigram(model=scored(1, 8 * MIB), added_tokens=[]),
+    "unigram: 8 MB of pieces": unigram(model=scored(200_000, 40), added_tokens=[]),
+    "unigram: bytes for what is unknown": unigram(model={"byte_fallback": True}),
+    "unigram: a table that makes the library panic": unigram(normalizer=table(b"\0\0\0")),
+    "unigram: a table of 8 MiB that points outside": unigram(
+        normalizer=table((8 * MIB).to_bytes(4, "little") + b"\xff\xff\xff\x7f" * (2 * MIB))
+    ),
+    "unigram: a character that becomes 1 MiB": unigram(
+        normalizer=table((1024).to_bytes(4, "little") + bytes(1024) + b"a" * MIB)
+    ),
+    "unigram: a regular expression": unigram(
+        normalizer={"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}
+    ),
+    "unigram: a letter that becomes 1 MiB": unigram(
+        normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": "a" * MIB}
+    ),
+    "unigram: an added token of id 10^9": unigram(added_tokens=[ADDED]),
+}
 EXPONENTIAL = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Removed"}
 PANICKING = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
 GIVEN = {
@@ -159,9 +208,11 @@ GIVEN = {
     "a prefix of 10^6 letters": whole(model={"continuing_subword_prefix": "#" * 10**6}),
     "no vocabulary": whole(model={"vocab": None}),
     "a folder without one": lambda folder: folder,
+    **UNIGRAMS,
 }
 HARMLESS = {
     "padding to 10^12": whole(padding=PADDING),
     "a piece of 8 MiB": file("vocab.txt", lambda: b"[UNK]\n" + b"a" * (8 * MIB)),
     "100,000 pieces": file("vocab.txt", lambda: pieces(100_000)),
+    "30,000 pieces of a unigram": unigram(model=scored(30_000, 6), added_tokens=[]),
 }
