@@ -182,7 +182,8 @@ def score_text(
     stream = stream_of([text], tokenizer, document_end)
     policy = ContextPolicy("carried", chunk=CHUNK_TOKENS)
     if source is not None:
-        stream = with_source(stream, stream_of([source], tokenizer.source))
+        reader = tokenizer.source
+        stream = with_source(stream, stream_of([source], reader, reader.ends_sources))
         policy = ContextPolicy("documents")
     elif model.longest_context is not None:
         window = min(model.longest_context, stream.counts.tokens)

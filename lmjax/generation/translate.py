@@ -44,7 +44,7 @@ def translate(
     """
     if rows < 1 or longest < 0:
         raise UserError(f"rows are {rows} and longest is {longest}; give 1 and 0 or more")
-    encoded = [tokenizer.source.encode(source).tolist() for source in sources]
+    encoded = [tokenizer.source.encode_source(source).tolist() for source in sources]
     prefix_ids = tokenizer.encode_prompt(prefix).tolist()
     found = [[Translation("", 0.0, 0.0, ())] for _ in sources]
     for places in _batches(encoded, rows):

@@ -93,6 +93,7 @@ class Convention:
     to_settings: Callable[[ConfigDict, int], dict[str, Any]]
     rules: Callable[[ConfigDict], Iterable[Rule]]
     counts: Callable[[ConfigDict], Mapping[str, int]]
+    ends_sources: bool = False  # whether the end of a text stands behind each source
     buffers: str = r"(?!)"  # a pattern of names in their files that are computed, not learned
     left_out: str = r"(?!)"  # of tensors that our model has no use for: an import says which
     made_new: tuple[str, ...] = ()  # of our parameters, which a file may lack: drawn, and said

@@ -10,10 +10,9 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.errors import UserError, writing
-from lmjax.interop.conventions import Arrays, to_theirs
-from lmjax.interop.importing import OUR_TOKENIZER, SETTINGS, WEIGHTS
+from lmjax.interop.conventions import Arrays, Convention, to_theirs
+from lmjax.interop.importing import OUR_TOKENIZER, SETTINGS, WEIGHTS, read_tokenizer
 from lmjax.interop.registry import CONVENTIONS
 from lmjax.interop.safetensors import safetensors_bytes
 from lmjax.runs.files import new_folder, to_json
@@ -48,7 +47,7 @@ def export_folder(
     def fill(temporary: Path) -> None:
         (temporary / SETTINGS).write_text(to_json(settings, indent=2))
         (temporary / WEIGHTS).write_bytes(safetensors_bytes(tensors))
-        _write_tokenizer(temporary, tokenizer)
+        _write_tokenizer(temporary, tokenizer, CONVENTIONS[settings["model_type"]])
 
     with writing(folder):
         new_folder(folder, fill)
@@ -88,12 +87,14 @@ def _token_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
     }
 
 
-def _write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
+def _write_tokenizer(folder: Path, tokenizer: Tokenizer, convention: Convention) -> None:
     """As files of Hugging Face's, and as our own where those do not say all of it."""
     if theirs := tokenizer.library_json():
         (folder / TOKENIZER).write_text(theirs)
         (folder / TOKENIZER_SETTINGS).write_text(to_json(_named_tokens(tokenizer, theirs)))
-        if read_tokenizer_file(folder / TOKENIZER).to_json() == tokenizer.to_json():
+        size, start_id = tokenizer.vocabulary_size, tokenizer.start_id
+        again = read_tokenizer(folder, convention, size, start_id)
+        if again.to_json() == tokenizer.to_json():
             return
     tokenizer.save(folder / OUR_TOKENIZER)
 

@@ -14,8 +14,10 @@ from ml_collections import ConfigDict
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.config import base_config
+from lmjax.data.given_tokenizer import GivenTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
+from lmjax.data.wrapped_tokenizers import with_unused
 from lmjax.errors import UserError, nearest, writing
 from lmjax.interop.conventions import Convention, Imported, to_ours
 from lmjax.interop.registry import CONVENTIONS
@@ -29,6 +31,7 @@ from lmjax.runs.run_directory import RunDirectory, storable
 from lmjax.training.state import CountedState, random_key
 
 SETTINGS, WEIGHTS, OUR_TOKENIZER = "config.json", "model.safetensors", "lmjax_tokenizer.json"
+PADDED = 128  # T5's have as many entries as the next multiple of it, 32,128 for 32,100 tokens
 # What may hold weights in another way, and how to make a WEIGHTS file of it.
 SAVE_AGAIN = "with transformers, by from_pretrained(FOLDER).save_pretrained(FOLDER"
 OTHER_WEIGHTS = {
@@ -60,14 +63,16 @@ def import_folder(folder: Path | str, workdir: Path | str) -> dict[str, Any]:
     config.model.update(convention.to_model(settings))
     config.data.update(tokenizer="file", tokenizer_file=str(run.tokenizer_path), special_tokens=())
     check_values(config)
-    tokenizer = _tokenizer(folder)
+    start = "decoder_start_token_id"
+    start_id = settings.take(start, is_size, None) if convention.ends_sources else None
+    tokenizer = read_tokenizer(folder, convention, vocabulary_size, start_id)
     if tokenizer.vocabulary_size != vocabulary_size:
         raise UserError(
             f"{folder}: config.json says {vocabulary_size:,} entries of the vocabulary, and its "
             f"tokenizer has {tokenizer.vocabulary_size:,}; see that they are of one model"
         )
-    if fields.get("decoder_start_token_id") == tokenizer.start_id:  # else it stands in `not_read`
-        settings.take("decoder_start_token_id", is_size)
+    if fields.get(start) == tokenizer.start_id:  # else it stands in `not_read`
+        settings.take(start, is_size)
     weights = _weights(folder)
     _check_counts(convention.counts(config.model), weights)
     model = build_model(config.model, tokenizer)
@@ -120,14 +125,31 @@ def _convention(fields: Any, source: Path) -> Convention:
     return CONVENTIONS[name]
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
+def read_tokenizer(
+    folder: Path, convention: Convention, vocabulary_size: int, start_id: int | None
+) -> Tokenizer:
+    """The tokenizer of a folder, as a model of the convention and of that vocabulary reads with it.
+
+    Where the convention ends sources, and the tokenizer is not one that we exported beside their
+    files, the end stands behind each source and `start_id`, if it is given, before each target. A
+    vocabulary that is the tokenizer's rounded up to PADDED has entries that no text has. Raises
+    UserError for files that are no tokenizer, and a start that it lacks.
+    """
     if (folder / OUR_TOKENIZER).exists():
         return read_tokenizer_file(folder / OUR_TOKENIZER)
     lowercase, about = True, folder / "tokenizer_config.json"
     if about.exists():
         lowercase = read_json(about).get("do_lower_case", True)
         check_fields(lowercase, is_true_or_false, about, "do_lower_case", cure="give true or false")
-    return read_tokenizer_file(folder, lowercase)
+    tokenizer = read_tokenizer_file(folder, lowercase)
+    if convention.ends_sources and isinstance(tokenizer, GivenTokenizer):
+        found = {"start": start_id, "source_end": tokenizer.end_id}
+        tokenizer = tokenizer.with_roles(**{role: i for role, i in found.items() if i is not None})
+        tokenizer.check()
+    lacking = -tokenizer.vocabulary_size % PADDED
+    if lacking and vocabulary_size == tokenizer.vocabulary_size + lacking:
+        return with_unused(tokenizer, lacking)
+    return tokenizer
 
 
 def _weights(folder: Path) -> Path:

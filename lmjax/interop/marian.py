@@ -31,6 +31,7 @@ WIDTHS = ("encoder_ffn_dim", "decoder_ffn_dim")
 def to_model(theirs: Settings) -> dict[str, Any]:
     """The fields of `config.model`."""
     theirs.require("is_encoder_decoder", True, True)
+    theirs.require("is_decoder", False, False)
     return {
         **FIXED,
         "layers": theirs.take("encoder_layers", is_size),
@@ -109,5 +110,6 @@ MARIAN = Convention(
         "layer": model.layers,
         "decoder_layer": model.decoder_layers or model.layers,
     },
+    ends_sources=True,
     buffers=r"model\.(encoder|decoder)\.embed_positions\.weight",
 )

@@ -23,6 +23,7 @@ FIXED |= {
 def to_model(theirs: Settings) -> dict[str, Any]:
     """The fields of `config.model`; what is tied is scaled (1.0), what is not is not (1.1)."""
     theirs.require("is_encoder_decoder", True, True)
+    theirs.require("is_decoder", False, False)
     tied = theirs.take("tie_word_embeddings", is_true_or_false, True)
     tied = theirs.take("scale_decoder_outputs", is_true_or_false, tied)
     layers = theirs.take("num_layers", is_size)
@@ -114,6 +115,7 @@ T5 = Convention(
         "layer": model.layers,
         "decoder_layer": model.decoder_layers or model.layers,
     },
+    ends_sources=True,
     # Some files have it, and nothing reads it.
     left_out=r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",
 )

@@ -46,7 +46,7 @@ def align(
 
     Raises UserError for a source without tokens, and for a model without attention to a source.
     """
-    source_N = tokenizer.source.encode(source)
+    source_N = tokenizer.source.encode_source(source)
     if not len(source_N):
         raise UserError("a source without tokens has nothing to attend to; give one with text")
     targets = [int(token) for token in tokens]
