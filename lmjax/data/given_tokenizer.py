@@ -1,9 +1,12 @@
 """What tokenizers of other projects have in common: tokens of their own that no text has."""
 
 import dataclasses
-from typing import Self
+from collections.abc import Iterator
+from typing import ClassVar, Self
 
-from lmjax.data.tokenizer import Tokenizer
+import numpy as np
+
+from lmjax.data.tokenizer import Tokenizer, split_text, utf8
 from lmjax.data.wrapped_tokenizers import MOST_NUMBERED, is_role
 from lmjax.errors import UserError
 
@@ -94,6 +97,37 @@ class GivenTokenizer(Tokenizer):
                 f"a {self.kind} tokenizer has another token after a source than after a text; "
                 "restore the file"
             )
+
+
+class PiecesTokenizer(GivenTokenizer):
+    """One whose `pieces` are of words; some words have none, and a line end is no token."""
+
+    pieces: tuple[str, ...]  # by their ids
+    newline_id: ClassVar[None] = None
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self.pieces)
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        encoding = self._encode(text)
+        if self.unknown_id in encoding.ids:
+            begin, end = encoding.offsets[encoding.ids.index(self.unknown_id)]
+            raise UserError(
+                f"{text[begin:end]!r} is not made of the {len(self.pieces)} pieces of the "
+                "vocabulary; leave it out"
+            )
+        return np.array(encoding.ids, np.int32)
+
+    def encode_piece(self, piece: str) -> np.ndarray:
+        return np.array(self._encode(piece).ids, np.int32)
+
+    def text_pieces(self, text: str) -> Iterator[str]:
+        return split_text(text, keep_words=True)
+
+    def _encode(self, text: str):
+        utf8(text)
+        return self._library.encode(text)
 
 
 def roles_in(vocabulary: dict[str, int]) -> dict[str, int]:

@@ -1,16 +1,13 @@
 """Unigram: the most probable pieces of each word, as SentencePiece cuts them for T5."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
-
-from lmjax.data.given_tokenizer import GivenTokenizer
+from lmjax.data.given_tokenizer import PiecesTokenizer
 from lmjax.data.text_normalizer import check_normalizer
-from lmjax.data.tokenizer import Ids, Untold, bytes_that_differ, is_letter, split_text, utf8
+from lmjax.data.tokenizer import Ids, Untold, bytes_that_differ, is_letter, utf8
 from lmjax.errors import UserError
 from lmjax.runs.files import parse_json
 
@@ -24,7 +21,7 @@ WORDS = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, META
 
 
 @dataclass(frozen=True)
-class UnigramTokenizer(GivenTokenizer):
+class UnigramTokenizer(PiecesTokenizer):
     """Of all ways to cut a word the one of the highest score (Kudo 2018, equation 4).
 
     A line end is read as a space. Of neighbouring characters without a piece one unknown is made.
@@ -38,7 +35,6 @@ class UnigramTokenizer(GivenTokenizer):
     normalizer: str  # the library's, as JSON
     whitespace_split: bool  # whitespace is between words alone; else each space begins a word
     kind: ClassVar[str] = "unigram"
-    newline_id: ClassVar[None] = None
 
     def check(self) -> None:
         super().check()
@@ -64,26 +60,6 @@ class UnigramTokenizer(GivenTokenizer):
         except ValueError as error:
             raise UserError(f"the normalizer is not valid JSON ({error}); restore it") from error
         check_normalizer(normalizer)
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.pieces)
-
-    def encode_prompt(self, text: str) -> np.ndarray:
-        encoding = self._encode(text)
-        if self.unknown_id in encoding.ids:
-            begin, end = encoding.offsets[encoding.ids.index(self.unknown_id)]
-            raise UserError(
-                f"{text[begin:end]!r} is not made of the {len(self.pieces)} pieces of the "
-                "vocabulary; leave it out"
-            )
-        return np.array(encoding.ids, np.int32)
-
-    def encode_piece(self, piece: str) -> np.ndarray:
-        return np.array(self._encode(piece).ids, np.int32)
-
-    def text_pieces(self, text: str) -> Iterator[str]:
-        return split_text(text, keep_words=True)
 
     def untold(self, text: str, mid_line: bool = False) -> Untold:
         """What decoding the tokens of `text` gives back otherwise than it was, in bytes of `text`.
@@ -130,10 +106,6 @@ class UnigramTokenizer(GivenTokenizer):
             else:
                 lines[-1] += self.pieces[i].replace(SPACE, " ")
         return "\n".join(line.removeprefix(" ") for line in lines)
-
-    def _encode(self, text: str):
-        utf8(text)
-        return self._library.encode(text)
 
     @cached_property
     def _library(self):

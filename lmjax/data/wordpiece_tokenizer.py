@@ -1,15 +1,13 @@
 """WordPiece: pieces of words as BERT reads them, of text without its whitespace."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import ClassVar
 
-import numpy as np
-
-from lmjax.data.given_tokenizer import GivenTokenizer
-from lmjax.data.tokenizer import Ids, Untold, bytes_that_differ, split_text, utf8
+from lmjax.data.given_tokenizer import PiecesTokenizer
+from lmjax.data.tokenizer import Ids, Untold, bytes_that_differ, utf8
 from lmjax.errors import UserError
 
 PREFIX = "##"  # of a piece that goes on with a word
@@ -23,7 +21,7 @@ WITHOUT_SPACES = re.compile(  # Chinese and Japanese
 
 
 @dataclass(frozen=True)
-class WordPieceTokenizer(GivenTokenizer):
+class WordPieceTokenizer(PiecesTokenizer):
     """Of each word the longest piece first (Devlin et al. 2019); a word without pieces is unknown.
 
     Words end at whitespace and at each punctuation mark. What they don't tell, `untold` counts.
@@ -37,7 +35,6 @@ class WordPieceTokenizer(GivenTokenizer):
     split_chinese: bool  # each Chinese character is a word
     longest_word: int  # characters; a longer one is unknown
     kind: ClassVar[str] = "wordpiece"
-    newline_id: ClassVar[None] = None
 
     def check(self) -> None:
         super().check()
@@ -50,26 +47,6 @@ class WordPieceTokenizer(GivenTokenizer):
                 f"the longest word of a wordpiece tokenizer has {self.longest_word} characters; "
                 f"give 1 to {LONGEST_WORD}"
             )
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.pieces)
-
-    def encode_prompt(self, text: str) -> np.ndarray:
-        encoding = self._encode(text)
-        if self.unknown_id in encoding.ids:
-            begin, end = encoding.offsets[encoding.ids.index(self.unknown_id)]
-            raise UserError(
-                f"{text[begin:end]!r} is not made of the {len(self.pieces)} pieces of the "
-                "vocabulary; leave it out"
-            )
-        return np.array(encoding.ids, np.int32)
-
-    def encode_piece(self, piece: str) -> np.ndarray:
-        return np.array(self._encode(piece).ids, np.int32)
-
-    def text_pieces(self, text: str) -> Iterator[str]:
-        return split_text(text, keep_words=True)
 
     def untold(self, text: str, mid_line: bool = False) -> Untold:
         """What decoding the tokens of `text` gives back otherwise than it was, in bytes of `text`.
@@ -127,10 +104,6 @@ class WordPieceTokenizer(GivenTokenizer):
             joined.append(part)
             before = part or before
         return "".join(joined)
-
-    def _encode(self, text: str):
-        utf8(text)
-        return self._library.encode(text)
 
     @cached_property
     def _library(self):
