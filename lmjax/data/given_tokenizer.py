@@ -57,27 +57,28 @@ class GivenTokenizer(Tokenizer):
         return dataclasses.replace(self, special={**self.special, **ids})
 
     def library_json(self) -> str:
-        """With its special tokens, and a text between `class` and `separator` if it has those.
+        """With its special tokens, and with those around a text that a model reads it with.
 
-        Else a text has `end_id` behind it if that `ends_sources`.
+        They are `end_id` behind it if that `ends_sources`, else `class` and `separator`, if it has
+        them, before and behind it.
         """
         from tokenizers import Tokenizer as Library
         from tokenizers.processors import TemplateProcessing
 
         library = Library.from_str(self._plain_json())
         library.add_special_tokens([library.id_to_token(i) for i in {*self.special.values()}])
-        if {"class", "separator"} <= self.special.keys():
+        if self.ends_sources:
+            end = library.id_to_token(self.end_id)
+            library.post_processor = TemplateProcessing(
+                single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, self.end_id)]
+            )
+        elif {"class", "separator"} <= self.special.keys():
             tokens = {role: library.id_to_token(self.special[role]) for role in self.special}
             begin, end = tokens["class"], tokens["separator"]
             library.post_processor = TemplateProcessing(
                 single=f"{begin} $A {end}",
                 pair=f"{begin} $A {end} $B:1 {end}:1",
                 special_tokens=[(begin, self.special["class"]), (end, self.special["separator"])],
-            )
-        elif self.ends_sources:
-            end = library.id_to_token(self.end_id)
-            library.post_processor = TemplateProcessing(
-                single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, self.end_id)]
             )
         return library.to_str()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Library
 
 from lmjax.config import base_config
 from lmjax.data import tokenizer
@@ -125,6 +126,13 @@ def test_a_source_may_end_with_the_end(made):
     assert stream_of(["the cat"], ending.source, ending.source.ends_sources).tokens_N[-1] == 1
     with pytest.raises(UserError, match="another token after a source"):
         made.with_roles(source_end=0).check()
+
+
+@pytest.mark.parametrize("others", [{}, {"class": 18, "separator": 1}], ids=["plain", "class"])
+def test_its_tokenizer_json_gives_a_source_as_the_model_reads_it(made, others):
+    ending = made.with_roles(source_end=1, **others)
+    theirs = Library.from_str(ending.library_json())
+    assert theirs.encode("the cat").ids == ending.encode_source("the cat").tolist()
 
 
 def test_a_run_keeps_the_whole_of_it(made, tmp_path):
