@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
     workdir = required_workdir(values)
     if values.references and not values.input:
         raise UserError("--references are of the lines of --input; a split has its own")
+    if values.references == values.input == "-":
+        raise UserError("--input and --references are both piped in; give a file for one of them")
     if values.input and values["split"].present:
         raise UserError("give --split=SPLIT or --input=FILE, one of them: what is translated")
     for name in ("samples", "pictures"):
@@ -76,6 +78,7 @@ def _translate_lines(
 
     from lmjax.runs.files import to_json
     from lmjax.runs.terminal import progress_bar
+    from lmjax.trained.translating import decoding_by
 
     with progress_bar(Console(stderr=True), "lines", len(sources)) as advance:
         found = trained.translations(sources, beam, on_translated=advance, **options)
@@ -87,7 +90,8 @@ def _translate_lines(
         sys.stdout.write(text)
     if references is not None:
         measured = trained.measure_translations([row[0].text for row in found], references)
-        print(to_json({"decoding": str(beam), **measured}, indent=2), file=sys.stderr)
+        decoding = decoding_by(beam, options)
+        print(to_json({"decoding": decoding, **measured}, indent=2), file=sys.stderr)
     return 0
 
 
@@ -168,11 +172,7 @@ def _define(values: flags.FlagValues):
     for name, default, text in (
         ("split", "test", "train | validation | test (each read is logged)"),
         ("input", None, "file of lines to translate in place of a split, .gz or not; -: piped in"),
-        (
-            "references",
-            None,
-            "file of lines, one for each of --input's, for BLEU and chrF",
-        ),
+        ("references", None, "file of lines, one for each of --input's, for BLEU and chrF"),
         ("output", None, "file to write; a split's is else in the run's translations/"),
         ("normalization", "wu", "of scores by length: wu | division"),
         ("prefix", "", "text that every translation begins with"),

@@ -40,7 +40,7 @@ def measure(translations: Sequence[str], references: Sequence[str]) -> dict[str,
     UserError if there is nothing to compare.
     """
     if not references:
-        raise UserError("there is no pair to translate; choose another split")
+        raise UserError("there is no pair to compare; choose another split, or give lines")
     lines = [" ".join(reference.split("\n")) for reference in references]
     measured: dict[str, Any] = {"sentences": len(lines)}
     # Forced, since it would else warn of texts that are in tokens already.

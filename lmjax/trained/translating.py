@@ -1,6 +1,6 @@
 """Translations by a trained model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +73,7 @@ class Translating(Parts):
         dataset = self.dataset()
         check_split(split, dataset)
         documents = read_documents(self.config.data)[0][split]
-        others = [f"{name} {value}" for name, value in options.items() if value and name != "rows"]
-        decoding = ", ".join([str(beam), *others])
+        decoding = decoding_by(beam, options)
         log_read(
             run,
             dataset.splits[split],
@@ -118,6 +117,12 @@ class Translating(Parts):
             end_id=self._end_id,
             **options,
         )
+
+
+def decoding_by(beam: Beam, options: Mapping[str, Any]) -> str:
+    """How translations are searched for, in words, by what changes them of `options`, too."""
+    others = [f"{name} {value}" for name, value in options.items() if value and name != "rows"]
+    return ", ".join([str(beam), *others])
 
 
 def _beam(beam: Beam | int) -> Beam:

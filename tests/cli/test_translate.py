@@ -138,12 +138,19 @@ def test_lines_are_measured_by_references(run, tmp_path, capsys):
     for name, lines in (("in.txt", sources), ("references.txt", references)):
         (tmp_path / name).write_text("\n".join(lines) + "\n")
     files = [f"--input={tmp_path}/in.txt", f"--references={tmp_path}/references.txt"]
-    assert main(["translate", f"--workdir={run}", "--min_length=3", *files]) == 0
+    options = ["--min_length=3", "--beam=2", "--prefix=three"]
+    assert main(["translate", f"--workdir={run}", *options, *files]) == 0
     lines, told = capsys.readouterr()
     lowered = [reference.lower() for reference in references]  # as the corpus was
     measured = json.loads(told[told.index("{") :])
+    decoding = "beam 2, length penalty wu 0.6, at least 3 tokens, prefix three"
+    assert measured["decoding"] == decoding
     assert measured["chrf"] == sacrebleu.corpus_chrf(lines.splitlines(), [lowered]).score
     assert measured["chrf"] > 0 and measured["cleaning"] == ["lowercase"]
+    for name in ("in.txt", "references.txt"):
+        (tmp_path / name).write_text("")
+    assert main(["translate", f"--workdir={run}", *files]) == 2
+    assert "there is no pair to compare" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -151,6 +158,7 @@ def test_lines_are_measured_by_references(run, tmp_path, capsys):
     [
         (["--references=x"], "--references are of the lines of --input"),
         ([f"--input={__file__}", f"--references={np.__file__}"], "give one for each source"),
+        (["--input=-", "--references=-"], "--input and --references are both piped in"),
         (["--split=tset"], "did you mean 'test'"),
         (["--split=test", "--input=x"], "one of them"),
         (["--input=x", "--pictures=1"], "--pictures is of a split's translations"),
