@@ -11,18 +11,15 @@ from lmjax.api import load
 from lmjax.cli.main import main
 from lmjax.config import ENCODER_DECODERS, base_config
 from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
-from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.errors import UserError
 from lmjax.interop import exporting, importing
 from lmjax.interop.bert import BERT
 from lmjax.interop.exporting import export_folder
 from lmjax.interop.importing import import_folder
 from lmjax.interop.safetensors import read_safetensors, safetensors_bytes
-from lmjax.interop.t5 import T5
 from lmjax.models.registry import build_model
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train
-from tests.data.unigram_files import t5_json
 
 
 def alphabet():
@@ -298,17 +295,3 @@ def test_a_tensor_under_an_older_name_and_todays_is_refused(encoder, tmp_path):
     (folder / "model.safetensors").write_bytes(safetensors_bytes(tensors))
     with pytest.raises(UserError, match="under two names"):
         import_folder(folder, tmp_path / "run")
-
-
-def test_a_tokenizer_is_as_the_models_of_the_convention_read_with_it(tmp_path):
-    (tmp_path / "tokenizer.json").write_text(json.dumps(t5_json()))
-    t5 = importing.read_tokenizer(tmp_path, T5, 128, 0)
-    assert (t5.start_id, t5.end_id, t5.vocabulary_size) == (0, 1, 128)
-    assert t5.encode_source("the cat")[-1] == 1 != t5.encode("the cat")[-1]
-    plain = importing.read_tokenizer(tmp_path, BERT, 20, None)
-    assert plain == read_tokenizer_file(tmp_path) and not plain.ends_sources
-    assert importing.read_tokenizer(tmp_path, T5, 127, 0).vocabulary_size == 20
-    with pytest.raises(UserError, match="no special token 'start' of id 20"):
-        importing.read_tokenizer(tmp_path, T5, 128, 20)
-    plain.save(tmp_path / importing.OUR_TOKENIZER)
-    assert importing.read_tokenizer(tmp_path, T5, 128, 0) == plain
