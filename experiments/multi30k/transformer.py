@@ -8,11 +8,13 @@ Command   lmjax train --config=experiments/multi30k/transformer.py --workdir=run
 Question  of the study: with equal parameters, targets and tuning, is an encoder-decoder a better
           translator than one causal Transformer that reads source, separator and target in a row?
 Changed   Norms before the sums, which need no warm-up, for those of 2017, after them; subwords of
-          one vocabulary for both sides, for words of spaCy; sinusoidal positions for learned ones.
+          one vocabulary for both sides, for words of spaCy, both of text in lower case; sinusoidal
+          positions for learned ones.
 Hardware  2 CPU cores, about an hour for one training.
 
 `:decoder_only` is the other arm; `:vaswani`, `:t5` and `:t5_v1_1` are other encoder-decoders, see
-ENCODER_DECODERS. `:smoke` is tiny and has 12 steps; `:decoder_only,smoke` likewise.
+ENCODER_DECODERS. `:short` has 5,000 subwords; `:smoke` is tiny and has 12 steps. Each may stand
+behind another, as in `:decoder_only,smoke`.
 """
 
 from ml_collections import ConfigDict

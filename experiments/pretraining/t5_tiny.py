@@ -1,14 +1,15 @@
 """A tiny T5 on WikiText-2: spans that are left out of a text, told from the rest of it.
 
-Claim     None of a number. The objective is that of Raffel et al. 2020, section 3.1.4 (15 % of the
-          tokens, in spans of three), the model their encoder-decoder with 3 + 3 layers of width 128
-          in place of 12 + 12 of 768.
+Claim     None of a number. The objective is that of Raffel et al. 2020, sections 3.1.4 (15 % of the
+          tokens) and 3.3.4 (in spans of three), the model their encoder-decoder with 3 + 3 layers
+          of width 128 in place of 12 + 12 of 768.
 Command   lmjax train --config=experiments/pretraining/t5_tiny.py --workdir=runs/t5_tiny
 Hardware  2 CPU cores, about 10 minutes.
 Expected  `perplexity` of validation, of targets that are spans and sentinels: it stands beside that
           of the same objective alone.
 Differs   Windows of 64 tokens in place of 512; Adam and a linear decay in place of Adafactor and
-          the inverse square root; byte pairs in place of SentencePiece's; no dropout, as they.
+          the inverse square root; byte pairs in place of SentencePiece's; no dropout, as their
+          later form but not their first (0.1) was pretrained.
 
 `:v1_1` is the later form, with gated GELU and output weights of its own. `:smoke` is a smaller
 model, another corpus and 20 steps; `:v1_1,smoke` likewise.

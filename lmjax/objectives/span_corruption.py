@@ -21,9 +21,9 @@ FEWEST = 2  # tokens of a row that can be corrupted: one is left out, one stays
 class SpanCorruption(Objective):
     """Each window is a source without some of its spans, and a target that tells them.
 
-    Section 3.1.4: `noise_density` of the tokens are left out, in spans of `mean_span` on average;
-    each leaves a sentinel in the source, which in the target stands before its tokens. One more
-    sentinel ends the target. Evaluation leaves out the same spans every time, by
+    Sections 3.1.4 and 3.3.4: `noise_density` of the tokens are left out, in spans of `mean_span` on
+    average; each leaves a sentinel in the source, which in the target stands before its tokens. One
+    more sentinel ends the target. Evaluation leaves out the same spans every time, by
     `evaluation_seed`. Its nats are of those targets, and of no text. Raises UserError for a density
     or a span out of range.
     """
