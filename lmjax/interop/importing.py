@@ -64,15 +64,15 @@ def import_folder(folder: Path | str, workdir: Path | str) -> dict[str, Any]:
     config.data.update(tokenizer="file", tokenizer_file=str(run.tokenizer_path), special_tokens=())
     check_values(config)
     start = "decoder_start_token_id"
-    start_id = settings.take(start, is_size, None) if convention.ends_sources else None
+    start_id = Settings(fields, folder / SETTINGS).take(start, is_size, None)  # seen later, if used
     tokenizer = read_tokenizer(folder, convention, vocabulary_size, start_id)
     if tokenizer.vocabulary_size != vocabulary_size:
         raise UserError(
             f"{folder}: config.json says {vocabulary_size:,} entries of the vocabulary, and its "
             f"tokenizer has {tokenizer.vocabulary_size:,}; see that they are of one model"
         )
-    if fields.get(start) == tokenizer.start_id:  # else it stands in `not_read`
-        settings.take(start, is_size)
+    if start_id in (None, tokenizer.start_id):  # else it stands in `not_read`
+        settings.take(start, is_size, None)
     weights = _weights(folder)
     _check_counts(convention.counts(config.model), weights)
     model = build_model(config.model, tokenizer)

@@ -2,13 +2,21 @@
 
 import json
 
+import jax
+import numpy as np
 import pytest
+from flax.core import meta
 
+from lmjax.config import ENCODER_DECODERS, base_config
+from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.errors import UserError
 from lmjax.interop import importing
 from lmjax.interop.bert import BERT
+from lmjax.interop.exporting import export_folder
+from lmjax.interop.importing import import_folder
 from lmjax.interop.t5 import T5
+from lmjax.models.registry import build_model
 from tests.data.unigram_files import t5_json
 
 
@@ -24,3 +32,18 @@ def test_a_tokenizer_is_as_the_models_of_the_convention_read_with_it(tmp_path):
         importing.read_tokenizer(tmp_path, T5, 128, 20)
     plain.save(tmp_path / importing.OUR_TOKENIZER)
     assert importing.read_tokenizer(tmp_path, T5, 128, 0) == plain
+
+
+@pytest.mark.parametrize(("start", "unread"), [(256, False), (3, True), (None, False)])
+def test_another_first_token_than_the_tokenizers_is_told(tmp_path, start, unread):
+    tokenizer, config = ByteTokenizer(document_end=True), base_config("encoder_decoder")
+    config.model.update({**ENCODER_DECODERS["t5"], "width": 8, "layers": 1, "heads": 2})
+    model = build_model(config.model, tokenizer)
+    params = meta.unbox(model.init(jax.random.key(0), np.zeros((1, 1), np.int32)))
+    export_folder(config, params, tokenizer, tmp_path / "theirs")
+    settings = json.loads((tmp_path / "theirs" / "config.json").read_text())
+    assert settings["decoder_start_token_id"] == tokenizer.start_id == 256
+    settings["decoder_start_token_id"] = start
+    (tmp_path / "theirs" / "config.json").write_text(json.dumps(settings))
+    note = import_folder(tmp_path / "theirs", tmp_path / "run")
+    assert ("decoder_start_token_id" in note["not_read"]) == unread
