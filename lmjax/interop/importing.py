@@ -16,7 +16,7 @@ from lmjax.checkpoints.store import Checkpoints
 from lmjax.config import base_config
 from lmjax.data.given_tokenizer import GivenTokenizer
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.tokenizer_files import read_tokenizer_file
+from lmjax.data.tokenizer_files import WHOLE, read_tokenizer_file
 from lmjax.data.wrapped_tokenizers import with_unused
 from lmjax.errors import UserError, nearest, writing
 from lmjax.interop.conventions import Convention, Imported, to_ours
@@ -32,6 +32,7 @@ from lmjax.training.state import CountedState, random_key
 
 SETTINGS, WEIGHTS, OUR_TOKENIZER = "config.json", "model.safetensors", "lmjax_tokenizer.json"
 PADDED = 128  # T5's have as many entries as the next multiple of it, 32,128 for 32,100 tokens
+AROUND = ("BertProcessing", "RobertaProcessing")  # what puts tokens before a text and behind it
 # What may hold weights in another way, and how to make a WEIGHTS file of it.
 SAVE_AGAIN = "with transformers, by from_pretrained(FOLDER).save_pretrained(FOLDER"
 OTHER_WEIGHTS = {
@@ -66,6 +67,8 @@ def import_folder(folder: Path | str, workdir: Path | str) -> dict[str, Any]:
     start = "decoder_start_token_id"
     start_id = Settings(fields, folder / SETTINGS).take(start, is_size, None)  # seen later, if used
     tokenizer = read_tokenizer(folder, convention, vocabulary_size, start_id)
+    if convention.ends_sources and not (folder / OUR_TOKENIZER).exists():
+        _check_processor(folder / WHOLE)
     if tokenizer.vocabulary_size != vocabulary_size:
         raise UserError(
             f"{folder}: config.json says {vocabulary_size:,} entries of the vocabulary, and its "
@@ -150,6 +153,24 @@ def read_tokenizer(
     if lacking and vocabulary_size == tokenizer.vocabulary_size + lacking:
         return with_unused(tokenizer, lacking)
     return tokenizer
+
+
+def _check_processor(file: Path) -> None:
+    """Refuses a tokenizer.json that puts a token before each text, which our sources would lack."""
+    if not file.exists():
+        return
+    name, cure = "post_processor", "import another model"
+    section = read_json(file).get(name) or {"type": ""}
+    check_fields(section, {"type": is_text}, file, name, cure)
+    steps = section.get("processors", [section])
+    check_fields(steps, [{"type": is_text}], file, name, cure)
+    for step in steps:
+        template = step.get("single", [])
+        check_fields(template, [{}], file, name, cure)
+        if step["type"] in AROUND or (template and "SpecialToken" in template[0]):
+            raise UserError(
+                f"{file} puts a token before each text, of which lmjax gives sources none; {cure}"
+            )
 
 
 def _weights(folder: Path) -> Path:
