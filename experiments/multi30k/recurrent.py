@@ -21,8 +21,8 @@ Measured  With `:gru_attention,short` and the like (256 units, 5,000 subwords), 
           (gru_attention); see experiments/results/multi30k.md. The full sizes were not run.
           BLEU of other tokens is not to be compared with the published by less than some points.
 
-`:gru_attention,short` is half as wide and has fewer subwords; `:gru_attention,smoke` is a tiny model
-and 12 steps; likewise the others.
+`:gru_attention,short` is half as wide and has fewer subwords; `:gru_attention,smoke` is a tiny
+model and 12 steps; likewise the others.
 """
 
 from ml_collections import ConfigDict
