@@ -294,7 +294,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.tokenizer_lowercase = True  # `file`: what BERT's vocab.txt is of; other files say it
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
     data.document_end = False  # <eos> after each document (the word tokenizer: after each line)
-    data.source_tokenizer = ""  # of a corpus of pairs; empty: one tokenizer for both sides
+    # Of a corpus of pairs, as data.tokenizer; empty: one tokenizer for both sides.
+    data.source_tokenizer = ""
     data.source_vocabulary_size = 0  # as vocabulary_size, of a source_tokenizer
     # Ids behind the vocabulary (of the sources, where they have their own) that no text has: mask,
     # class, separator, padding, sentinel_0, ...

@@ -43,9 +43,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.update(layers=4, width=128, heads=4, context_length=160, dropout=0.1)
     config.data.update(
         corpus="sst2",
-        tokenizer="file",  # the pretrained model's, of sentences and of labels, 0 and 1
+        source_tokenizer="file",  # the pretrained model's
         tokenizer_file=PRETRAINED,
-        source_tokenizer="",
         batch_size=32,
     )
     config.training.update(

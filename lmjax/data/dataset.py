@@ -4,8 +4,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
@@ -20,7 +18,13 @@ from lmjax.data.streams import (
     write_stream,
 )
 from lmjax.data.tokenizer import Tokenizer
-from lmjax.data.tokenizer_choice import check_tokenizer, given_tokenizer, train_tokenizer
+from lmjax.data.tokenizer_choice import (
+    check_tokenizer,
+    given_tokenizer,
+    source_data,
+    target_data,
+    train_tokenizer,
+)
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer
 from lmjax.errors import UserError
@@ -63,7 +67,7 @@ def open_dataset(data) -> Dataset:
         raise UserError(f"data.train_share is {data.train_share}; give more than 0 and at most 1")
     check_tokenizer(data)
     if data.source_tokenizer:
-        check_tokenizer(_source_data(data))
+        check_tokenizer(source_data(data))
     corpus = open_corpus(data)
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
@@ -85,12 +89,14 @@ def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[
 
 def _choices(data) -> dict[str, Any]:
     """The fields, beside those of the corpus, that the tokens depend on."""
-    given = given_tokenizer(data)
+    given = [given_tokenizer(data)]
+    if data.source_tokenizer:
+        given.append(given_tokenizer(source_data(data), side="source"))
     return {
         "train_share": data.train_share,
         "cleaning": list(named_steps(data.cleaning)),
         "tokenizer": data.tokenizer,
-        "tokenizer_file": key_of(given.to_json()) if given else "",
+        "tokenizer_file": ",".join(key_of(each.to_json()) for each in given if each),
         "vocabulary_size": data.vocabulary_size,
         "document_end": data.document_end,
         "special_tokens": list(data.special_tokens),
@@ -138,24 +144,10 @@ def _train_tokenizer(data, texts: list[str], sources: list[str], closed: bool) -
             f"data.source_tokenizer is {data.source_tokenizer!r}, but the documents of the corpus "
             f"{data.corpus!r} have no source; leave it out"
         )
-    target, source = _target_data(data), _source_data(data)
-    return PairTokenizer(train_tokenizer(target, texts, closed), train_tokenizer(source, sources))
-
-
-def _target_data(data) -> ConfigDict:
-    """`config.data` as it describes the tokenizer of the targets alone."""
-    return ConfigDict({**data.to_dict(), "special_tokens": ()})
-
-
-def _source_data(data) -> ConfigDict:
-    """`config.data` as it describes the tokenizer of the sources alone."""
-    changes = {
-        "tokenizer": data.source_tokenizer,
-        "tokenizer_file": "",
-        "vocabulary_size": data.source_vocabulary_size,
-        "document_end": False,
-    }
-    return ConfigDict({**data.to_dict(), **changes})
+    return PairTokenizer(
+        train_tokenizer(target_data(data), texts, closed),
+        train_tokenizer(source_data(data), sources, side="source"),
+    )
 
 
 def read_dataset(folder: Path) -> Dataset:

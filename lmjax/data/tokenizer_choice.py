@@ -1,12 +1,14 @@
 """The tokenizer that `config.data` chooses: made from the training text, or read from a file."""
 
+from ml_collections import ConfigDict
+
 from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.word_tokenizer import WordTokenizer
-from lmjax.data.wrapped_tokenizers import PairTokenizer, check_roles, with_special_tokens
+from lmjax.data.wrapped_tokenizers import check_roles, with_special_tokens
 from lmjax.errors import UserError, nearest
 
 CHOICES = ("byte", "character", "word", "bpe", "file")
@@ -23,50 +25,62 @@ def check_tokenizer(data) -> None:
             f"data.vocabulary_size is {size}, but the {data.tokenizer} tokenizer has no size "
             "to choose; set it to 0"
         )
-    if data.tokenizer_file and data.tokenizer != "file":
+    if data.tokenizer_file and "file" not in (data.tokenizer, data.source_tokenizer):
         raise UserError(
-            f"data.tokenizer_file is given, but data.tokenizer is {data.tokenizer!r}; set that to "
-            "'file' or leave the file out"
-        )
-    if data.source_tokenizer == "file":
-        raise UserError(
-            "data.source_tokenizer is 'file', but only data.tokenizer may be; leave the source's "
-            "out, and the file's is that of both sides"
+            f"data.tokenizer_file is given, but data.tokenizer is {data.tokenizer!r}; set that, or "
+            "data.source_tokenizer, to 'file' or leave the file out"
         )
     if size < 0 or size in (1, 2):
         raise UserError(f"data.vocabulary_size is {size}; give 0 or more than 2")
 
 
-def train_tokenizer(data, texts: list[str], closed: bool = False) -> Tokenizer:
+def target_data(data) -> ConfigDict:
+    """`config.data` as it describes the tokenizer of the targets alone, if sources have another."""
+    return ConfigDict({**data.to_dict(), "special_tokens": ()})
+
+
+def source_data(data) -> ConfigDict:
+    """`config.data` as it describes the tokenizer of the sources alone, if they have another."""
+    changes = {
+        "tokenizer": data.source_tokenizer,
+        "vocabulary_size": data.source_vocabulary_size,
+        "document_end": False,
+    }
+    return ConfigDict({**data.to_dict(), **changes})
+
+
+def train_tokenizer(
+    data, texts: list[str], closed: bool = False, *, side: str = "target"
+) -> Tokenizer:
     """The tokenizer of `config.data`, made from the training split's `texts` alone.
 
-    `closed`: no text ever holds other characters or words, so that none is unknown. Raises
-    UserError for what `check_tokenizer` refuses.
+    `closed`: no text ever holds other characters or words, so that none is unknown. `side` as of
+    `given_tokenizer`. Raises UserError for what `check_tokenizer` refuses.
     """
     check_tokenizer(data)
-    given = given_tokenizer(data)
+    given = given_tokenizer(data, side=side)
     return given or with_special_tokens(_train(data, texts, closed), data.special_tokens)
 
 
-def given_tokenizer(data) -> Tokenizer | None:
+def given_tokenizer(data, *, side: str = "target") -> Tokenizer | None:
     """The tokenizer in the file that `config.data` names, if it names one, with special tokens.
 
-    Of a pair, where the source has a tokenizer of its own, it is the target's. Raises UserError for
-    a file that can't be read, and for one without the `<eos>` that `config.data.document_end` asks
-    for.
+    Of a pair, where the source has a tokenizer of its own, it is the target's or the source's, by
+    `side`. Raises UserError for a file that can't be read, and for one without the `<eos>` that
+    `config.data.document_end` asks for.
     """
     if data.tokenizer != "file":
         return None
     if not data.tokenizer_file:
-        raise UserError("data.tokenizer is 'file'; name that in data.tokenizer_file")
+        raise UserError("a tokenizer is to be that of a 'file'; name it in data.tokenizer_file")
     tokenizer = read_tokenizer_file(data.tokenizer_file, data.tokenizer_lowercase)
     if data.document_end and tokenizer.end_id is None:
         raise UserError(
             f"{data.tokenizer_file} has no token for the end of a document; set "
             "data.document_end to False"
         )
-    if data.source_tokenizer and isinstance(tokenizer, PairTokenizer):
-        tokenizer = tokenizer.target_side
+    if data.source_tokenizer:
+        tokenizer = getattr(tokenizer, side)
     return with_special_tokens(tokenizer, data.special_tokens)
 
 

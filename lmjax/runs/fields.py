@@ -113,7 +113,7 @@ def read_config(path: Path) -> ConfigDict:
         else:
             known = plain(base_config(name).to_dict())
         known["objective"] = objective_config(fields["objective"]["name"]).to_dict()
-        if fields["data"].get("tokenizer") == "file":
+        if "file" in (fields["data"].get("tokenizer"), fields["data"].get("source_tokenizer")):
             fields["data"]["tokenizer_file"] = str(path.parent / "tokenizer.json")
         config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)

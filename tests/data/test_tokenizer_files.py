@@ -14,6 +14,7 @@ from lmjax.data.dataset import open_dataset
 from lmjax.data.tokenizer_choice import train_tokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.tokenizer_registry import load_tokenizer
+from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, SpecialTokenizer
 from lmjax.errors import UserError
 from lmjax.runs.fields import read_config
@@ -353,9 +354,8 @@ def test_impossible_choices_are_refused(data, tmp_path):
     for changes, message in [
         ({"document_end": True}, "no token for the end of a document"),
         ({"vocabulary_size": 300}, "no size to choose"),
-        ({"tokenizer_file": ""}, "name that in data.tokenizer_file"),
-        ({"tokenizer": "byte"}, "set that to 'file'"),
-        ({"source_tokenizer": "file"}, "only data.tokenizer may be"),
+        ({"tokenizer_file": ""}, "name it in data.tokenizer_file"),
+        ({"tokenizer": "byte"}, "set that, or data.source_tokenizer, to 'file'"),
     ]:
         refused = base_config().data
         refused.update({**data.to_dict(), **changes})
@@ -370,8 +370,31 @@ def test_the_pair_of_another_run_is_that_of_both_sides_or_its_target(data, tmp_p
     data.special_tokens = ("mask",)
     special = SpecialTokenizer(TRAINED, ("mask",))
     assert train_tokenizer(data, []) == PairTokenizer(ByteTokenizer(False), special)
-    data.special_tokens, data.source_tokenizer = (), "word"
-    assert train_tokenizer(data, []) == ByteTokenizer(False)
+    data.special_tokens = ()
+    for data.source_tokenizer in ("word", "file"):
+        assert train_tokenizer(data, []) == ByteTokenizer(False)
+    assert train_tokenizer(data, [], side="source") == TRAINED
+
+
+def test_a_file_may_be_that_of_the_sources_alone(data, tmp_path):
+    """Also where a run is read back, whose tokenizer is a pair, and of which another goes on."""
+    SpecialTokenizer(TRAINED, ("class",)).save(tmp_path / "tokenizer.json")
+    (tmp_path / "pairs.tsv").write_text("".join(f"no {i}\tx\n" for i in range(300)))
+    config = base_config("classifier")
+    config.data.update(corpus="parallel", files=str(tmp_path / "pairs.tsv"), tokenizer="word")
+    config.data.update(source_tokenizer="file", tokenizer_file=str(tmp_path / "tokenizer.json"))
+    made = open_dataset(config.data)
+    assert isinstance(made.tokenizer.target, WordTokenizer)
+    assert made.tokenizer.source == SpecialTokenizer(TRAINED, ("class",))
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps(storable(config)))
+    made.tokenizer.save(run / "tokenizer.json")
+    (tmp_path / "tokenizer.json").unlink()
+    again = open_dataset(read_config(run / "config.json").data)
+    assert again.folder == made.folder and again.tokenizer == made.tokenizer
+    TRAINED.save(tmp_path / "tokenizer.json")
+    assert open_dataset(config.data).folder != made.folder
 
 
 def test_special_tokens_that_are_lacking_join_those_that_are_there(data, tmp_path):
