@@ -90,6 +90,7 @@ class Experiment:
                 "LMJAX_CACHE_DIR": str(self.folder / "cache"),
                 "PYTHONPATH": str(ROOT),
                 "PYTHONUTF8": "1",
+                "XLA_FLAGS": "",  # compiled as it is for users
                 **environment,
             },
         )
