@@ -8,7 +8,7 @@ Expected  To be measured: `accuracy` of the rows `train` in metrics.jsonl, again
           that of validation, where each token is hidden once in seven passes.
 Differs   Windows of 64 tokens in place of pairs of texts, so no next-sentence prediction
           (`:next_sentence` has both); lower case, as SST-2 is, which
-          experiments/pretraining/finetune_sst2.py goes on with.
+          experiments/pretraining/finetune.py goes on with.
 
 Seeds by --config.seed. `:smoke` is a smaller model, another corpus and 20 steps.
 """
