@@ -3,9 +3,11 @@
 Claim     Masked accuracy rises with the steps (Devlin et al. 2019, section 3.1, at another size: 4
           layers of width 128 and 4,096 byte pairs in place of 12 of width 768 and 30,000).
 Command   lmjax train --config=experiments/pretraining/bert_tiny.py --workdir=runs/bert_tiny
-Hardware  2 CPU cores, about 20 minutes.
-Expected  To be measured: `accuracy` of the rows `train` in metrics.jsonl, against their `step`, and
-          that of validation, where each token is hidden once in seven passes.
+Hardware  One CPU core, 15 minutes.
+Measured  Seed 0: masked accuracy of validation, where each token is hidden once in seven passes,
+          16.3 % after 1,500 steps, 27.0 % after 3,000, 31.2 % after 4,500, 33.7 % after 6,000
+          (perplexity 43.9); of training and every 600 steps, and what fine-tuning from it gives,
+          in experiments/results/pretraining.md.
 Differs   Windows of 64 tokens in place of pairs of texts, so no next-sentence prediction
           (`:next_sentence` has both); lower case, as SST-2 is, which
           experiments/pretraining/finetune.py goes on with.

@@ -6,8 +6,10 @@ Command   lmjax train --config=experiments/pretraining/bert_tiny.py --workdir=ru
           lmjax train --config=experiments/pretraining/finetune.py:trec,tenth --workdir=runs/trec
           lmjax train --config=experiments/pretraining/finetune.py:trec,tenth,scratch
           --workdir=runs/trec_scratch
-Hardware  2 CPU cores, half a minute each after the pretraining, of all labels two.
-Expected  To be measured.
+Hardware  One CPU core, half a minute each after the pretraining, of all labels one.
+Measured  Accuracy on TREC's test: 74.0 % to 63.5 % from scratch with a tenth of the labels (five
+          seeds, p = 2e-5), 86.7 % to 83.4 % with all (three seeds, p = 0.08). On SST-2 none is
+          better. See experiments/results/pretraining.md.
 Differs   TREC's 5,452 questions of six kinds, and the 6,920 sentences of SST-2 in place of GLUE's
           67,349 phrases; what is pooled is the mean over all tokens.
 

@@ -4,7 +4,7 @@ Claim     None of a number. The objective is that of Raffel et al. 2020, section
           tokens) and 3.3.4 (in spans of three), the model their encoder-decoder with 3 + 3 layers
           of width 128 in place of 12 + 12 of 768.
 Command   lmjax train --config=experiments/pretraining/t5_tiny.py --workdir=runs/t5_tiny
-Hardware  2 CPU cores, about 10 minutes.
+Hardware  2 CPU cores, about 10 minutes by its operations; only `:smoke` was run so far.
 Expected  `perplexity` of validation, of targets that are spans and sentinels: it stands beside that
           of the same objective alone.
 Differs   Windows of 64 tokens in place of 512; Adam and a linear decay in place of Adafactor and
