@@ -297,8 +297,8 @@ def test_stacked_replicas_are_the_runs_alone(family, carried):
     for batch in batches(3):
         stacked, _ = together(stacked, batch)
         alone = [step(state, batch)[0] for state in alone]
-    for number, state in enumerate(alone):
-        assert_equal(jax.tree.map(lambda leaf, n=number: leaf[n], stacked), state, atol=2e-5)
+    for number, state in enumerate(alone):  # Adam divides gradients near zero by their rounding
+        assert_equal(jax.tree.map(lambda leaf, n=number: leaf[n], stacked), state, atol=1e-4)
     kernels = [jax.tree.leaves(state.params)[-1] for state in alone]
     assert not np.allclose(kernels[0], kernels[1], atol=1e-2)
 
