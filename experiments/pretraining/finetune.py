@@ -37,6 +37,7 @@ VARIANTS = {
         "training.initial_left": (),
     },
     "smoke": {
+        "data.train_share": 0.02,
         "model.layers": 1,
         "model.width": 16,
         "model.heads": 2,

@@ -5,8 +5,8 @@ Claim     None of a number. The objective is that of Raffel et al. 2020, section
           of width 128 in place of 12 + 12 of 768.
 Command   lmjax train --config=experiments/pretraining/t5_tiny.py --workdir=runs/t5_tiny
 Hardware  2 CPU cores, about 10 minutes by its operations; only `:smoke` was run so far.
-Expected  `perplexity` of validation, of targets that are spans and sentinels: it stands beside that
-          of the same objective alone.
+Expected  `nats_per_token` of validation, of targets that are spans and sentinels: it stands beside
+          that of the same objective alone.
 Differs   Windows of 64 tokens in place of 512; Adam and a linear decay in place of Adafactor and
           the inverse square root; byte pairs in place of SentencePiece's; no dropout, as their
           later form but not their first (0.1) was pretrained.

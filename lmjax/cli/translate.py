@@ -33,6 +33,10 @@ def main(arguments: list[str]) -> int:
         raise UserError("--input and --references are both piped in; give a file for one of them")
     if values.input and values["split"].present:
         raise UserError("give --split=SPLIT or --input=FILE, one of them: what is translated")
+    for name in ("input", "references"):
+        read = values[name].value
+        if read and values.output and Path(read).resolve() == Path(values.output).resolve():
+            raise UserError(f"--output would overwrite --{name}, {read}; give another file")
     for name in ("samples", "pictures"):
         if values[name].value < 0:
             raise UserError(f"--{name}={values[name].value}: give how many to show, 0 or more")
@@ -127,7 +131,8 @@ def _draw(trained, done, count: int, output: Path) -> None:
     from lmjax.studies.alignments import align, write_alignment
 
     size = len(done.documents)
-    for place in (size * number // count for number in range(min(count, size))):
+    count = min(count, size)
+    for place in (size * number // count for number in range(count)):
         source, tokens = done.documents[place].source, done.translations[place][0].tokens
         found = align(trained.model, trained.params, trained.tokenizer, source, tokens)
         path = output.with_name(f"{output.stem}_{place + 1}.svg")

@@ -66,7 +66,7 @@ def decode(content: bytes, source: str, invalid_utf8: str, report: Counter) -> s
         if invalid_utf8 == "strict":
             raise UserError(
                 f"{source}: invalid UTF-8 at byte {error.start} ({error.reason}); mend the file "
-                "or set data.invalid_utf8 to replace or skip"
+                "or, of a corpus, set data.invalid_utf8 to replace or skip"
             ) from error
         report["invalid_bytes"] += len(content) - len(content.decode("utf-8", "ignore").encode())
         text = content.decode("utf-8", INVALID_UTF8[invalid_utf8])

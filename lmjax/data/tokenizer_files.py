@@ -58,7 +58,7 @@ def read_tokenizer_file(path: str | Path, lowercase: bool = True) -> Tokenizer:
         for vocabulary, merges in MERGES_OF.items():
             if path.name in (vocabulary, merges):
                 return _checked(_pairs(path.with_name(vocabulary), path.with_name(merges)))
-        fields = read_json(path)
+        fields = read_json(path, CURE)
         if isinstance(fields, dict) and "kind" in fields:
             return tokenizer_from_json(fields)
         return _checked(_hugging_face(fields))
@@ -108,7 +108,7 @@ def _vocabulary(lines: list[str]) -> dict[str, int]:
 
 
 def _pairs(vocabulary: Path, merges: Path) -> Tokenizer:
-    ids = read_json(vocabulary)
+    ids = read_json(vocabulary, CURE)
     check_fields(ids, {...: is_count}, vocabulary, cure=CURE)
     lines = _lines(merges)
     return _byte_pairs(ids, [line for line in lines if not line.startswith("#version")])

@@ -44,13 +44,20 @@ def translate(
     """
     if rows < 1 or longest < 0:
         raise UserError(f"rows are {rows} and longest is {longest}; give 1 and 0 or more")
+    if 0 < longest < beam.min_length:
+        raise UserError(
+            f"translations are to have at least {beam.min_length} tokens and at most {longest}; "
+            "lower the first or raise the second"
+        )
     encoded = [tokenizer.source.encode_source(source).tolist() for source in sources]
+    for place, tokens in enumerate(encoded):
+        _check_room(model, place, len(tokens))
     prefix_ids = tokenizer.encode_prompt(prefix).tolist()
     found = [[Translation("", 0.0, 0.0, ())] for _ in sources]
     for places in _batches(encoded, rows):
         filled = [encoded[place] for place in places]
         filled += filled[-1:] * (min(rows, len(sources)) - len(filled))
-        prompts, inputs = objective.prompts(filled, tokenizer.start_id)
+        prompts, inputs = objective.prompts(filled, tokenizer.start_id, model.longest_context)
         lengths = [
             _length(model, place, prompt, longest or 2 * len(encoded[place]) + 10)
             for place, prompt in zip(places, prompts, strict=False)
@@ -88,13 +95,16 @@ def _length(model: LanguageModel, place: int, prompt: list[int], longest: int) -
     """The most tokens that the model may write after a prompt."""
     if model.longest_context is None:
         return longest
-    room = model.longest_context - len(prompt) + 1
-    if room < 1:
+    _check_room(model, place, len(prompt), " with its separator")
+    return min(longest, model.longest_context - len(prompt) + 1)
+
+
+def _check_room(model: LanguageModel, place: int, tokens: int, with_what: str = "") -> None:
+    if model.longest_context is not None and tokens > model.longest_context:
         raise UserError(
-            f"source {place + 1} takes {len(prompt)} tokens with its separator, more than the "
-            f"model's longest context, {model.longest_context}; shorten it"
+            f"source {place + 1} takes {tokens} tokens{with_what}, more than the model's longest "
+            f"context, {model.longest_context}; shorten it"
         )
-    return min(longest, room)
 
 
 def _line(tokenizer: Tokenizer, tokens: list[int]) -> str:

@@ -79,11 +79,12 @@ class Objective:
         return batch
 
     def prompts(
-        self, sources: Sequence[Sequence[int]], start_id: int
+        self, sources: Sequence[Sequence[int]], start_id: int, longest: int | None
     ) -> tuple[list[list[int]], dict[str, Array]]:
         """What is read before the targets of `sources`: the tokens of rows, and what is beside.
 
-        The latter is what a model is given to make its initial carry.
+        The latter is what a model is given to make its initial carry, sources padded to at most
+        `longest` tokens, if it reads no more.
         """
         raise NotImplementedError
 

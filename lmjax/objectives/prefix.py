@@ -38,7 +38,7 @@ class Prefix(Objective):
         return data.source_length + data.length
 
     def prompts(
-        self, sources: Sequence[Sequence[int]], start_id: int
+        self, sources: Sequence[Sequence[int]], start_id: int, longest: int | None
     ) -> tuple[list[list[int]], dict[str, Array]]:
         """Source and separator, in one row with the target."""
         return [[*source, start_id] for source in sources], {}

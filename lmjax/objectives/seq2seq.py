@@ -27,10 +27,11 @@ class SequenceToSequence(Objective):
         return "conditional"
 
     def prompts(
-        self, sources: Sequence[Sequence[int]], start_id: int
+        self, sources: Sequence[Sequence[int]], start_id: int, longest: int | None
     ) -> tuple[list[list[int]], dict[str, Array]]:
         """The start token alone, after a source in the lengths that are trained on."""
         length = bucket_length(max(map(len, sources), default=0))
+        length = length if longest is None else min(length, longest)
         source_BS = np.zeros((len(sources), length), np.int32)
         source_weights_BS = np.zeros((len(sources), length), np.float32)
         for row, source in enumerate(sources):

@@ -143,13 +143,16 @@ def array_from_json(value: Any, dtype: Any) -> np.ndarray:
         raise ValueError(f"no array: {error}") from error
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; raises UserError if `parse_json` refuses it or it is no file."""
+def read_json(path: Path, cure: str = "restore it or delete it") -> Any:
+    """The content of a JSON file.
+
+    Raises UserError, with the `cure`, if `parse_json` refuses it, and if it is no file.
+    """
     content = read_whole(path, MOST_JSON_BYTES)
     try:
         return parse_json(content)
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it or delete it") from error
+        raise UserError(f"{path} is not valid JSON ({error}); {cure}") from error
 
 
 def parse_json(content: bytes, *, lenient: bool = False) -> Any:

@@ -82,7 +82,10 @@ def warm_start(training: ConfigDict, tokenizer: Tokenizer, like: Any) -> WarmSta
     except UserError as error:
         cure = ""
         if OTHER_TOKENS in str(error):
-            cure = f"; or keep its tokens: data.tokenizer=file and data.tokenizer_file={path}"
+            cure = (
+                "; or keep its tokens: data.tokenizer=file (of sources that have a tokenizer of "
+                f"their own, data.source_tokenizer=file) and data.tokenizer_file={path}"
+            )
         raise UserError(
             f"training.initial_params {training.initial_params!r}: {error}{cure}"
         ) from error

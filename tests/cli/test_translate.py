@@ -166,6 +166,8 @@ def test_lines_are_measured_by_references(run, tmp_path, capsys):
         (["--beam=2", "--nbest=3"], "widen it"),
         (["--normalization=google"], "unknown normalization"),
         (["--batch_size=0"], "rows are 0"),
+        (["--min_length=5", "--max_length=4"], "at least 5 tokens and at most 4"),
+        (["--input=x", "--output=./x"], "--output would overwrite --input, x"),
         (["--samples=-1"], "--samples=-1"),
         (["--pictures=-1"], "--pictures=-1"),
         (["--output=/dev/null/x"], "cannot write to /dev/null/x"),
