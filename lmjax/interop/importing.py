@@ -69,6 +69,11 @@ def import_folder(folder: Path | str, workdir: Path | str) -> dict[str, Any]:
     tokenizer = read_tokenizer(folder, convention, vocabulary_size, start_id)
     if convention.ends_sources and not (folder / OUR_TOKENIZER).exists():
         _check_processor(folder / WHOLE)
+        if start_id is None or tokenizer.end_id is None:
+            raise UserError(
+                f"{folder}: its models read <eos> behind a source and a first token before a "
+                f"target; give it a tokenizer with the one, and {start} in config.json"
+            )
     if tokenizer.vocabulary_size != vocabulary_size:
         raise UserError(
             f"{folder}: config.json says {vocabulary_size:,} entries of the vocabulary, and its "

@@ -106,3 +106,12 @@ def test_a_token_before_each_source_is_refused(tmp_path, processor, message):
     with pytest.raises(UserError, match=message) as refused:
         import_folder(tmp_path / "theirs", tmp_path / "run")
     assert str(file) in str(refused.value)
+
+
+def test_a_first_token_that_nothing_names_is_asked_for(tmp_path):
+    export(read_tokenizer_file(vocabulary(tmp_path)).with_roles(source_end=3), tmp_path / "theirs")
+    file = tmp_path / "theirs" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"decoder_start_token_id": None}))
+    with pytest.raises(UserError, match="give it .* decoder_start_token_id in config.json"):
+        import_folder(tmp_path / "theirs", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
