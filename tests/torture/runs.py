@@ -22,7 +22,9 @@ ROOT = Path(__file__).parent.parent.parent
 KILLS = {  # of each family: an LSTM whose state is carried, attention on windows, ...
     "rnn": 50,
     "transformer": 50,
-    **dict.fromkeys(("seq2seq", "encoder_decoder", "classifier", "bert", "word_vectors"), 12),
+    **dict.fromkeys(
+        ("seq2seq", "encoder_decoder", "classifier", "bert", "bilstm", "word_vectors"), 12
+    ),
 }
 STEPS, SAVE_EVERY, LOG_EVERY, EVALUATE_EVERY = 60, 2, 3, 10
 PATIENCE = 300  # seconds after which a run hangs
