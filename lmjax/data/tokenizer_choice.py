@@ -43,6 +43,7 @@ def source_data(data) -> ConfigDict:
     """`config.data` as it describes the tokenizer of the sources alone, if they have another."""
     changes = {
         "tokenizer": data.source_tokenizer,
+        "tokenizer_file": data.tokenizer_file if data.source_tokenizer == "file" else "",
         "vocabulary_size": data.source_vocabulary_size,
         "document_end": False,
     }

@@ -376,6 +376,18 @@ def test_the_pair_of_another_run_is_that_of_both_sides_or_its_target(data, tmp_p
     assert train_tokenizer(data, [], side="source") == TRAINED
 
 
+@pytest.mark.parametrize("source", ["word", "file"])
+def test_a_file_may_be_that_of_the_targets(tmp_path, source):
+    TRAINED.save(tmp_path / "tokenizer.json")
+    (tmp_path / "pairs.tsv").write_text("".join(f"no {i}\tx\n" for i in range(300)))
+    data = base_config("seq2seq").data
+    data.update(corpus="parallel", files=str(tmp_path / "pairs.tsv"), document_end=False)
+    data.update(tokenizer="file", tokenizer_file=str(tmp_path), source_tokenizer=source)
+    made = open_dataset(data).tokenizer
+    assert made.target == TRAINED
+    assert (made.source == TRAINED) == (source == "file")
+
+
 def test_a_file_may_be_that_of_the_sources_alone(data, tmp_path):
     """Also where a run is read back, whose tokenizer is a pair, and of which another goes on."""
     SpecialTokenizer(TRAINED, ("class",)).save(tmp_path / "tokenizer.json")

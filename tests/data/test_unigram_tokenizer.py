@@ -245,7 +245,8 @@ def test_a_table_that_is_not_refused_never_stops_the_library(folder, data):
         made = read(folder, fields)
     except UserError:
         return
-    made.encode("the é cat 한 ad\x01\xff")
+    ids_N = made.encode("the é cat 한 ad\x01\xff")
+    assert len(ids_N) and ids_N.max() < made.vocabulary_size
 
 
 def test_fields_of_its_own_file_are_checked_together(made):

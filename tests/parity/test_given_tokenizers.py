@@ -1,6 +1,7 @@
 """The ids of BERT's, GPT-2's and T5's files are those that `transformers` reads from the same."""
 
 import gzip
+import importlib.resources
 import importlib.util
 import io
 import json
@@ -83,11 +84,8 @@ def test_a_tokenizer_json(tmp_path, lines):
 
 def sentencepiece_table():
     """The table of characters that SentencePiece's models hold, T5's among them."""
-    package = importlib.util.find_spec("sentencepiece")
-    if package is None:
-        pytest.skip("the package sentencepiece is not installed")
-    folder = Path(package.submodule_search_locations[0]) / "package_data"
-    return normalizers.Precompiled((folder / "nmt_nfkc.bin").read_bytes())
+    table = importlib.resources.files("sentencepiece") / "package_data" / "nmt_nfkc.bin"
+    return normalizers.Precompiled(table.read_bytes())
 
 
 def unigram(lines, normalizer, split):
