@@ -131,15 +131,18 @@ def _matched(study: StudyRecord, quantity: str) -> str:
     missing = [arm.name for arm in study.arms if not arm.finished]
     waiting = f"; {', '.join(missing)} not finished" if missing else ""
     return (
-        f"{state}: {name}, {target:,} in {study.baseline}, others within {max(distances):.2%} "
+        f"{state}: {name}, {target:,.0f} in {study.baseline}, others within {max(distances):.2%} "
         f"of it{waiting}."
     )
 
 
-def _quantity(arm: ArmRecord, quantity: str) -> int:
+def _quantity(arm: ArmRecord, quantity: str) -> float:
     results: Mapping[str, Any] = arm.finished[0].results
+    if quantity == "training_flops":
+        return results["training"]["tokens"] * results["training_flops_per_token"]
     return {
         "parameters": results["parameters"]["total"],
         "non_embedding_parameters": results["parameters"]["non_embedding"],
+        "state_bytes": results["state_bytes"],
         "training_tokens": results["training"]["tokens"],
     }[quantity]

@@ -50,7 +50,7 @@ def plan_study(study: Study) -> list[ArmPlan]:
     tried = {name: len(arm.candidates()) for name, arm in trained.items()}
     _check_equal("how many configurations their choices try", tried)
     datasets: dict[str, Dataset] = {}
-    plans, texts = [], {}
+    plans, texts, held_out = [], {}, {}
     for arm in study.arms:
         key = arm.config.data.to_json()
         try:
@@ -58,10 +58,13 @@ def plan_study(study: Study) -> list[ArmPlan]:
             if key not in datasets:
                 datasets[key] = open_dataset(arm.config.data)
             plans.append(_plan_arm(study, arm, datasets[key]))
-            texts[arm.name] = datasets[key].splits["train"].fingerprint.partition("-")[0]
+            splits = datasets[key].splits
+            texts[arm.name] = splits["train"].fingerprint.partition("-")[0]
+            held_out[arm.name] = splits["validation"].fingerprint.partition("-")[0]
         except UserError as error:
             raise UserError(f"arm {arm.name!r} can't run: {error}") from error
-    _check_equal("the training text (corpus, cleaning, data.train_share)", texts)
+    _check_texts(study, texts)
+    _check_equal("the validation text", held_out)
     return plans
 
 
@@ -88,6 +91,18 @@ def plan_text(study: Study, plans: list[ArmPlan]) -> Group:
         )
         lines.append(f"a trial: {study.tuning.budget}, seed {study.tuning.seed}; grid: {grid}")
     return Group(Text(f"plan of {study.name}", style="bold"), table, *map(Text, lines))
+
+
+def _check_texts(study: Study, texts: Mapping[str, str]) -> None:
+    """Raises UserError if arms train on different texts, unless that is the question."""
+    if not study.texts_differ:
+        what = "the training text (corpus, cleaning, data.train_share)"
+        _check_equal(what, texts, "; or say texts_differ=True if that is the question")
+    elif len(set(texts.values())) == 1:
+        raise UserError(
+            f"study {study.name!r} has texts_differ=True, but all its arms train on the same text; "
+            "give them other values of data.train_share, cleaning or files, or leave it out"
+        )
 
 
 def _check_beginnings(study: Study, trained: Mapping[str, Arm]) -> None:

@@ -1,6 +1,7 @@
 """A study as pure data: arms, seeds, what is equal among the arms, and the question."""
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +12,8 @@ from ml_collections import ConfigDict
 from lmjax.errors import UserError, nearest
 from lmjax.runs.python_file import load_from_file
 
-SIZES = ("parameters", "non_embedding_parameters")
-MATCHES = (*SIZES, "training_tokens")
+SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
+MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training, by products
 TOLERANCE = 0.02  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on
 # What an arm may bring along from elsewhere.
@@ -88,18 +89,21 @@ class Arm:
 class Study:
     """Arms times seeds, and what they are to answer.
 
-    Sizes are matched to the baseline arm as it is configured. Raises UserError if arms share a
-    folder, the baseline is no arm, there is nothing to run, or validation would choose what a
-    comparison must hold fixed.
+    What is matched is the baseline's as it is configured, or `target`. Raises UserError if arms
+    share a folder, the baseline is no arm, there is nothing to run, what is matched can't all be,
+    or validation would choose what a comparison must hold fixed.
     """
 
     name: str
     question: str
     arms: tuple[Arm, ...]
-    baseline: str  # the arm whose size is the others' target
+    baseline: str  # the arm that the others are matched to
     seeds: tuple[int, ...] = (0,)
     matched: tuple[str, ...] = ("parameters", "training_tokens")
+    # Of the size in `matched`, else of the FLOPs or tokens; None: the baseline's as configured.
+    target: float | None = None
     begins_differ: bool = False  # whether the question is what arms begin with, see BEGINNINGS
+    texts_differ: bool = False  # whether the question is what text arms train on
     tuning: Tuning | None = None  # None: each arm trains with the values that it is configured with
     prompt: str = "The "  # every trained model continues it
     continuation_length: int = 100  # tokens
@@ -136,8 +140,29 @@ class Study:
             if quantity not in MATCHES:
                 hint = nearest(quantity, MATCHES)
                 raise UserError(f"study {self.name!r} can't match {quantity!r}: {hint}")
-        if all(size in self.matched for size in SIZES):
-            raise UserError(f"study {self.name!r} matches {' and '.join(SIZES)}; leave one out")
+        _check_matched(self)
+
+
+def _check_matched(study: Study) -> None:
+    sizes = [size for size in SIZES if size in study.matched]
+    if len(sizes) > 1:
+        raise UserError(
+            f"study {study.name!r} matches {' and '.join(sizes)}, and an arm has one size to "
+            "solve for; leave one out"
+        )
+    if sizes and {"training_flops", "training_tokens"} <= set(study.matched):
+        raise UserError(
+            f"study {study.name!r} matches {sizes[0]}, training_flops and training_tokens, but two "
+            "of them decide the third; leave one out"
+        )
+    if study.target is None:
+        return
+    if not study.matched:
+        raise UserError(f"study {study.name!r} has a target and matches nothing; leave it out")
+    if not (math.isfinite(study.target) and study.target > 0):
+        raise UserError(
+            f"study {study.name!r} has the target {study.target!r}; give a number above 0"
+        )
 
 
 def combinations(values: Mapping[str, Sequence]) -> dict[str, dict[str, Any]]:

@@ -41,6 +41,24 @@ def test_arms_that_train_on_different_texts_are_refused(arm, model, tmp_path):
         plan(arm("A"), other)
 
 
+def test_arms_train_on_different_texts_where_that_is_the_question(arm, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.txt").write_text(f"text {number}\n\n" * 100)
+    whole, half = (
+        arm(name, **{"data.files": str(folder), "data.train_share": share})
+        for name, share in (("whole", 1.0), ("half", 0.5))
+    )
+    assert len(plan(whole, half, texts_differ=True)) == 2
+    with pytest.raises(UserError, match="differ in the training text.*texts_differ=True if that"):
+        plan(whole, half)
+    with pytest.raises(UserError, match="texts_differ=True, but all its arms train on the same"):
+        plan(arm("A"), arm("B"), texts_differ=True)
+    with pytest.raises(UserError, match="arms differ in the validation text"):
+        plan(arm("A"), half, texts_differ=True)
+
+
 def test_an_arm_that_begins_with_trained_parameters_is_refused(arm):
     warm = arm("B", **{"training.initial_params": "runs/a"})
     with pytest.raises(UserError, match="initial_params: none in 'A', runs/a in 'B'"):

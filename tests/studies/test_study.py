@@ -65,6 +65,14 @@ def test_a_missing_file_is_named(reference):
         ({"baseline": "LSTN"}, "did you mean 'LSTM'"),
         ({"matched": ("parameter",)}, "did you mean 'parameters'"),
         ({"matched": ("parameters", "non_embedding_parameters")}, "leave one out"),
+        ({"matched": ("state_bytes", "parameters")}, "parameters and state_bytes.*leave one out"),
+        (
+            {"matched": ("parameters", "training_flops", "training_tokens")},
+            "two of them decide the third",
+        ),
+        ({"matched": (), "target": 10}, "has a target and matches nothing"),
+        ({"target": 0}, "give a number above 0"),
+        ({"target": float("inf")}, "give a number above 0"),
         ({"arms": (Arm("A\x1b[31m", make_config()),)}, "has a control character"),
         (
             {"arms": (Arm("A", make_config(), choices={"data.vocabulary_size": (10, 99)}),)},
