@@ -1,4 +1,4 @@
-"""The verdict on a study, from what its runs have scored."""
+"""What is said of a study from what its runs have scored: which arm wins, how each compares."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.studies.records import ArmRecord, StudyRecord
-from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, verdict
+from lmjax.studies.comparisons import Comparison, compare_with
+from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
+from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, missing_results, verdict
 
 
 def study_verdict(study: StudyRecord) -> Verdict:
@@ -16,36 +17,74 @@ def study_verdict(study: StudyRecord) -> Verdict:
     Nobody wins if scores are of different kinds or texts, and while a run that was asked for has
     failed, is damaged or is not finished, or lacks a score of the test split that others have.
     """
-    finished = [run for arm in study.arms for run in arm.finished]
-    if not finished:
+    if not _finished(study):
         return Verdict(None, None, "No arm is finished.")
+    if why := _incomparable(study) or _unfinished(study):
+        return Verdict(None, None, f"No verdict is drawn{why}.")
+    split = judged_split(study)
+    arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
+    found = verdict(arms, f"{split} bits per byte", _seeds(study))
+    why = "" if split == "test" else " Judged by validation: no run has a score of a test split."
+    return replace(found, text=found.text + why)
+
+
+def study_comparisons(study: StudyRecord) -> list[Comparison]:
+    """Each arm beside the baseline, on the split that the verdict is drawn on.
+
+    None where there is no baseline with a score, or scores are not comparable; nothing is judged
+    while no verdict can be drawn.
+    """
+    arms = {arm.name: arm_scores(arm, judged_split(study)) for arm in study.arms}
+    if study.baseline not in arms or not arms[study.baseline].by_seed or _incomparable(study):
+        return []
+    is_complete = not _unfinished(study) and not missing_results(arms, _seeds(study))
+    return compare_with(study.baseline, arms, is_complete)
+
+
+def judged_split(study: StudyRecord) -> str:
+    """The test split if any run was scored on it."""
+    is_tested = any("test" in run.results["splits"] for run in _finished(study))
+    return "test" if is_tested else "validation"
+
+
+def _finished(study: StudyRecord) -> list[RunRecord]:
+    return [run for arm in study.arms for run in arm.finished]
+
+
+def _seeds(study: StudyRecord) -> list[int]:
+    """Those that were asked for, and those that were begun."""
+    begun = {run.seed for arm in study.arms if not arm.is_counted for run in arm.runs}
+    return sorted(begun.union(study.seeds))
+
+
+def _incomparable(study: StudyRecord) -> str:
+    """Why the arms' scores say nothing of each other; empty if they do."""
     if not study.is_of_one_kind:
         kinds = "; ".join(f"{arm.name}: {', '.join(arm.nats_of)}" for arm in study.arms)
-        return Verdict(
-            None,
-            None,
-            "No verdict is drawn: the arms' nats are of different kinds, whose targets are "
-            f"predicted from other things, so that they say nothing of each other ({kinds}).",
+        return (
+            ": the arms' nats are of different kinds, whose targets are predicted from other "
+            f"things, so that they say nothing of each other ({kinds})"
         )
-    is_tested = any("test" in run.results["splits"] for run in finished)
-    split = "test" if is_tested else "validation"
+    scores = [score for arm in study.arms for score in arm.scores(judged_split(study)).values()]
+    if len({score["text_fingerprint"] for score in scores}) > 1:
+        return ": the arms were scored on different texts"
+    return ""
+
+
+def _unfinished(study: StudyRecord) -> str:
+    """What is still to come; empty if nothing is."""
     for obstacle, arms in (
         ("a run of {} is damaged", [arm for arm in study.arms if arm.damaged]),
         ("a run of {} has failed", [arm for arm in study.arms if arm.failures]),
         ("choices of {} are unfinished", [arm for arm in study.arms if arm.unfinished_choices]),
-        ("{} has no score of the test split, which others have", _without(study, split)),
+        (
+            "{} has no score of the test split, which others have",
+            _without(study, judged_split(study)),
+        ),
     ):
         if arms:
-            names = ", ".join(arm.name for arm in arms)
-            return Verdict(None, None, f"No verdict is drawn while {obstacle.format(names)}.")
-    scores = [score for arm in study.arms for score in arm.scores(split).values()]
-    if len({score["text_fingerprint"] for score in scores}) > 1:
-        return Verdict(None, None, "No verdict is drawn: the arms were scored on different texts.")
-    arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
-    begun = {run.seed for arm in study.arms if not arm.is_counted for run in arm.runs}
-    found = verdict(arms, f"{split} bits per byte", begun.union(study.seeds))
-    why = "" if is_tested else " Judged by validation: no run has a score of a test split."
-    return replace(found, text=found.text + why)
+            return f" while {obstacle.format(', '.join(arm.name for arm in arms))}"
+    return ""
 
 
 def _without(study: StudyRecord, split: str) -> list[ArmRecord]:
@@ -60,15 +99,15 @@ def arm_scores(arm: ArmRecord, split: str) -> ArmScores:
     scores = arm.scores(split)
     return ArmScores(
         {seed: score["bits_per_byte"] for seed, score in scores.items()},
-        _mean_segments(list(scores.values())),
+        _segments(list(scores.values())),
         arm.is_counted,
     )
 
 
-def _mean_segments(scores: list[Mapping[str, Any]]) -> SegmentBits | None:
-    """The bits of each segment in the mean over scores, what spells unknowns included."""
+def _segments(scores: list[Mapping[str, Any]]) -> SegmentBits | None:
+    """The bits of each segment by score, what spells unknowns included."""
     tables = [score.get("segments") for score in scores]
     if not tables or None in tables or any(t["bytes"] != tables[0]["bytes"] for t in tables):
         return None
-    nats_G = np.mean([np.add(t["nats"], t.get("spelling_nats", 0.0)) for t in tables], axis=0)
-    return SegmentBits(nats_G / np.log(2), np.array(tables[0]["bytes"], float))
+    nats_SG = np.array([np.add(t["nats"], t.get("spelling_nats", 0.0)) for t in tables])
+    return SegmentBits(nats_SG / np.log(2), np.array(tables[0]["bytes"], float))

@@ -61,13 +61,12 @@ def simulate(setting: Setting, random: np.random.Generator) -> dict[str, ArmScor
     # Two arms with S seeds of deviation 1 differ with the variance 2 / S.
     scale = DEVIATION * np.sqrt(setting.text / seeds * setting.segments)
     text_AG = scale * (random.gamma(2.0, np.sqrt(0.5), (arms, setting.segments)) - np.sqrt(2))
-    bits_AG = bytes_G * (scores_AS.mean(axis=1)[:, None] + hard_G + text_AG)
-    shift_A = bits_AG.sum(axis=1) / bytes_G.sum() - scores_AS.mean(axis=1)
+    bits_ASG = bytes_G * (scores_AS[:, :, None] + hard_G + text_AG[:, None, :])
     return {
         f"arm {a}": ArmScores(
-            dict(enumerate(scores_AS[a] + shift_A[a])), SegmentBits(bits_AG[a], bytes_G)
+            dict(enumerate(bits_SG.sum(axis=1) / bytes_G.sum())), SegmentBits(bits_SG, bytes_G)
         )
-        for a in range(arms)
+        for a, bits_SG in enumerate(bits_ASG)
     }
 
 

@@ -1,9 +1,9 @@
 """What a study allows one to say of its arms: means, intervals, and whether one has won.
 
 A difference between two arms is uncertain for two reasons: other seeds would have given other
-models, and another text other scores. Its variance is the sum of both: for each trained arm the
-variance over seeds divided by their number, and the bootstrap's over the segments of the text.
-Degrees of freedom are Welch's and Satterthwaite's, so arms may vary differently.
+models, and another text other scores. Its standard error is a bootstrap's over both at once, or of
+seeds alone where the text is not known by segments. The interval is Student's t, with the degrees
+of freedom of Welch and Satterthwaite, so that few seeds make it wide and arms may vary differently.
 
 Assumed: scores vary normally over seeds, seeds of two arms are independent or, where a seed acts
 alike on both, go up and down together (the test is then too careful), and segments are independent.
@@ -20,11 +20,12 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
+from lmjax.studies.resampling import bootstrap_errors
+
 LEAST_SEEDS = 3  # below this no verdict is drawn
 LEAST_SEGMENTS = 5  # of a text, to tell how much another text would change
 SIGNIFICANCE = 0.05
 RESOLUTION = 1e-4  # a smaller difference is one of rounding, and of no use to anyone
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class SegmentBits:
-    """The bits of each segment of a text, and the bytes that they are divided by."""
+    """An arm's bits of each segment of a text by seed, and the bytes that they are divided by."""
 
-    bits_G: np.ndarray
+    bits_SG: np.ndarray
     bytes_G: np.ndarray
 
 
 @dataclass(frozen=True)
 class ArmScores:
-    """Bits per byte of an arm by seed, and its bits of each segment of the text, a mean over seeds.
+    """Bits per byte of an arm by seed, and its bits of the segments of the text, seeds in order.
 
     A counted arm draws nothing at random: its one run has no variance over seeds.
     """
@@ -111,41 +112,21 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(mean, float(stats.t.ppf(0.975, n - 1)) * deviation / math.sqrt(n), n)
 
 
-def text_error(segments: SegmentBits) -> float | None:
-    """The standard error of bits per byte over texts: the bootstrap's, over segments.
-
-    None if there are fewer than LEAST_SEGMENTS. The same segments always give the same.
-    """
-    count = len(segments.bits_G)
-    if count < LEAST_SEGMENTS:
-        return None
-    resampled = stats.bootstrap(
-        (segments.bits_G, segments.bytes_G),
-        lambda bits, bytes_, axis: bits.sum(axis) / bytes_.sum(axis),
-        paired=True,
-        n_resamples=RESAMPLES,
-        batch=200,
-        method="percentile",
-        random_state=np.random.default_rng(0),
-    )
-    # Resampling has the variance of a sample's own mean, which is too small by a degree of freedom.
-    return float(resampled.standard_error) * math.sqrt(count / (count - 1))
-
-
 def text_half_width(segments: SegmentBits) -> float | None:
     """Half of the 95 % interval of bits per byte over texts; None for too few segments."""
-    error = text_error(segments)
-    if error is None:
+    count = len(segments.bytes_G)
+    if count < LEAST_SEGMENTS:
         return None
-    return float(stats.t.ppf(0.975, len(segments.bits_G) - 1)) * error
+    _, error = bootstrap_errors([segments.bits_SG], segments.bytes_G)
+    return float(stats.t.ppf(0.975, count - 1)) * error
 
 
-def paired_segments(higher: ArmScores, lower: ArmScores) -> SegmentBits | None:
-    """By how many bits the first arm is higher in each segment; None unless both have the same."""
-    first, second = higher.segments, lower.segments
-    if first is None or second is None or not np.array_equal(first.bytes_G, second.bytes_G):
+def paired_segments(first: ArmScores, second: ArmScores) -> np.ndarray | None:
+    """The bytes of the segments that two arms share; None unless they are the same, and enough."""
+    ours, theirs = first.segments, second.segments
+    if ours is None or theirs is None or not np.array_equal(ours.bytes_G, theirs.bytes_G):
         return None
-    return SegmentBits(first.bits_G - second.bits_G, first.bytes_G)
+    return ours.bytes_G if len(ours.bytes_G) >= LEAST_SEGMENTS else None
 
 
 def difference(higher: ArmScores, lower: ArmScores) -> Difference:
@@ -155,16 +136,15 @@ def difference(higher: ArmScores, lower: ArmScores) -> Difference:
         if len(arm.by_seed) > 1:
             values = list(arm.by_seed.values())
             parts.append((np.var(values, ddof=1) / len(values), len(values) - 1))
-    segments = paired_segments(higher, lower)
-    if segments is not None and (error := text_error(segments)) is not None:
-        parts.append((error**2, len(segments.bits_G) - 1))
-    variance = sum(part for part, _ in parts)
+    bytes_G = paired_segments(higher, lower)
+    error = math.sqrt(sum(part for part, _ in parts))
+    if bytes_G is not None:
+        arms_SG = [higher.segments.bits_SG, lower.segments.bits_SG]
+        error, over_text = bootstrap_errors(arms_SG, bytes_G)
+        parts.append((over_text**2, len(bytes_G) - 1))
     doubt = sum(part**2 / degrees for part, degrees in parts)
-    return Difference(
-        higher.mean - lower.mean,
-        math.sqrt(variance),
-        float(variance**2 / doubt) if doubt else 1.0,
-    )
+    degrees = float(sum(part for part, _ in parts) ** 2 / doubt) if doubt else 1.0
+    return Difference(higher.mean - lower.mean, error, degrees)
 
 
 def verdict(arms: Mapping[str, ArmScores], metric: str, seeds: Collection[int] = ()) -> Verdict:
@@ -176,7 +156,7 @@ def verdict(arms: Mapping[str, ArmScores], metric: str, seeds: Collection[int] =
     pairs at once. No verdict is drawn while an arm lacks a seed, or with fewer than LEAST_SEEDS.
     """
     seeds = sorted(set(seeds).union(*(arm.by_seed for arm in arms.values() if not arm.is_counted)))
-    if missing := _missing(arms, seeds):
+    if missing := missing_results(arms, seeds):
         return Verdict(None, None, f"No verdict is drawn while {' and '.join(missing)}.")
     lowest = min(arms, key=lambda name: arms[name].mean)
     rivals = [name for name in arms if name != lowest]
@@ -213,7 +193,8 @@ def _is_told_apart(found: Difference, arms: int) -> bool:
     return found.p_value_among(arms) < SIGNIFICANCE
 
 
-def _missing(arms: Mapping[str, ArmScores], seeds: Sequence[int]) -> list[str]:
+def missing_results(arms: Mapping[str, ArmScores], seeds: Sequence[int]) -> list[str]:
+    """What lacks results of which of the seeds, in words."""
     missing = []
     for name, arm in arms.items():
         lacking = [seed for seed in seeds if seed not in arm.by_seed]
@@ -235,12 +216,12 @@ def _test(
     """How a rival compares with the lowest arm, and over what that is known."""
     found = differences[higher]
     drawn = [name for name in (higher, lower) if not arms[name].is_counted]
-    segments = paired_segments(arms[higher], arms[lower])
+    bytes_G = paired_segments(arms[higher], arms[lower])
     over = []
     if drawn:
         over.append(f"n = {seeds} seeds" + (f" of {drawn[0]}" if len(drawn) == 1 else ""))
-    if segments is not None and len(segments.bits_G) >= LEAST_SEGMENTS:
-        over.append(f"{len(segments.bits_G)} segments of the text")
+    if bytes_G is not None:
+        over.append(f"{len(bytes_G)} segments of the text")
     else:
         over.append("no text but this one")
     if not found.standard_error:

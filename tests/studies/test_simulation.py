@@ -62,7 +62,7 @@ def test_simulated_scores_have_the_variances_that_they_should():
         assert np.mean(over_seeds) == pytest.approx((deviation * DEVIATION) ** 2, rel=0.1)
     for study in studies[:5]:
         segments = study["arm 1"].segments
-        total = segments.bits_G.sum() / segments.bytes_G.sum()
+        total = segments.bits_SG.mean(axis=0).sum() / segments.bytes_G.sum()
         assert total == pytest.approx(study["arm 1"].mean)
     same_seeds = Setting((0.0, 0.0), 4, deviations=(0.0, 0.0), segments=20, text=2.0)
     text = [

@@ -1,6 +1,7 @@
 """Verdicts are as often false as they say, intervals cover as often as they say, seeds and text."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from lmjax.studies.statistics import (
     SegmentBits,
     difference,
     summarize,
-    text_error,
+    text_half_width,
     verdict,
 )
 
@@ -21,8 +22,9 @@ def arm(values, **fields):
 
 
 def segments_of(bits, bytes_=None):
-    bits = np.asarray(bits, float)
-    return SegmentBits(bits, np.full(len(bits), 100.0) if bytes_ is None else np.asarray(bytes_))
+    bits = np.atleast_2d(np.asarray(bits, float))
+    full = np.full(bits.shape[1], 100.0)
+    return SegmentBits(bits, full if bytes_ is None else np.asarray(bytes_))
 
 
 def test_interval_covers_the_mean_as_often_as_it_says():
@@ -68,7 +70,35 @@ def test_the_error_over_text_is_that_of_a_ratio_of_means():
     bits_G = 2 * bytes_G + random.normal(0, 20, size=300)
     rest_G = bits_G - bits_G.sum() / bytes_G.sum() * bytes_G  # the delta method
     expected = math.sqrt(300 / 299 * (rest_G**2).sum()) / bytes_G.sum()
-    assert text_error(SegmentBits(bits_G, bytes_G)) == pytest.approx(expected, rel=0.05)
+    error = text_half_width(segments_of(bits_G, bytes_G)) / stats.t.ppf(0.975, 299)
+    assert error == pytest.approx(expected, rel=0.05)
+    resampled = stats.bootstrap(
+        (bits_G, bytes_G), lambda a, b, axis: a.sum(axis) / b.sum(axis), paired=True, batch=100
+    )
+    assert error == pytest.approx(resampled.standard_error, rel=0.05)
+
+
+@pytest.mark.parametrize("seeds", [3, 6])
+def test_the_error_over_seeds_and_text_is_the_sum_of_both(seeds):
+    random = np.random.default_rng(6)
+    bytes_G = random.integers(50, 200, size=200).astype(float)
+    arms, parts = [], []
+    for deviation in (0.01, 0.03):
+        values = 2 + random.normal(0, deviation, size=seeds)
+        bits_SG = bytes_G * (values[:, None] + random.normal(0, 0.2, size=200))
+        arms.append(
+            arm(bits_SG.sum(axis=1) / bytes_G.sum(), segments=segments_of(bits_SG, bytes_G))
+        )
+        parts.append(np.var(values, ddof=1) / seeds)
+    rest_G = np.subtract(*(one.segments.bits_SG.mean(axis=0) for one in arms))
+    rest_G = rest_G - rest_G.sum() / bytes_G.sum() * bytes_G
+    parts.append(200 / 199 * (rest_G**2).sum() / bytes_G.sum() ** 2)
+    found = difference(*arms)
+    assert found.standard_error == pytest.approx(math.sqrt(sum(parts)), rel=0.06)
+    degrees = sum(parts) ** 2 / sum(
+        part**2 / of for part, of in zip(parts, (seeds - 1, seeds - 1, 199), strict=True)
+    )
+    assert found.degrees_of_freedom == pytest.approx(degrees, rel=0.1)
 
 
 def test_two_counted_arms_are_compared_over_the_text_alone():
@@ -106,10 +136,12 @@ def test_a_winner_over_seeds_must_hold_over_the_text_too():
     for noise, winner in ((5.0, "A"), (500.0, None)):
         # The same difference of 0.2 bits per byte, from text that is more or less even.
         wobble = random.normal(0, noise, size=60)
-        lower, higher = np.full(60, 201.0), 221.0 + wobble - wobble.mean()
+        wobble = wobble - wobble.mean()
         scores = {
-            "A": arm(seeds["A"], segments=segments_of(lower)),
-            "B": arm(seeds["B"], segments=segments_of(higher)),
+            "A": arm(seeds["A"], segments=segments_of(np.outer(seeds["A"], np.full(60, 100)))),
+            "B": arm(
+                seeds["B"], segments=segments_of(np.outer(seeds["B"], np.full(60, 100)) + wobble)
+            ),
         }
         result = verdict(scores, "bits")
         assert result.winner == winner
@@ -121,6 +153,8 @@ def test_segments_that_are_not_the_same_text_are_not_paired():
     second = arm([3.0, 3.1, 3.2], segments=segments_of(np.arange(20.0)))
     alone = difference(arm([3.0, 3.1, 3.2]), arm([2.0, 2.1, 2.2]))
     assert difference(second, first) == alone
+    few = segments_of(np.arange(4.0))
+    assert difference(replace(second, segments=few), replace(first, segments=few)) == alone
     assert "no text but this one" in verdict({"A": first, "B": second}, "bits").text
 
 
