@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
             f"--random_batches estimates causal nats, and this model's are {kind}; leave it out"
         )
     context = {name: values[name].value for name in CONTEXT if values[name].present}
+    if values.cache:
+        return _with_cache(values, trained, context)
     score = trained.evaluate(
         values.split,
         corpus=values.corpus,
@@ -55,6 +57,24 @@ def main(arguments: list[str]) -> int:
             values.random_batches,
         )
     print(to_json(result, indent=2))
+    return 0
+
+
+def _with_cache(values: flags.FlagValues, trained, context: dict) -> int:
+    from rich.console import Console
+
+    from lmjax.runs.files import to_json
+
+    for name in ("corpus", "files", "random_batches"):
+        if values[name].value:
+            raise UserError(f"--{name} is of no use with --cache; leave one of them out")
+    found = trained.evaluate_with_cache(
+        values.split, reader="lmjax evaluate --cache", console=Console(stderr=True), **context
+    )
+    result = {"split": values.split, "step": trained.step, **found.score.to_json()}
+    del result["segments"]
+    views = {view: getattr(found.unadapted, view) for view in ("perplexity", "bits_per_byte")}
+    print(to_json({**result, "unigram_cache": found.details, "without_cache": views}, indent=2))
     return 0
 
 
@@ -86,6 +106,13 @@ def _define(values: flags.FlagValues):
     flags.DEFINE_integer("window", None, "windowed: tokens of a window", flag_values=values)
     flags.DEFINE_integer(
         "stride", None, "windowed: targets scored by each window", flag_values=values
+    )
+    flags.DEFINE_boolean(
+        "cache",
+        False,
+        "score with a cache of the last words beside the model, tuned on validation; the score is "
+        "kept apart, as one adapted to the text",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "random_batches",

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -109,23 +110,64 @@ def score_stream(
 
     Raises UserError if one is not finite.
     """
-    segments, counts = stream.segments, stream.counts
+    segments = stream.segments
     nats_G = np.zeros(len(segments.starts_G))
     scored_G = np.zeros(len(nats_G), np.int64)
     right = 0
-    results = _ahead(_scored_batches(model, params, stream, policy, batch_size, objective))
-    for batch, places_BT, log_probs_BT, is_right_BT in results:
-        is_scored_BT = batch.weights_BT > 0
-        if is_right_BT is not None:
-            right += int(np.asarray(is_right_BT)[is_scored_BT].sum())
-        log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
-        places_N = places_BT[is_scored_BT]
-        _check_finite(log_probs_N, places_N, stream)
+    targets = _scored_targets(model, params, stream, policy, batch_size, objective)
+    for places_N, log_probs_N, is_right_N in targets:
         segment_N = segments.of_targets(places_N)
         nats_G -= np.bincount(segment_N, log_probs_N, len(nats_G))
         scored_G += np.bincount(segment_N, minlength=len(nats_G))
+        if is_right_N is not None:
+            right += int(is_right_N.sum())
         if on_scored:
             on_scored(len(log_probs_N))
+    score = _score(stream, nats_G, scored_G, policy.name, objective, model)
+    return replace(score, right=right if objective.tells_right else None)
+
+
+def target_log_probs(
+    model: LanguageModel,
+    params: Any,
+    stream: TokenStream,
+    policy: ContextPolicy,
+    batch_size: int,
+    objective: Objective = CAUSAL,
+) -> np.ndarray:
+    """`log_probs_N` of the targets of a text, in its order, in float64; as `score_stream`."""
+    log_probs_N = np.full(stream.counts.tokens, np.nan)
+    for places_N, found_N, _ in _scored_targets(
+        model, params, stream, policy, batch_size, objective
+    ):
+        log_probs_N[places_N] = found_N
+    return log_probs_N
+
+
+def score_of_targets(
+    log_probs_N: np.ndarray,
+    stream: TokenStream,
+    context: str,
+    model: LanguageModel,
+    objective: Objective = CAUSAL,
+) -> Score:
+    """The score of log-probabilities of a text's targets, as `target_log_probs` gives them."""
+    segments = stream.segments
+    segment_N = segments.of_targets(np.arange(len(log_probs_N)))
+    nats_G = -np.bincount(segment_N, log_probs_N, len(segments.starts_G))
+    scored_G = np.bincount(segment_N, minlength=len(nats_G))
+    return _score(stream, nats_G, scored_G, context, objective, model)
+
+
+def _score(
+    stream: TokenStream,
+    nats_G: np.ndarray,
+    scored_G: np.ndarray,
+    context: str,
+    objective: Objective,
+    model: LanguageModel,
+) -> Score:
+    segments, counts = stream.segments, stream.counts
     if not objective.scores_text:
         counts = Counts(tokens=int(scored_G.sum()))
         segments = Segments(segments.starts_G, *np.zeros((2, len(nats_G)), np.int64))
@@ -142,7 +184,7 @@ def score_stream(
         dropped_bytes=counts.dropped_bytes,
         ends_of_line=counts.ends_of_line,
         nats_of=objective.nats_of(model),
-        context=policy.name,
+        context=context,
         fingerprint=stream.fingerprint,
         segments={
             "nats": nats_G.tolist(),
@@ -150,7 +192,6 @@ def score_stream(
             "tokens": scored_G.tolist(),
             "bytes": segments.bytes_G.tolist(),
         },
-        right=right if objective.tells_right else None,
     )
 
 
@@ -205,6 +246,25 @@ def batch_predictions(
     """What the objective predicts; rows that continue nothing begin with the `fresh` carry."""
     carry = restart_rows(carry, fresh, batch.continues_B)
     return objective.predict(model, params, batch, carry)
+
+
+def _scored_targets(
+    model: LanguageModel,
+    params: Any,
+    stream: TokenStream,
+    policy: ContextPolicy,
+    batch_size: int,
+    objective: Objective,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """`places_N, log_probs_N, is_right_N` of each batch's targets; raises if one is not finite."""
+    results = _ahead(_scored_batches(model, params, stream, policy, batch_size, objective))
+    for batch, places_BT, log_probs_BT, is_right_BT in results:
+        is_scored_BT = batch.weights_BT > 0
+        log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
+        places_N = places_BT[is_scored_BT]
+        _check_finite(log_probs_N, places_N, stream)
+        right_N = None if is_right_BT is None else np.asarray(is_right_BT)[is_scored_BT]
+        yield places_N, log_probs_N, right_N
 
 
 def _scored_batches(

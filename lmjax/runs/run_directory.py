@@ -188,6 +188,23 @@ class RunDirectory:
         of_split = {**kept.get(split, {}), decoding: measured}
         self.write_results({**results, "translations": {**kept, split: of_split}})
 
+    def add_adapted(
+        self, name: str, split: str, score: dict[str, Any], details: dict[str, Any]
+    ) -> None:
+        """Puts the score of a split into the results that what is named adapted to, by `details`.
+
+        It stands apart from `splits`. Scores by other details, of another choice, are left out.
+        """
+        results = self.results()
+        check_fields(
+            results.get("adapted", {}), {...: {"splits": {}}}, self._results_path, "adapted"
+        )
+        kept = results.get("adapted", {})
+        before = kept.get(name, {})
+        same = {key: value for key, value in before.items() if key != "splits"} == plain(details)
+        splits = {**(before["splits"] if same else {}), split: score}
+        self.write_results({**results, "adapted": {**kept, name: {**details, "splits": splits}}})
+
     def add_word_vectors(self, tests: dict[str, Any]) -> None:
         """Puts what tests of its word vectors gave into the results; raises if there are none."""
         self.write_results({**self.results(), "word_vectors": tests})

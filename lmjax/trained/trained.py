@@ -20,12 +20,13 @@ from lmjax.interop.exporting import export_folder
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import progress_bar
+from lmjax.trained.adapting import Adapting
 from lmjax.trained.translating import Translating
 from lmjax.trained.vectors import Embedding
 
 
 @dataclass(frozen=True)
-class Trained(Translating, Embedding):
+class Trained(Translating, Embedding, Adapting):
     """A model with its parameters and its tokenizer."""
 
     def generate(
