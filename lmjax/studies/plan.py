@@ -16,7 +16,7 @@ from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.fields import check_values
-from lmjax.studies.matching import is_counted, training_tokens
+from lmjax.studies.measures import is_counted, training_tokens
 from lmjax.studies.study import BEGINNINGS, Arm, Study, flatten
 from lmjax.studies.tuning import planned_trials
 from lmjax.training.program import plan_training

@@ -14,7 +14,7 @@ from lmjax.runs.python_file import load_from_file
 
 SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
 MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training, by products
-TOLERANCE = 0.02  # of the baseline's figure: what still counts as matched
+TOLERANCE = 0.01  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on
 # What an arm may bring along from elsewhere.
 BEGINNINGS = ("training.initial_params", "training.initial_embedding")
@@ -53,6 +53,7 @@ class Arm:
     config: ConfigDict
     size_field: str = "model.width"  # the integer that is solved for, so that sizes match
     multiple_of: int = 1  # the size field is a multiple of this
+    fine_field: str = ""  # an integer solved for after it, where steps of it are too coarse
     choices: Mapping[str, Sequence] = field(default_factory=dict)  # field: values; validation picks
 
     @property

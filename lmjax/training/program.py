@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import grain
@@ -189,11 +190,16 @@ def make_program(
         hyperparameters=hyperparameters,
         begin=begin,
         named=named,
-        cost=model_cost(
-            model, named.params, objective.row_length(data), data.source_length, data.length
-        ),
+        cost=training_cost(data, objective, model, named.params),
         leaf_names=leaf_names(nn.meta.unbox(named.params)),
     )
+
+
+def training_cost(
+    data: ConfigDict, objective: Objective, model: LanguageModel, params: Any
+) -> ModelCost:
+    """The cost of rows of `config.data`; `params` may be abstract."""
+    return model_cost(model, params, objective.row_length(data), data.source_length, data.length)
 
 
 def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> TrainingPlan:

@@ -8,7 +8,8 @@ import pytest
 
 from lmjax.errors import UserError
 from lmjax.objectives import contract
-from lmjax.studies import matching
+from lmjax.studies import matching, measures
+from lmjax.studies.measures import Measures
 from lmjax.studies.study import load_study
 from lmjax.studies.tuning import planned_trials
 
@@ -19,7 +20,7 @@ FILE = Path(__file__).parent.parent.parent / "experiments" / "quickstart.py"
 def test_six_arms_match_without_further_ado(argument, monkeypatch):
     tokenizer = SimpleNamespace(vocabulary_size=1024, end_id=None)
     dataset = SimpleNamespace(tokenizer=tokenizer, splits={"train": None})
-    monkeypatch.setattr(matching, "open_dataset", lambda data: dataset)
+    monkeypatch.setattr(measures, "open_dataset", lambda data: dataset)
 
     def make_batching(stream, data, seed):
         tokens = data.batch_size * data.length
@@ -31,12 +32,12 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
     assert set(study.matched) == {"parameters", "training_tokens"}
     matched = matching.match_study(study)
     sizes = {
-        arm.name: matching.model_size(arm, tokenizer, "parameters")
+        arm.name: Measures().of(arm, "parameters")
         for arm in matched.arms
         if not matching.is_counted(arm)
     }
     target = sizes[study.baseline]
-    assert all(abs(size - target) <= 0.02 * target for size in sizes.values())
+    assert all(abs(size - target) <= 0.01 * target for size in sizes.values())
 
 
 def test_every_trained_arm_is_tuned_alike_and_variants_differ_in_seeds_alone(tmp_path):

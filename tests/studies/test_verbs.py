@@ -24,7 +24,7 @@ def config(model, **fields):
 def get_study(arg=""):
     arms = [
         Arm("n-gram", config("ngram"), choices={{"model.order": (2, 3)}}),
-        Arm("Elman", config("rnn", cell="elman", layers=1)),
+        Arm("Elman", config("rnn", cell="elman", layers=1), fine_field="model.embedding_width"),
         Arm("GRU", config("rnn", cell="gru", layers=1, width=32)),
     ]
     if arg == "refused":
