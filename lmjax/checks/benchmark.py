@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -19,6 +17,7 @@ from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.registry import build_model
 from lmjax.objectives.registry import make_objective
+from lmjax.runs.speed import product_flops_per_second
 from lmjax.training.durations import Clock
 from lmjax.training.program import make_program
 
@@ -137,7 +136,7 @@ def compare(case: Case, peers: list[str], python: str, steps: int, rounds: int) 
     Raises UserError for a peer that fails or prints no timing.
     """
     run_ours, first, flops, devices = _our_step(case)
-    matmul_gflops = _matmul_gflops()
+    matmul_gflops = product_flops_per_second() / 1e9
     own: list[float] = []
     theirs: list[list[float]] = [[] for _ in peers]
     for _ in range(rounds):
@@ -208,18 +207,6 @@ def _run_peer(peer: str, case: Case, python: str, steps: int) -> float:
     except (ValueError, KeyError, IndexError) as error:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it printed nothing"]
         raise UserError(f"the peer {peer!r} gave no timing: {reason[0]}") from error
-
-
-def _matmul_gflops(size: int = 1024, repeats: int = 20) -> float:
-    square = jnp.ones((size, size), jnp.float32)
-    product = jax.jit(jnp.matmul)
-    product(square, square).block_until_ready()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        product(square, square).block_until_ready()
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(times) / 1e9
 
 
 def _timing(name: str, times: list[float], steps: int, first: float = 0.0) -> Timing:

@@ -23,8 +23,13 @@ def main(arguments: list[str]) -> int:
     if not values.study:
         raise UserError("--study=FILE[:arg] is missing; try --study=experiments/quickstart.py")
 
-    from lmjax.studies.conduct import study
+    from lmjax.studies.conduct import show_plan, study
 
+    if values.dry_run:
+        from rich.console import Console
+
+        show_plan(values.study, values.workdir, Console())
+        return 0
     return FAILED if study(values.study, values.workdir).failures else 0
 
 
@@ -34,5 +39,8 @@ def _define(values: flags.FlagValues):
         None,
         "study file, as FILE.py or FILE.py:argument, with get_study(argument)",
         flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "dry_run", False, "show the plan alone; train and write nothing", flag_values=values
     )
     define_workdir(values, "folder of the study; without it, one in runs/ with the study's name")

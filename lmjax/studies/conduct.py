@@ -6,9 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from lmjax.runs.devices import prepare_devices
+from lmjax.runs.speed import product_flops_per_second
 from lmjax.runs.terminal import say
 from lmjax.studies.matching import match_study
-from lmjax.studies.plan import plan_study, plan_text
+from lmjax.studies.plan import plan_study
+from lmjax.studies.plan_text import plan_text
 from lmjax.studies.records import StudyRecord
 from lmjax.studies.report import write_report
 from lmjax.studies.runner import run_study
@@ -36,14 +38,27 @@ def study(
     it before.
     """
     console = console or Console()
-    study = load_study(study) if isinstance(study, str) else study
-    workdir = Path(workdir or f"runs/{study.name}")
-    # Matching sizes would otherwise make jax settle for one CPU device.
-    prepare_devices(study.arms[0].config.execution.cpu_devices)
-    study = match_study(study)
-    console.print(plan_text(study, plan_study(study)))
+    study, workdir = show_plan(study, workdir, console)
     failures = run_study(study, workdir, console=console)
     record, page = write_report(workdir)
     console.print(terminal_summary(record))
     say(console, f"\nreport: {page}")
     return StudyResult(record, page, failures)
+
+
+def show_plan(
+    study: Study | str, workdir: Path | str | None, console: Console
+) -> tuple[Study, Path]:
+    """The study with its arms matched, and its folder, after its plan was shown.
+
+    Nothing is trained, and nothing written but what caches keep of texts. Raises UserError as
+    `study`.
+    """
+    study = load_study(study) if isinstance(study, str) else study
+    workdir = Path(workdir or f"runs/{study.name}")
+    # Matching sizes would otherwise make jax settle for one CPU device.
+    prepare_devices(study.arms[0].config.execution.cpu_devices)
+    study = match_study(study)
+    plans = plan_study(study, workdir)
+    console.print(plan_text(study, plans, product_flops_per_second()))
+    return study, workdir

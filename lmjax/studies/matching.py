@@ -6,10 +6,9 @@ from dataclasses import replace
 from lmjax.errors import UserError
 from lmjax.studies.measures import Measures, is_counted
 from lmjax.studies.solving import LARGEST_SIZE, solve_size
-from lmjax.studies.study import SIZES, TOLERANCE, Arm, Study, flatten
+from lmjax.studies.study import DURATION, SIZES, TOLERANCE, Arm, Study, flatten
 from lmjax.training.durations import MOST_STEPS
 
-DURATION = "training.duration"
 FINE_FIELDS = ("model.feed_forward_width", "model.embedding_width")  # what an error advises
 
 

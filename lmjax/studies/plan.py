@@ -5,42 +5,70 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
 from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
+from lmjax.models.cost import ModelCost
 from lmjax.models.registry import build_model
 from lmjax.runs.fields import check_values
+from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies.measures import is_counted, training_tokens
-from lmjax.studies.study import BEGINNINGS, Arm, Study, flatten
+from lmjax.studies.study import BEGINNINGS, DURATION, Arm, Study, flatten
 from lmjax.studies.tuning import planned_trials
 from lmjax.training.program import plan_training
 
 
 @dataclass(frozen=True)
 class ArmPlan:
-    """How often an arm runs, and on how many tokens each; a counted arm's size shows later."""
+    """What an arm costs, how often it runs and on how many tokens each.
+
+    A counted arm's size shows later.
+    """
 
     name: str
-    parameters: int | None
+    cost: ModelCost | None
+    sizes: Mapping[str, Any]  # the fields that may have been solved for, with their values
     trials: int
     trial_tokens: int
     runs: int
     run_tokens: int
+    tokens_per_second: float | None = None  # of its finished runs, if there are any
 
     @property
     def tokens(self) -> int:
         """Of all its trials and runs."""
         return self.trials * self.trial_tokens + self.runs * self.run_tokens
 
+    @property
+    def flops(self) -> float:
+        """Of all its trials and runs; none of a counted arm."""
+        return self.tokens * self.cost.training_flops_per_token if self.cost else 0.0
 
-def plan_study(study: Study) -> list[ArmPlan]:
-    """The plan of each arm of a matched study.
+    def of(self, quantity: str) -> float:
+        """One of MATCHES, of one run of an arm that is trained."""
+        return {
+            "parameters": self.cost.parameters,
+            "non_embedding_parameters": self.cost.non_embedding,
+            "state_bytes": self.cost.state_bytes,
+            "training_flops": self.run_tokens * self.cost.training_flops_per_token,
+            "training_tokens": self.run_tokens,
+        }[quantity]
+
+    def seconds(self, flops_per_second: float) -> float | None:
+        """How long it takes, from its own speed or, at the least, that of products; None: unknown.
+
+        Counting is not estimated.
+        """
+        if self.cost is None:
+            return None
+        if self.tokens_per_second:
+            return self.tokens / self.tokens_per_second
+        return self.flops / flops_per_second
+
+
+def plan_study(study: Study, workdir: Path | None = None) -> list[ArmPlan]:
+    """The plan of each arm of a matched study, of which `workdir` may hold finished runs.
 
     Raises UserError, naming the arms, if one can't run, or if they would not be compared on equal
     terms: by training text, initial parameters or the number of configurations tried.
@@ -57,7 +85,7 @@ def plan_study(study: Study) -> list[ArmPlan]:
             check_values(arm.config)
             if key not in datasets:
                 datasets[key] = open_dataset(arm.config.data)
-            plans.append(_plan_arm(study, arm, datasets[key]))
+            plans.append(_plan_arm(study, arm, datasets[key], workdir))
             splits = datasets[key].splits
             texts[arm.name] = splits["train"].fingerprint.partition("-")[0]
             held_out[arm.name] = splits["validation"].fingerprint.partition("-")[0]
@@ -66,31 +94,6 @@ def plan_study(study: Study) -> list[ArmPlan]:
     _check_texts(study, texts)
     _check_equal("the validation text", held_out)
     return plans
-
-
-def plan_text(study: Study, plans: list[ArmPlan]) -> Group:
-    """The plan as a table, for rich."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("arm", overflow="fold")
-    for column in ("parameters", "trials", "runs", "tokens"):
-        table.add_column(column, justify="right")
-    for plan in plans:
-        size = "counted" if plan.parameters is None else f"{plan.parameters:,}"
-        table.add_row(plan.name, size, str(plan.trials), str(plan.runs), f"{plan.tokens:,}")
-    table.add_row(
-        "together",
-        "",
-        str(sum(plan.trials for plan in plans)),
-        str(sum(plan.runs for plan in plans)),
-        f"{sum(plan.tokens for plan in plans):,}",
-    )
-    lines = [f"seeds: {', '.join(map(str, study.seeds))}"]
-    if study.tuning:
-        grid = "; ".join(
-            f"{name} {', '.join(map(str, values))}" for name, values in study.tuning.grid.items()
-        )
-        lines.append(f"a trial: {study.tuning.budget}, seed {study.tuning.seed}; grid: {grid}")
-    return Group(Text(f"plan of {study.name}", style="bold"), table, *map(Text, lines))
 
 
 def _check_texts(study: Study, texts: Mapping[str, str]) -> None:
@@ -128,13 +131,14 @@ def _check_equal(what: str, values: Mapping[str, Any], otherwise: str = "") -> N
         raise UserError(f"arms differ in {what}: {each}; give all of them the same{otherwise}")
 
 
-def _plan_arm(study: Study, arm: Arm, dataset: Dataset) -> ArmPlan:
+def _plan_arm(study: Study, arm: Arm, dataset: Dataset, workdir: Path | None) -> ArmPlan:
     candidates = list(arm.candidates().values())
     models = [_model(candidate, dataset) for candidate in candidates]
     if is_counted(arm):
         for candidate, model in zip(candidates, models, strict=True):
             context_policy(candidate.config, model)
-        return ArmPlan(arm.name, None, 0, 0, len(models), dataset.splits["train"].counts.tokens)
+        tokens = dataset.splits["train"].counts.tokens
+        return ArmPlan(arm.name, None, {}, 0, 0, len(models), tokens)
     plan = plan_training(candidates[0].config, dataset, models[0])
     if not plan.objective.scores_text:
         raise UserError(
@@ -146,12 +150,29 @@ def _plan_arm(study: Study, arm: Arm, dataset: Dataset) -> ArmPlan:
         _model(trial, dataset)
     return ArmPlan(
         name=arm.name,
-        parameters=plan.cost.parameters,
+        cost=plan.cost,
+        sizes=_sizes(study, arm),
         trials=len(trials),
         trial_tokens=training_tokens(trials[0], dataset) if trials else 0,
         runs=len(candidates) * len(study.seeds),
         run_tokens=training_tokens(candidates[0], dataset),
+        tokens_per_second=_tokens_per_second(workdir, arm),
     )
+
+
+def _sizes(study: Study, arm: Arm) -> dict[str, Any]:
+    known, fields = flatten(arm.config), [arm.size_field, arm.fine_field]
+    if "training_flops" in study.matched or study.target:
+        fields.append(DURATION)
+    return {field: known[field] for field in fields if known.get(field)}
+
+
+def _tokens_per_second(workdir: Path | None, arm: Arm) -> float | None:
+    """Of an arm's finished runs in a study's folder, all together."""
+    files = sorted(workdir.glob(f"arms/{arm.folder}/**/results.json")) if workdir else []
+    training = [RunDirectory(file.parent).results()["training"] for file in files]
+    seconds = sum(run["seconds"] for run in training)
+    return sum(run["tokens"] for run in training) / seconds if seconds else None
 
 
 def _model(arm: Arm, dataset: Dataset) -> LanguageModel:

@@ -14,6 +14,7 @@ from lmjax.runs.python_file import load_from_file
 
 SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
 MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training, by products
+DURATION = "training.duration"
 TOLERANCE = 0.01  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on
 # What an arm may bring along from elsewhere.
@@ -143,6 +144,11 @@ class Study:
                 raise UserError(f"study {self.name!r} can't match {quantity!r}: {hint}")
         _check_matched(self)
 
+    @property
+    def target_of(self) -> str:
+        """What of all that is matched the target is of: the first of MATCHES."""
+        return next(quantity for quantity in MATCHES if quantity in self.matched)
+
 
 def _check_matched(study: Study) -> None:
     sizes = [size for size in SIZES if size in study.matched]
@@ -180,7 +186,7 @@ def combinations(values: Mapping[str, Sequence]) -> dict[str, dict[str, Any]]:
 
 def _check_choosable(what: str, values: Mapping[str, Sequence]) -> None:
     for name, options in values.items():
-        if not name.startswith(CHOOSABLE) or name == "training.duration":
+        if not name.startswith(CHOOSABLE) or name == DURATION:
             raise UserError(
                 f"{what} lets validation choose {name}, and then arms would differ in more than "
                 "their models; choose among fields of model or training, not its duration"

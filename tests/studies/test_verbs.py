@@ -119,3 +119,12 @@ def test_mistakes_are_one_line(arguments, message, capsys, tmp_path, monkeypatch
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_nothing(study_file, tmp_path, capsys):
+    before = set(tmp_path.rglob("*"))
+    folder = tmp_path / "study"
+    assert main(["study", f"--study={study_file}", f"--workdir={folder}", "--dry_run"]) == 0
+    text = capsys.readouterr().out
+    assert "plan of tiny" in text and "parameters matched to GRU's" in text
+    assert set(tmp_path.rglob("*")) == before
