@@ -14,6 +14,12 @@ def study_notes(study: StudyRecord) -> list[str]:
     notes = [f"{arm.name} failed: {failure}." for arm in study.arms for failure in arm.failures]
     notes += [f"{arm.name} has a damaged run: {why}." for arm in study.arms for why in arm.damaged]
     notes += [_matched(study, quantity) for quantity in study.matched]
+    if not study.is_of_one_tokenizer:
+        notes.append(
+            "Tokenizers differ, so that a token of one arm is not one of another: perplexities say "
+            "nothing of each other and are not shown, only bits per byte."
+        )
+    notes += _contexts(study)
     notes += _begun(study)
     notes += _tuned(study)
     notes += _at_edges(study)
@@ -33,6 +39,20 @@ def study_notes(study: StudyRecord) -> list[str]:
         if arm.is_counted and len(study.arms) > 1:
             notes.append(f"{arm.name} is counted, not trained, and states its own size.")
     return notes
+
+
+def _contexts(study: StudyRecord) -> list[str]:
+    """What arms had read of the text before each target, where they differ in that."""
+    contexts = {
+        arm.name: ", ".join(sorted({score["context"] for score in arm.scores(split).values()}))
+        for split in ("validation", "test")
+        for arm in study.arms
+        if arm.scores(split)
+    }
+    if len(set(contexts.values())) <= 1:
+        return []
+    each = ", ".join(f"{name} {printable(what)}" for name, what in contexts.items())
+    return [f"Contexts differ, and who has read more knows more: {each}."]
 
 
 def _begun(study: StudyRecord) -> list[str]:

@@ -117,12 +117,17 @@ def write_plots(arms: Sequence[ArmRecord], folder: Path) -> dict[str, str]:
         write_atomically(folder / f"{name}.csv", to_csv(curves, axis))
         with matplotlib.rc_context(STYLE):
             figure = draw(curves, axis, [arm.name for arm in arms])
-            for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
-                content = io.BytesIO()
-                figure.savefig(content, format=suffix, bbox_inches="tight", **options)
-                write_atomically(folder / f"{name}.{suffix}", content.getvalue())
-        drawn[axis] = (folder / f"{name}.svg").read_text(encoding="utf-8")
+            drawn[axis] = save_figure(figure, folder / name)
     return drawn
+
+
+def save_figure(figure: Figure, path: Path) -> str:
+    """Writes `path`.svg and `path`.png; returns the SVG."""
+    for suffix, options in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 200})):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, bbox_inches="tight", **options)
+        write_atomically(path.with_name(f"{path.name}.{suffix}"), content.getvalue())
+    return path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
 
 
 def to_csv(curves: Sequence[Curve], axis: str) -> str:

@@ -22,6 +22,7 @@ from lmjax.runs.fields import (
 from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
 from lmjax.runs.terminal import printable
+from lmjax.studies.held_out import read_log
 from lmjax.studies.study import MATCHES
 from lmjax.studies.tuning import is_number_or_nothing, read_tuning
 
@@ -86,6 +87,7 @@ class RunRecord:
     environment: Mapping[str, Any]
     sample: str  # the prompt and how the model went on
     tuning: Mapping[str, Any] | None = None  # the trials that its values were chosen by
+    test_reads: Sequence[Mapping[str, Any]] = ()  # each time that its test split was read
 
     @property
     def seed(self) -> int:
@@ -147,6 +149,7 @@ class StudyRecord:
     matched: tuple[str, ...] = ()
     prompt: str = ""
     seeds: tuple[int, ...] = ()  # that were asked for
+    reference: str = ""  # of the study's file
 
     @property
     def is_of_one_kind(self) -> bool:
@@ -157,6 +160,16 @@ class StudyRecord:
     def is_causal(self) -> bool:
         """Whether each score is of tokens predicted from those before them alone."""
         return self._kinds <= {"causal"}
+
+    @property
+    def is_of_one_tokenizer(self) -> bool:
+        """Whether all scores of a split are of the same tokens: only then perplexities compare."""
+        tokens = {}
+        for arm in self.arms:
+            for run in arm.finished:
+                for split, score in run.results["splits"].items():
+                    tokens.setdefault(split, set()).add(score.get("fingerprint"))
+        return all(len(prints) == 1 for prints in tokens.values())
 
     @property
     def _kinds(self) -> set[str]:
@@ -184,6 +197,7 @@ def read_study(workdir: Path) -> StudyRecord:
             matched=tuple(study["matched"]),
             prompt=study["prompt"],
             seeds=tuple(study["seeds"]),
+            reference=printable(study.get("reference", "")),
         )
     folders = {}
     for path in _run_paths(workdir):
@@ -206,6 +220,7 @@ def read_study_file(workdir: Path) -> dict[str, Any]:
     file = workdir / STUDY_FILE
     study = read_json(file)
     check_fields(study, STUDY, file)
+    check_fields(study.get("reference", ""), is_text, file, "reference")
     if any(len(arm) != 2 for arm in study["arms"]) or not set(study["matched"]) <= set(MATCHES):
         raise UserError(f"{file} has arms or matched quantities that cannot be; restore it")
     return study
@@ -285,6 +300,7 @@ def _read_run(path: Path) -> RunRecord:
         environment=_read_environment(path / "environment.json"),
         sample=_read_text(path / "samples.txt"),
         tuning=read_tuning(path),
+        test_reads=read_log(path),
     )
 
 

@@ -1,6 +1,10 @@
-"""The report of a study: one HTML file that needs nothing else, made from run directories alone."""
+"""The report of a study, made from run directories alone: a page that needs nothing else, and text.
+
+`report.md` has the figures of `report.html`; `plots/` has the numbers of each plot.
+"""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,12 +16,13 @@ from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
-from lmjax.studies import plots
-from lmjax.studies.judging import study_verdict
+from lmjax.studies import forest, plots
+from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
 from lmjax.studies.records import StudyRecord, read_study
 from lmjax.studies.study import flatten
-from lmjax.studies.summary import shown_tables, study_samples, summary_rows
+from lmjax.studies.summary import study_samples, summary_rows
+from lmjax.studies.tables import shown_tables
 from lmjax.studies.translations import alignment_pictures, translation_rows
 
 # What of the plots' colours follows the page from light to dark.
@@ -39,22 +44,43 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
     if not study.is_of_one_kind:
         arms = [replace(arm, name=f"{arm.name} ({', '.join(arm.nats_of)})") for arm in arms]
     drawn = plots.write_plots(arms, workdir / "plots")
+    beside = forest.write_forest(
+        study_comparisons(study),
+        study.baseline,
+        judged_split(study),
+        [arm.name for arm in study.arms],
+        workdir / "plots",
+    )
+    contents = report_contents(study, drawn, beside)
     path = workdir / "report.html"
-    write_atomically(path, render(study, drawn))
+    write_atomically(path, render("report.html.jinja", contents))
+    write_atomically(path.with_suffix(".md"), render("report.md.jinja", contents))
     return study, path
 
 
-def render(study: StudyRecord, drawn: Mapping[str, str]) -> str:
-    """The page as text, with the plots `drawn` as SVG by axis; everything else is escaped."""
+def render(template: str, contents: Mapping[str, Any]) -> str:
+    """The page or the text; all but the plots is escaped."""
     environment = Environment(
         loader=PackageLoader("lmjax.studies", "."),
-        autoescape=True,
+        autoescape="html" in template,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["markdown"] = as_markdown
+    return environment.get_template(template).render(contents)
+
+
+def as_markdown(text: str) -> str:
+    """A text that stands in a line or a cell of Markdown as it is."""
+    escaped = re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(str(text).split()))
+    return escaped.replace("&", "&amp;")
+
+
+def report_contents(study: StudyRecord, drawn: Mapping[str, str], beside: str) -> dict[str, Any]:
+    """What a report says; of the plots `drawn` by axis, and `beside` the baseline, their SVG."""
     rows = summary_rows(study)
-    return environment.get_template("report.html.jinja").render(
+    return dict(
         study=study,
         tables=shown_tables(rows),
         rows=rows,
@@ -62,6 +88,9 @@ def render(study: StudyRecord, drawn: Mapping[str, str]) -> str:
         notes=study_notes(study),
         colors=[plots.arm_look(index)["color"] for index in range(len(study.arms))],
         plots=[(axis, plots.AXES[axis], inline_svg(svg)) for axis, svg in drawn.items()],
+        beside=inline_svg(beside) if beside else "",
+        beside_name=forest.NAME,
+        command=study_command(study),
         translations=translation_rows(study),
         alignments=alignment_pictures(study),
         samples=study_samples(study),
@@ -70,6 +99,14 @@ def render(study: StudyRecord, drawn: Mapping[str, str]) -> str:
         text=text_facts(study),
         environment=environment_facts(study),
     )
+
+
+def study_command(study: StudyRecord) -> str:
+    """The command that makes the study anew; empty if it was not taken from a file."""
+    if not study.reference:
+        return ""
+    arguments = f"--study={study.reference}", f"--workdir=runs/{study.name}"
+    return shlex.join(("lmjax", "study", *arguments))
 
 
 def inline_svg(svg: str) -> Markup:

@@ -241,6 +241,7 @@ def _study_file(study: Study) -> dict[str, Any]:
     return {
         "name": study.name,
         "question": study.question,
+        "reference": study.reference,
         "baseline": study.baseline,
         "matched": study.matched,
         "prompt": study.prompt,

@@ -109,6 +109,7 @@ class Study:
     tuning: Tuning | None = None  # None: each arm trains with the values that it is configured with
     prompt: str = "The "  # every trained model continues it
     continuation_length: int = 100  # tokens
+    reference: str = ""  # FILE.py[:argument] that `load_study` took it from
 
     def __post_init__(self):
         names = {}
@@ -205,7 +206,7 @@ def load_study(reference: str) -> Study:
 
     Raises UserError if the file is missing, has no `get_study`, fails, or returns something else.
     """
-    return load_from_file(reference, "study", Study)
+    return replace(load_from_file(reference, "study", Study), reference=reference)
 
 
 def flatten(config: Mapping | ConfigDict, prefix: str = "") -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""The figures of a study: tables with a row an arm, the verdict, the same for a terminal."""
+"""The figures of a study: a row an arm of every table; tables, verdict and notes for a terminal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from rich import box
@@ -9,100 +8,71 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import clock_time, printable
-from lmjax.studies.judging import arm_scores, study_verdict
+from lmjax.studies.comparisons import Comparison
+from lmjax.studies.judging import arm_scores, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
 from lmjax.studies.records import ArmRecord, StudyRecord
-from lmjax.studies.statistics import summarize, text_half_width
-
-# Each table's columns, and what they mean.
-TABLES = {
-    "Scores": {
-        "seeds": "finished of those begun; a counted model draws nothing, so one run is enough",
-        "validation bits/byte": "a mean over seeds ± half of its 95 % interval (Student's t)",
-        "test bits/byte": "the same; this split is read last, once nothing is left to choose",
-        "by text": "half of the 95 % interval over texts (a bootstrap over segments), of test "
-        "where it is scored; arms share the text, so that it tells little of their differences",
-        "unknowns": "targets that the vocabulary lacks, in validation and in test; bits/byte "
-        "charges their spelling",
-    },
-    "Models": {
-        "parameters": "all of them; of a counted model the entries of its tables",
-        "non-embedding": "those that belong to no token and no position",
-        "nats of": "what was predicted from what, where that is not: each token from those before "
-        "it; figures of different kinds say nothing of each other",
-        "context": "what has been read of the text when a token is scored",
-        "state bytes": "what is remembered of one text between two tokens, at its longest",
-    },
-    "Training": {
-        "tokens": "that were trained on, each as often as it was read",
-        "distinct tokens": "places of the training text that were read at least once",
-        "FLOPs": "of the matrix products and convolutions of training, a multiply and an add each; "
-        "what is done element by element, in scans too, is not counted",
-        "tokens/s": "training tokens over seconds of training",
-        "time": "of training, without compilation and evaluation",
-    },
-    "Choices by validation": {
-        "trials": "configurations that validation was asked about, and how many of them failed",
-        "tokens each": "that a trial was trained on",
-        "best trial": "its bits/byte on validation; of choices trained in full, a mean over seeds",
-        "chosen": "values of the best trial, which every seed was then trained with",
-    },
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm's figures as text, by column; empty where there is none."""
-
-    arm: str
-    note: str
-    figures: dict[str, str]
-    is_winner: bool
+from lmjax.studies.statistics import SIGNIFICANCE, summarize, text_half_width
+from lmjax.studies.tables import Row, shown_tables
 
 
 def summary_rows(study: StudyRecord) -> list[Row]:
     """A row for each arm, in the study's order."""
     winner = study_verdict(study).winner
+    beside = {one.arm: beside_baseline(one) for one in study_comparisons(study)}
     return [
-        Row(arm.name, _note(arm, study, winner), _figures(arm, study), arm.name == winner)
+        Row(
+            arm.name,
+            _note(arm, study, winner),
+            _figures(arm, study) | beside.get(arm.name, {}),
+            arm.name == winner,
+        )
         for arm in study.arms
     ]
 
 
-def shown_tables(rows: list[Row]) -> dict[str, dict[str, str]]:
-    """Of TABLES those, and their columns, in which any row has a figure."""
-    tables = {
-        title: {
-            column: meaning
-            for column, meaning in columns.items()
-            if any(row.figures.get(column) for row in rows)
-        }
-        for title, columns in TABLES.items()
+def beside_baseline(one: Comparison) -> dict[str, str]:
+    """The columns of an arm beside the baseline; empty where nothing tells."""
+    half_width = "" if one.half_width is None else f" ± {one.half_width:.4f}"
+    at_best = one.least_seeds_p_value
+    is_coarse = at_best is not None and at_best >= SIGNIFICANCE
+    return {
+        "above it, bits/byte": f"{one.mean:+.4f}{half_width}",
+        "percent": f"{one.percent:+.2f}",
+        "finding": one.finding,
+        "Holm's p": _p(one.adjusted_p_value),
+        "p": _p(one.p_value),
+        "p by text": _p(one.text_p_value),
+        "p by seeds": _p(one.seeds_p_value) + (f" (≥ {at_best:.2g})" if is_coarse else ""),
+        "Hedges' g": "" if one.hedges_g is None else f"{one.hedges_g:+.2f}",
     }
-    return {title: columns for title, columns in tables.items() if columns}
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
 
 
 def terminal_summary(study: StudyRecord) -> Group:
     """The tables, the verdict, the notes and each model's continuation of the prompt, for rich."""
     rows = summary_rows(study)
     parts = [Text(study.question or study.name, style="bold")]
-    for number, (title, columns) in enumerate(shown_tables(rows).items()):
+    for number, shown in enumerate(shown_tables(rows)):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column(title, overflow="fold")
-        for column in columns:
+        table.add_column(shown.title, overflow="fold")
+        for column in shown.columns:
             # Only words and, before its interval, a score may break.
-            may_break = column.endswith(("bits/byte", "chosen", "context"))
-            justify = "left" if column == "chosen" else "right"
+            may_break = column.endswith(("bits/byte", "chosen", "context", "perplexity", "finding"))
+            justify = "left" if column in ("chosen", "finding") else "right"
             table.add_column(
                 column.replace(" ", "\n"), justify=justify, no_wrap=not may_break, overflow="fold"
             )
-        for row in rows:
+        for row in shown.rows:
             name = Text(row.arm, style="bold" if row.is_winner else "")
             if row.note and not number:
                 name.append(f" {row.note}", style="dim")
-            if number == 0 or any(row.figures.get(column) for column in columns):
-                table.add_row(name, *(row.figures.get(column, "") for column in columns))
+            table.add_row(name, *(row.figures.get(column, "") for column in shown.columns))
         parts.append(table)
     parts.append(Text(study_verdict(study).text, style="bold"))
     parts += [Text(note, style="dim") for note in study_notes(study)]
@@ -138,6 +108,7 @@ def _figures(arm: ArmRecord, study: StudyRecord) -> dict[str, str]:
         "test bits/byte": _interval(arm, "test"),
         "by text": _by_text(arm),
         "unknowns": _of_splits(arm, lambda score: score.get("unknowns")),
+        **_perplexities(arm, study),
         "parameters": f"{results[0]['parameters']['total']:,}",
         "non-embedding": f"{results[0]['parameters']['non_embedding']:,}",
         "nats of": "" if study.is_causal else ", ".join(arm.nats_of).replace("_", " "),
@@ -160,11 +131,26 @@ def _seeds(arm: ArmRecord, study: StudyRecord) -> str:
 
 def _interval(arm: ArmRecord, split: str) -> str:
     values = [score["bits_per_byte"] for score in arm.scores(split).values()]
+    return _mean(values, 4)
+
+
+def _perplexities(arm: ArmRecord, study: StudyRecord) -> dict[str, str]:
+    if not study.is_of_one_tokenizer:
+        return {}
+    splits = {}
+    for split in ("validation", "test"):
+        values = [score.get("perplexity") for score in arm.scores(split).values()]
+        if all(map(is_number, values)):
+            splits[f"{split} perplexity"] = _mean(values, 2)
+    return splits
+
+
+def _mean(values: list[float], digits: int) -> str:
     if not values:
         return ""
     summary = summarize(values)
-    half_width = "" if summary.half_width is None else f" ± {summary.half_width:.4f}"
-    return f"{summary.mean:.4f}{half_width}"
+    half_width = "" if summary.half_width is None else f" ± {summary.half_width:.{digits}f}"
+    return f"{summary.mean:.{digits}f}{half_width}"
 
 
 def _by_text(arm: ArmRecord) -> str:

@@ -161,6 +161,7 @@ def test_another_studys_folder_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match="holds the study 'small', not 'large'"):
         training.run(make_study(name="large"))
     assert training.trained == training.skipped == []
+    assert json.loads((training.workdir / "study.json").read_text())["reference"] == ""
     assert json.loads((training.workdir / "study.json").read_text())["name"] == "small"
 
 

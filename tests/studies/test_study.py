@@ -27,6 +27,7 @@ def test_argument_after_the_colon_reaches_the_file(tmp_path):
     path = write(tmp_path, GOOD)
     assert load_study(path).arms[0].config.training.duration == "30 steps"
     assert load_study(f"{path}:smoke").arms[0].config.training.duration == "3 steps"
+    assert load_study(f"{path}:smoke").reference == f"{path}:smoke"
 
 
 @pytest.mark.parametrize(
