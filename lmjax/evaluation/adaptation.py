@@ -66,6 +66,6 @@ def tune_cache(log_probs_N: np.ndarray, tokens_N: np.ndarray) -> tuple[UnigramCa
 
 
 def _mixed(log_probs_N: np.ndarray, cached_N: np.ndarray, weight: float) -> np.ndarray:
-    with np.errstate(divide="ignore"):  # what the cache has not seen
+    with np.errstate(divide="ignore", invalid="ignore"):  # of what it has not seen; the first
         mixed_N = np.logaddexp(np.log1p(-weight) + log_probs_N, np.log(weight * cached_N))
     return np.where(np.isnan(cached_N), log_probs_N, mixed_N)

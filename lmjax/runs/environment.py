@@ -23,6 +23,7 @@ PACKAGES = (
     "numpy",
     "optax",
     "orbax-checkpoint",
+    "pyyaml",
     "rich",
     "safetensors",
     "sacrebleu",
