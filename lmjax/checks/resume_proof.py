@@ -65,7 +65,7 @@ def outcome_at(path: Path, plan: TrainingPlan, stop_at: int) -> dict[str, Any]:
     loop = TrainingLoop(run, plan, Console(file=io.StringIO()), stop_at=stop_at)
     with suppress(Stopped):
         loop.run_to_end()
-    state = plan.execution.fetch_state(loop.state)
+    state = loop.seat.fetch_state()
     outcome = {
         leaf_name(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)

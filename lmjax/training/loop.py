@@ -6,11 +6,11 @@ nothing that was not looked at.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-import jax
 from rich.console import Console
 
 from lmjax.checkpoints.identity import check_identity, identity
@@ -32,14 +32,16 @@ from lmjax.training.metrics import (
 )
 from lmjax.training.position import Position
 from lmjax.training.program import TrainingPlan
+from lmjax.training.seats import OwnSeat, Seat, Stepped, Steps, run_alone
 
-Pending = tuple[dict[str, jax.Array], Batch]  # the metrics of a step, and what it was made with
+Pending = tuple[Any, Batch]  # the metrics of a step, and what it was made with
 
 
 class TrainingLoop:
     """One run of training by gradient, from wherever its checkpoints left it.
 
-    It saves and stops when `signals` say so, and after step `stop_at` before anything else.
+    Its state lies in `seat`; without one, it trains alone. It saves and stops when `signals` say
+    so, and after step `stop_at` before anything else.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class TrainingLoop:
         plan: TrainingPlan,
         console: Console,
         *,
+        seat: Seat | None = None,
         signals: StopSignals | None = None,
         stop_at: int | None = None,
     ):
         self.run, self.plan, self.console, self.stop_at = run, plan, console, stop_at
+        self.seat = seat or OwnSeat(plan.execution, plan.named)
         self.signals = signals or StopSignals()
         self.total_steps = plan.clock.total_steps
         console.print(cost_table(plan.config, plan.cost))
@@ -63,20 +67,25 @@ class TrainingLoop:
             say=self._say,
         )
         self.pending: Pending | None = None
-        self.compiled: set[tuple] = set()  # shapes of batches that the step is compiled for
         if self._restore():
             self.batches.set_state(self.position.data)
             self._say(f"resumed at step {self.position.step:,}")
 
     def run_to_end(self) -> Any:
-        """Trains what is left and returns the parameters to be scored, on the host.
+        """Trains what is left, alone, and returns the parameters to be scored, on the host.
 
         Raises Stopped if a signal or `stop_at` ends it before, when all is saved.
         """
-        position = self.position
-        progress = progress_bar(self.console, "training", self.total_steps, position.step)
-        deferred = self.signals.deferred()
-        with deferred, self._saved_at_last(), progress as advance:
+        progress = progress_bar(self.console, "training", self.total_steps, self.position.step)
+        with self.signals.deferred(), progress as advance:
+            return run_alone(self.steps(advance), self.seat)
+
+    def steps(self, advance: Callable[[], None] = lambda: None) -> Steps:
+        """The same, as a generator that yields each batch and is sent what became of it.
+
+        `advance` is called after each step.
+        """
+        with self._saved_at_last():
             while True:
                 try:
                     self._stop_if_asked()
@@ -86,13 +95,14 @@ class TrainingLoop:
                         self._save()
                     if self._is_over():
                         break
-                    self._step()
+                    batch = self._pull()
+                    self._take_in((yield batch), batch)
                     advance()
                 except Unhealthy as finding:
                     self._roll_back(finding)
             if self._scores_best:
                 return self.checkpoints.restore_params(self.position.best_step)
-            return self.plan.execution.fetch(self.state.params)
+            return self.seat.fetch_params()
 
     def summary(self) -> dict[str, Any]:
         """The entry `training` of the results."""
@@ -108,7 +118,8 @@ class TrainingLoop:
             "compile_seconds": position.compile_seconds,
             "scored_step": position.best_step if self._scores_best else position.step,
             "stopped_early": position.step < self.total_steps,
-            "devices": self.plan.execution.device_count,
+            "devices": self.seat.device_count,
+            "replicas": self.seat.replicas,
             "examples": position.examples,
             "skips": position.skips,
             "rollbacks": position.rollbacks,
@@ -144,16 +155,15 @@ class TrainingLoop:
     def _scores_best(self) -> bool:
         return self.plan.config.evaluation.checkpoint == "best"
 
-    def _step(self) -> None:
+    def _pull(self) -> Batch:
         self.checkpoints.check()
         with self._timed("data_wait_seconds"):
-            batch = next(self.batches)
-        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(batch))
-        with self._timed("seconds" if shapes in self.compiled else "compile_seconds"):
-            placed = self.plan.execution.place_batch(batch)
-            self.state, metrics = self.plan.execution(self.state, placed)
-        self.compiled.add(shapes)
-        before, self.pending = self.pending, (metrics, batch)
+            return next(self.batches)
+
+    def _take_in(self, stepped: Stepped, batch: Batch) -> None:
+        """Looks at the step before the one just made with `batch`."""
+        self._add("compile_seconds" if stepped.is_compiling else "seconds", stepped.seconds)
+        before, self.pending = self.pending, (stepped.metrics, batch)
         self._look_at(before)
         self.position.step += 1
 
@@ -161,8 +171,10 @@ class TrainingLoop:
     def _timed(self, timer: str):
         start = time.monotonic()
         yield
-        passed = time.monotonic() - start
-        setattr(self.position, timer, getattr(self.position, timer) + passed)
+        self._add(timer, time.monotonic() - start)
+
+    def _add(self, timer: str, seconds: float) -> None:
+        setattr(self.position, timer, getattr(self.position, timer) + seconds)
 
     def _look_at(self, pending: Pending | None) -> None:
         """Takes in step `position.step`, whose metrics are pending, and logs it if due."""
@@ -170,7 +182,7 @@ class TrainingLoop:
             return
         metrics, batch = pending
         with self._timed("seconds"):
-            metrics = self.plan.execution.fetch(metrics)
+            metrics = self.seat.fetch(metrics)
         position = self.position
         position.follow_examples(batch)
         try:
@@ -232,7 +244,7 @@ class TrainingLoop:
             about = self.checkpoints.about(step)
             folder = self.run.checkpoints / str(step)
             check_identity(about, self.plan.config, self.plan.train, folder)
-            if (here := self.plan.execution.described()) != about["devices"]:
+            if (here := self.seat.described()) != about["devices"]:
                 self._say(f"saved on {about['devices']}, now on {here}: equal to rounding only")
             self.position = Position(**about["position"])
             if about["config"]["training"]["duration"] != self.plan.config.training.duration:
@@ -243,7 +255,7 @@ class TrainingLoop:
             if self._scores_best and self.position.best_step >= 0:
                 self._require_best()
         self.run.truncate_metrics(self.position.step, self.position.evaluated_step)
-        self.state = self.plan.execution.place_state(state, self.plan.named)
+        self.seat.take(state)
         return step is not None
 
     def _require_best(self) -> None:
@@ -261,10 +273,9 @@ class TrainingLoop:
         position, plan = self.position, self.plan
         if position.evaluated_step == position.step:
             return
-        params = plan.execution.on_devices(self.state.params)
         score = score_stream(
             plan.model,
-            params,
+            self.seat.params(),
             plan.validation,
             plan.policy,
             plan.config.data.batch_size,
@@ -284,8 +295,7 @@ class TrainingLoop:
         position.evaluations_since_best += 1
         training = plan.config.training
         if training.schedule == "plateau":
-            scale = self.state.learning_rate_scale * training.decay_factor
-            self.state = replace(self.state, learning_rate_scale=scale)
+            self.seat.scale_learning_rate(training.decay_factor)
 
     def _save(self) -> None:
         self._flush()
@@ -293,12 +303,10 @@ class TrainingLoop:
         about = {
             "position": asdict(self.position),
             **identity(self.plan.config, self.plan.train),
-            "devices": self.plan.execution.described(),
+            "devices": self.seat.described(),
         }
-        state = self.plan.execution.fetch_state(self.state)
-        self.checkpoints.save(
-            state, about, needs={self.position.best_step} - {-1, self.position.step}
-        )
+        needs = {self.position.best_step} - {-1, self.position.step}
+        self.checkpoints.save(self.seat.fetch_state(), about, needs=needs)
 
     @contextmanager
     def _saved_at_last(self):

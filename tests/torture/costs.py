@@ -19,6 +19,7 @@ from rich.console import Console
 from lmjax.checkpoints.manifest import verified_leaves
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.config import base_config
+from lmjax.data.batch import Batch
 from lmjax.data.dataset import open_dataset
 from lmjax.errors import Stopped
 from lmjax.models.registry import build_model
@@ -84,11 +85,11 @@ class Watched(TrainingLoop):
         super().__init__(run, plan, Console(file=io.StringIO()), stop_at=steps)
         self.save_every, self.wait, self.begun = every, wait, []
 
-    def _step(self) -> None:
+    def _pull(self) -> Batch:
         if self.wait:
             self.checkpoints.wait()
         self.begun.append(time.monotonic())
-        super()._step()
+        return super()._pull()
 
 
 def step_costs(folder: Path, rounds: int, steps: int) -> dict[str, list[float]]:
