@@ -1,7 +1,7 @@
 """From `config.training` to an optax transformation.
 
 The transformation leaves the learning rate out: the step multiplies by it, so that it is one
-number that metrics, plateau decay and replicas can see.
+number that metrics, plateau decay and replicas can see. Weight decay may be given to each update.
 """
 
 from typing import Any
@@ -39,8 +39,7 @@ def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransform
     if training.clip_norm:
         steps.append(optax.clip_by_global_norm(training.clip_norm))
     steps.append(preconditioners[training.optimizer]())
-    if training.weight_decay:
-        steps.append(optax.add_decayed_weights(training.weight_decay, mask=decayed(params)))
+    steps.append(optax.masked(_decay(training.weight_decay), decayed(params)))
     optimizer = optax.chain(*steps)
     if training.frozen:
         kinds = {"trained": optimizer, "frozen": optax.set_to_zero()}
@@ -50,6 +49,18 @@ def make_optimizer(training: ConfigDict, params: Any) -> optax.GradientTransform
     if training.layer_decay != 1:
         optimizer = optax.chain(optimizer, _scaled(layer_factors(params, training.layer_decay)))
     return optimizer
+
+
+def _decay(default: float) -> optax.GradientTransformationExtraArgs:
+    """Adds `weight_decay`, which an update may be given in place of the default, times parameters.
+
+    As an array it leaves the compiled step the same.
+    """
+
+    def update(direction, state, params, *, weight_decay=default, **_):
+        return jax.tree.map(lambda d, p: d + weight_decay * p, direction, params), state
+
+    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
 
 
 def _scaled(factors: Any) -> optax.GradientTransformation:

@@ -15,7 +15,7 @@ Schedule = Callable[[jax.Array, Hyperparameters], jax.Array]
 
 
 def hyperparameters_of(training: ConfigDict, clock: Clock) -> Hyperparameters:
-    """The numbers of the schedule; `clock` knows the whole duration.
+    """The numbers of schedule and optimizer; `clock` knows the whole duration.
 
     Raises UserError for a warm-up that is longer.
     """
@@ -28,6 +28,7 @@ def hyperparameters_of(training: ConfigDict, clock: Clock) -> Hyperparameters:
     return Hyperparameters(
         learning_rate=np.float32(training.learning_rate),
         final_learning_rate=np.float32(training.final_learning_rate),
+        weight_decay=np.float32(training.weight_decay),
         warmup_steps=np.int32(warmup_steps),
         total_steps=np.int32(clock.total_steps),
     )

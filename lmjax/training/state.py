@@ -12,10 +12,11 @@ from lmjax.models.contract import Carry, LanguageModel, initial_carry
 
 @flax.struct.dataclass
 class Hyperparameters:
-    """The numbers of the schedule. As arrays, they leave the compiled step the same."""
+    """Numbers of schedule and optimizer. As arrays, they leave the compiled step the same."""
 
     learning_rate: jax.Array  # float32, at the peak
     final_learning_rate: jax.Array  # float32
+    weight_decay: jax.Array  # float32
     warmup_steps: jax.Array  # int32
     total_steps: jax.Array  # int32
 

@@ -56,8 +56,11 @@ class TrainStep:
         )
         learning_rate = self.schedule(state.step, state.hyperparameters)
         learning_rate *= state.learning_rate_scale
-        direction, optimizer_state = self.optimizer.update(
-            gradient, state.optimizer_state, state.params
+        direction, optimizer_state = optax.with_extra_args_support(self.optimizer).update(
+            gradient,
+            state.optimizer_state,
+            state.params,
+            weight_decay=state.hyperparameters.weight_decay,
         )
         params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
         counts = self._total(outcome.counts)

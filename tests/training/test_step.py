@@ -20,7 +20,7 @@ from lmjax.training.execution import JitExecution, PmapExecution, make_execution
 from lmjax.training.leaf_groups import frozen_leaves
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import make_schedule
-from lmjax.training.state import initial_state
+from lmjax.training.state import initial_params, initial_state
 from lmjax.training.step import TrainStep, leaf_names
 from tests.properties.variants import VOCABULARY, build
 from tests.toy_states import NUMBERS
@@ -36,7 +36,12 @@ def step_of(family, **changes):
     model = build(family, dict(width=8, layers=1))
     training = base_config(family).training
     training.update(dict(optimizer="sgd", clip_norm=0.5))
-    return TrainStep(model, Causal(), make_optimizer(training, {}), constant_rate, **changes)
+    optimizer = make_optimizer(training, params_of(model))
+    return TrainStep(model, Causal(), optimizer, constant_rate, **changes)
+
+
+def params_of(model):
+    return jax.eval_shape(lambda: initial_params(model, np.uint32(0), LENGTH))
 
 
 def begin(step, carried, seed=0, numbers=NUMBERS):
@@ -158,8 +163,8 @@ def test_frozen_parameters_have_no_gradient_and_never_change(accumulation_steps)
 
 @pytest.mark.parametrize("reduction", ["token_mean", "sequence_mean"])
 def test_a_step_is_the_gradient_of_the_mean_loss(reduction):
-    changes = dict(optimizer=make_optimizer(_sgd(), {}), loss_reduction=reduction)
-    step = replace(step_of("transformer"), **changes)
+    step = step_of("transformer", loss_reduction=reduction)
+    step = replace(step, optimizer=make_optimizer(_sgd(), params_of(step.model)))
     state = nn.meta.unbox(begin(step, carried=False))
     (batch,) = batches(1)
 
@@ -271,7 +276,8 @@ def test_each_micro_batch_has_its_own_dropout():
     assert seen[0] == pytest.approx(seen[1], rel=1e-6)
 
 
-REPLICAS = [(0, 0.1, 0), (3, 0.02, 2), (11, 0.3, 4)]  # seed, learning rate, warm-up steps
+# Seed, learning rate, warm-up steps, weight decay.
+REPLICAS = [(0, 0.1, 0, 0.0), (3, 0.02, 2, 0.1), (11, 0.3, 4, 0.5)]
 
 
 @pytest.mark.parametrize(("family", "carried"), [("rnn", True), ("transformer", False)])
@@ -280,15 +286,21 @@ def test_stacked_replicas_are_the_runs_alone(family, carried):
     training = base_config(family).training
     training.update(optimizer="adamw", warmup="1 steps")
     clock = Clock(steps_per_epoch=5, tokens_per_step=1, total_steps=10)
+    model = build(family, dict(width=8, layers=1, dropout=0.2))
     step = replace(
         step_of(family),
-        model=build(family, dict(width=8, layers=1, dropout=0.2)),
-        optimizer=make_optimizer(training, {}),
+        model=model,
+        optimizer=make_optimizer(training, params_of(model)),
         schedule=make_schedule(training, clock),
     )
 
-    def start(seed, rate, warmup):
-        numbers = replace(NUMBERS, learning_rate=jnp.float32(rate), warmup_steps=jnp.int32(warmup))
+    def start(seed, rate, warmup, decay):
+        numbers = replace(
+            NUMBERS,
+            learning_rate=jnp.float32(rate),
+            warmup_steps=jnp.int32(warmup),
+            weight_decay=jnp.float32(decay),
+        )
         return nn.meta.unbox(begin(step, carried, seed, numbers))
 
     alone = [start(*replica) for replica in REPLICAS]
