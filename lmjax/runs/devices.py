@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import contextmanager
 
 import jax
+import psutil
 
 from lmjax.errors import DeviceError, UserError
 from lmjax.runs.environment import core_count
@@ -41,6 +42,14 @@ def _keep_freed_memory() -> None:
     if mallopt:
         for option, value in ALLOCATION.items():
             mallopt(option, value)
+
+
+def available_bytes(device: jax.Device) -> int:
+    """Memory that is free on a device; on its machine, if that is a CPU or does not tell."""
+    memory = None if device.platform == "cpu" else device.memory_stats()
+    if memory is None:
+        return psutil.virtual_memory().available
+    return memory["bytes_limit"] - memory["bytes_in_use"]
 
 
 def most_devices(rows: int, available: int) -> int:

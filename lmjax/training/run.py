@@ -1,6 +1,8 @@
 """A run from its configuration to its results, resumed from wherever it stopped."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,32 +41,59 @@ def train(config: ConfigDict, workdir: Path | str, console: Console | None = Non
     is not finite; Stopped if a signal ends it before.
     """
     console = console or Console()
+    run = checked_run(config, workdir)
+    if is_done(run, config):
+        return finished(run, console)
+    with StopSignals() as signals, device_errors():
+        prepared = prepare(config)
+        with held(run, config, prepared, console) as is_left:
+            if not is_left:  # the writer before has done it
+                return finished(run, console)
+            begin(run, config, prepared, console)
+            if prepared.plan is None:
+                trained = _count(run, config, prepared.dataset, prepared.model, console)
+            else:
+                loop = TrainingLoop(run, prepared.plan, console, signals=signals)
+                trained = loop.run_to_end(), prepared.plan.cost, loop.summary()
+            return conclude(run, config, prepared, *trained, console)
+
+
+def checked_run(config: ConfigDict, workdir: Path | str) -> RunDirectory:
+    """The run of `workdir`, untouched; raises UserError if it can't be that of `config`."""
     check_values(config)
     run = RunDirectory(workdir)
     with writing(run.path):  # also where it is too long
         run.check(config)
-    if _is_done(run, config):
-        return _finished(run, console)
-    with StopSignals() as signals, device_errors():
-        prepared = prepare(config)
-        if prepared.plan and not run.is_begun:
-            prepared.plan.check_beginning()
+    return run
+
+
+@contextmanager
+def held(
+    run: RunDirectory, config: ConfigDict, prepared: Prepared, console: Console
+) -> Iterator[bool]:
+    """Within, this process alone writes the run, whose folder is made; yields whether it is left.
+
+    Raises UserError if the run can't be begun or gone on with, InUseError if another has it.
+    """
+    if prepared.plan and not run.is_begun:
+        prepared.plan.check_beginning()
+    if run.is_finished:
+        _check_longer(run, config, prepared)
+    with only_writer(run.path) as taken_over:
+        if is_done(run, config):
+            yield False
+            return
         if run.is_finished:
-            _check_longer(run, config, prepared)
-        with only_writer(run.path) as taken_over:
-            if _is_done(run, config):  # by now: by the writer before
-                return _finished(run, console)
-            if run.is_finished:
-                run.reopen(config, run.trained()["steps"])
-            run.create(config)
-            if taken_over:
-                run.log(taken_over)
-                say(console, taken_over)
-            with mirrored(run, config, console):
-                return _train(run, config, prepared, console, signals)
+            run.reopen(config, run.trained()["steps"])
+        run.create(config)
+        if taken_over:
+            run.log(taken_over)
+            say(console, taken_over)
+        with mirrored(run, config, console):
+            yield True
 
 
-def _is_done(run: RunDirectory, config: ConfigDict) -> bool:
+def is_done(run: RunDirectory, config: ConfigDict) -> bool:
     """Whether it is finished, with the duration that it is to have."""
     if not run.is_finished:
         return False
@@ -82,41 +111,43 @@ def _check_longer(run: RunDirectory, config: ConfigDict, prepared: Prepared) -> 
         )
 
 
-def _finished(run: RunDirectory, console: Console) -> dict:
+def finished(run: RunDirectory, console: Console) -> dict:
+    """The results of a run that has nothing left to do."""
     say(console, f"{run.path} is finished: nothing to do")
     return run.results()
 
 
-def _train(
+def begin(run: RunDirectory, config: ConfigDict, prepared: Prepared, console: Console) -> None:
+    """Keeps what a run is made with, and says what there is to say before it."""
+    run.write_environment()
+    if not run.tokenizer_path.exists():
+        with writing(run.tokenizer_path):
+            prepared.dataset.tokenizer.save(run.tokenizer_path)
+    check_tokenizer_of(run, prepared.dataset)
+    is_counted = prepared.model.is_counted
+    remarks = prepared.plan.remarks() if prepared.plan else []
+    for line in remarks + without_effect(config, is_counted) + beyond_training(config, is_counted):
+        run.log(line)
+        say(console, line)
+
+
+def conclude(
     run: RunDirectory,
     config: ConfigDict,
     prepared: Prepared,
+    params: Any,
+    cost: ModelCost,
+    training: dict[str, Any],
     console: Console,
-    signals: StopSignals,
-) -> dict:
-    run.write_environment()
-    dataset, model, plan = prepared.dataset, prepared.model, prepared.plan
-    remarks = plan.remarks() if plan else []
-    if not run.tokenizer_path.exists():
-        with writing(run.tokenizer_path):
-            dataset.tokenizer.save(run.tokenizer_path)
-    check_tokenizer_of(run, dataset)
-    remarks += without_effect(config, model.is_counted) + beyond_training(config, model.is_counted)
-    for line in remarks:
-        run.log(line)
-        say(console, line)
-    if plan is None:
-        params, cost, training = _count(run, config, dataset, model, console)
-    else:
-        loop = TrainingLoop(run, plan, console, signals=signals)
-        params = loop.run_to_end()
-        cost, training = plan.cost, loop.summary()
+) -> dict[str, Any]:
+    """Scores what was trained and writes the results, which it returns."""
+    streams = prepared.dataset.splits
     results = {
         "model": storable(config)["model"]["name"],
         "corpus": config.data.corpus,
         "seed": config.seed,
         "splits": _scores(run, config, prepared, params, training, console),
-        "fingerprints": {split: stream.fingerprint for split, stream in dataset.splits.items()},
+        "fingerprints": {split: stream.fingerprint for split, stream in streams.items()},
         **cost.to_json(),
         "training": training,
     }

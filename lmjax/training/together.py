@@ -1,0 +1,217 @@
+"""Runs that differ in seed and learning rate, trained as replicas of one program.
+
+Each has its own folder, checkpoints and results, as if it had trained alone, and may go on alone or
+with others. Its seconds are its share of the time that all took.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from lmjax.data.batch import Batch
+from lmjax.errors import Stopped
+from lmjax.own_models import is_own
+from lmjax.runs.devices import device_errors
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.signals import StopSignals
+from lmjax.runs.terminal import progress_bar, say
+from lmjax.training.loop import TrainingLoop
+from lmjax.training.prepare import Prepared, prepare
+from lmjax.training.program import TrainingPlan, plan_training
+from lmjax.training.replicas import Replicas
+from lmjax.training.run import begin, checked_run, conclude, finished, held, is_done
+from lmjax.training.schedules import hyperparameters_of
+
+# Fields that one program leaves open: of them alone its arrays know.
+NUMBERS = (
+    "seed",
+    "training.learning_rate",
+    "training.final_learning_rate",
+    "training.weight_decay",
+)
+BEGINNING = "model.initialization"  # of what a run begins with, not of its steps
+
+
+def shared_program(config: ConfigDict) -> str | None:
+    """What runs must have in common to be replicas of one program; None: it must train alone."""
+    whole_machine = config.execution.mode == "jit" and tuple(config.execution.mesh) == ("data=-1",)
+    if not whole_machine or config.data.batching == "documents" or jax.process_count() > 1:
+        return None
+    fixed = ConfigDict(config.to_dict())
+    fixed.update_from_flattened_dict(dict.fromkeys(NUMBERS, 0))
+    if BEGINNING.partition(".")[2] in fixed.model and not is_own(config.model.name):
+        fixed.update_from_flattened_dict({BEGINNING: 0.0})
+    return fixed.to_json(sort_keys=True)
+
+
+@dataclass
+class _Member:
+    """One of the runs, and where it is."""
+
+    run: RunDirectory
+    config: ConfigDict
+    console: Console
+    prepared: Prepared | None = None
+    loop: TrainingLoop | None = None
+    batch: Batch | None = None  # that it waits for
+    outcome: Any = None  # its results, or the error that ended it
+
+    def attempt(self, do: Callable, *arguments) -> Any:
+        """What `do` returns; an error ends this run and no other."""
+        try:
+            return do(*arguments)
+        except Exception as error:
+            self.outcome = error
+            return None
+
+
+def train_together(
+    configs: Mapping[Path, ConfigDict], console: Console | None = None, most: int = 0
+) -> dict[Path, Any]:
+    """Trains the run of each folder; returns its results, or the exception that ended it.
+
+    All configurations must be of one `shared_program`. No more than `most` are replicas of one
+    program (0: as many as memory has room for). Raises Stopped if a signal ends it before, when all
+    is saved.
+    """
+    console = console or Console()
+    quiet = Console(quiet=True)
+    members = {}
+    for path, config in configs.items():
+        shown = console if not members else quiet  # one run's lines are enough to follow
+        member = members[path] = _Member(RunDirectory(path), config, shown)
+        member.attempt(checked_run, config, path)
+        if member.outcome is None and is_done(member.run, config):
+            member.outcome = finished(member.run, console)
+    left = [member for member in members.values() if member.outcome is None]
+    if left:
+        with StopSignals() as signals, device_errors():
+            _prepare(left)
+            left = [member for member in left if member.outcome is None]
+            while left:
+                done = _train_group(left, most, signals, console)
+                left = left[done:]
+    return {path: member.outcome for path, member in members.items()}
+
+
+def _prepare(members: Sequence[_Member]) -> None:
+    """All but their folders; text, tokenizer and, where it is the same, the model are shared."""
+    first = prepare(members[0].config)
+    for member in members:
+        plan, config = first.plan, member.config
+        if config.model.to_json() == plan.config.model.to_json():
+            numbers = hyperparameters_of(config.training, plan.clock)
+            own = replace(plan, config=config, hyperparameters=numbers)
+            member.prepared = replace(first, plan=own)
+        else:
+            member.prepared = member.attempt(_planned_apart, config)
+
+
+def _planned_apart(config: ConfigDict) -> Prepared:
+    prepared = prepare(config)
+    return replace(prepared, plan=plan_training(config, prepared.dataset, prepared.model))
+
+
+def _train_group(members: list[_Member], most: int, signals: StopSignals, console: Console) -> int:
+    """Trains the first of the members, as many as fit; returns how many those are."""
+    plan = members[0].prepared.plan
+    count = min(len(members), most or len(members))
+    replicas = _replicas(plan, count)
+    fitting = replicas.most
+    if fitting < count:
+        groups = math.ceil(len(members) / fitting)
+        count = math.ceil(len(members) / groups)
+        say(console, f"memory has room for {fitting} of {len(members)} runs at a time")
+        replicas = _replicas(plan, count)
+    group = members[:count]
+    names = ", ".join(str(member.run.path) for member in group)
+    say(console, f"{count} runs as one program, of which the first is shown: {names}")
+    with ExitStack() as stack:
+        for member, seat in zip(group, replicas.seats, strict=True):
+            member.attempt(_begin, member, seat, stack, signals)
+        _fill(replicas, group)
+        with signals.deferred():
+            ended = _drive(replicas, group, console)
+        for member, params in ended:
+            results = member.attempt(_conclude, member, params, console)
+            member.outcome = results or member.outcome
+    return count
+
+
+def _replicas(plan: TrainingPlan, count: int) -> Replicas:
+    return Replicas(plan.step, count, plan.abstract_state(), plan.batching().batch(0))
+
+
+def _begin(member: _Member, seat, stack: ExitStack, signals: StopSignals) -> None:
+    run, config, prepared = member.run, member.config, member.prepared
+    with ExitStack() as own:
+        if not own.enter_context(held(run, config, prepared, member.console)):
+            member.outcome = run.results()
+            return
+        begin(run, config, prepared, member.console)
+        plan = prepared.plan
+        loop = TrainingLoop(run, plan, member.console, seat=seat, signals=signals)
+        loop.position.compile_seconds += seat.compile_seconds
+        member.loop = loop
+        stack.push(own.pop_all())
+
+
+def _conclude(member: _Member, params: Any, console: Console) -> dict[str, Any]:
+    trained = params, member.prepared.plan.cost, member.loop.summary()
+    return conclude(member.run, member.config, member.prepared, *trained, console)
+
+
+def _fill(replicas: Replicas, group: Sequence[_Member]) -> None:
+    """Gives a state to the places of runs that could not begin."""
+    for index, member in enumerate(group):
+        if member.loop is None:
+            replicas.take(index, member.prepared.plan.fresh_state())
+
+
+def _drive(
+    replicas: Replicas, group: Sequence[_Member], console: Console
+) -> list[tuple[_Member, Any]]:
+    """Takes the steps that the runs ask for; returns those that came to their end, and with what.
+
+    Raises Stopped when all that were asked to stop are saved.
+    """
+    members = dict(enumerate(group))
+    training = {index: member.loop.steps() for index, member in members.items() if member.loop}
+    steps = max((members[index].loop.total_steps for index in training), default=0)
+    done = min((members[index].loop.position.step for index in training), default=0)
+    stopped, ends = [], []
+
+    def go_on(index: int, resume: Callable, *sent) -> None:
+        member = members[index]
+        member.batch = None
+        try:
+            member.batch = resume(*sent)
+        except StopIteration as ended:
+            ends.append((member, ended.value))
+        except Stopped as error:
+            stopped.append(error)
+        except Exception as error:
+            member.outcome = error
+            say(console, f"{member.run.path} ends, the others go on: {error}")
+
+    try:
+        with progress_bar(console, "training", steps, done) as advance:
+            for index, own in training.items():
+                go_on(index, next, own)
+            while batches := {i: m.batch for i, m in members.items() if m.batch is not None}:
+                for index, stepped in replicas.step(batches).items():
+                    go_on(index, training[index].send, stepped)
+                advance()
+    finally:
+        for own in training.values():
+            own.close()
+    if stopped:
+        raise stopped[0]
+    return ends
