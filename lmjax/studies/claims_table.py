@@ -70,17 +70,17 @@ def one_table(claim: Claim, result: ClaimResult | None) -> Table:
 def readme_table(pairs: Pairs) -> str:
     """The claims that were measured, as Markdown."""
     lines = [
-        "| claim | published | measured here | difference | verdict |",
+        "| claim | published | measured here | difference (tolerated) | verdict |",
         "|---|---|---|---|---|",
     ]
-    done = [(claim, result) for claim, result in pairs if result]
+    done = [(claim, result) for claim, result in pairs if result and claim.tolerance]
     for claim, result in done:
         name = NAMES.get(claim.corpus, claim.corpus), NAMES.get(claim.metric, claim.metric)
         cells = (
             f"{' '.join(name)}: {claim.variant} ({_short(claim.paper)})",
             _published(claim),
             measured(claim, result),
-            _differences(claim, result),
+            f"{_differences(claim, result)} ({claim.tolerance:g})",
             verdict(claim, result),
         )
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
@@ -111,7 +111,7 @@ def write_readme(path: Path, pairs: Pairs) -> bool:
 
 
 def measured(claim: Claim, result: ClaimResult | None) -> str:
-    """The measured means with half of their 95 % intervals, and over how many seeds."""
+    """The measured means with half of their 95 % intervals, and of how many seeds."""
     if result is None:
         return ""
     means = {
@@ -123,8 +123,11 @@ def measured(claim: Claim, result: ClaimResult | None) -> str:
         )
         for name, part in result.parts.items()
     }
-    n = max(part.summary.n for part in result.parts.values())
-    return _joined(claim, means) + (f", {n} seeds" if n > 1 else "")
+    n = len(result.runs)
+    seeds = (
+        f", {n} seed{'s' if n > 1 else ''}" if all(seed.isdecimal() for seed in result.runs) else ""
+    )
+    return _joined(claim, means) + seeds
 
 
 def _published(claim: Claim) -> str:

@@ -1,5 +1,6 @@
 """Runs what a claim says, or takes in what was run elsewhere, and measures as was published."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from lmjax.training.run import train
 
 # What may differ between runs of an experiment; not the checkpoint, which decides what is scored.
 ALIKE = (*(field for field in HARMLESS if field != "evaluation.checkpoint"), "seed")
+RESULTS = "experiments/results/"
 PACKAGES = ("lmjax", "python", "jax", "flax", "numpy", "sacrebleu")
 
 
@@ -71,6 +73,13 @@ def _experiment(claim: Claim, root: Path) -> ConfigDict:
     return load_experiment(str(root / claim.experiment))
 
 
+def _changed(source: Mapping[str, Any]) -> list[str]:
+    """The files that differ from the commit, without results of claims, which change no run."""
+    changed = [*re.findall(r"^diff --git a/.* b/(.*)$", source["diff"], re.MULTILINE)]
+    changed += source["untracked"]
+    return [name for name in changed if not name.startswith(RESULTS)]
+
+
 def _filled(kept: Any, defaults: Any) -> Any:
     if not isinstance(kept, Mapping) or not isinstance(defaults, Mapping):
         return kept
@@ -97,7 +106,7 @@ def _measured_run(claim: Claim, path: Path, console: Console) -> ClaimResult:
         "measured_on": datetime.now(UTC).date().isoformat(),
         "minutes": round(results["training"]["seconds"] / 60, 2),
         "commit": source.get("commit"),
-        "dirty": bool(source["diff"] or source["untracked"]) if source else None,
+        "dirty": bool(_changed(source)) if source else None,
         "devices": environment["devices"],
         "processor": environment["machine"].get("processor"),
         "versions": {name: environment["versions"].get(name) for name in PACKAGES},

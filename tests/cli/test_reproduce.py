@@ -113,6 +113,27 @@ def test_seeds_are_run_once_and_measured(root, capsys):
     assert about["commit"] is None or len(about["commit"]) == 40
 
 
+@pytest.mark.parametrize(
+    ("diff", "untracked", "dirty"),
+    [
+        ("", [], False),
+        ("", ["experiments/results/a.json"], False),
+        ("diff --git a/experiments/results/a.json b/experiments/results/a.json\n+1", [], False),
+        ("diff --git a/lmjax/api.py b/lmjax/api.py\n+1", [], True),
+        ("", ["experiments/results/a.json", "lmjax/other.py"], True),
+    ],
+)
+def test_results_alone_make_no_commit_dirty(root, tmp_path, diff, untracked, dirty):
+    config = lmjax.load_experiment(str(root / "experiments" / "toy.py:ngram"))
+    train(config, tmp_path / "run")
+    path = tmp_path / "run" / "environment.json"
+    source = {"commit": "c" * 40, "diff": diff, "untracked": untracked}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "source": source}))
+    assert call(root, "cached", f"--runs={tmp_path / 'run'}") == 0
+    assert result(root, "cached")["runs"]["0"]["dirty"] is dirty
+    assert result(root, "cached")["runs"]["0"]["commit"] == "c" * 40
+
+
 def test_finished_runs_are_taken_in_and_others_refused(root, tmp_path, capsys):
     config = lmjax.load_experiment(str(root / "experiments" / "toy.py"))
     config.seed = 7

@@ -122,7 +122,7 @@ def test_the_table_of_the_readme_has_what_was_measured():
     text = readme_table([(CLAIM, result(122.0, 116.28)), (replace(CLAIM, id="b"), None)])
     assert (
         "| PTB perplexity: a toy (Somebody 2020) | 120 / 114.5 (validation / test) | "
-        "122.00 / 116.28 (validation / test) | +2.00 / +1.78 | "
+        "122.00 / 116.28 (validation / test), 1 seed | +2.00 / +1.78 (1.5) | "
         "missed by +2.00 (validation), +1.78 (test) |"
     ) in text
     assert "shows the other 1 claims" in text
