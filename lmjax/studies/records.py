@@ -61,6 +61,7 @@ TRANSLATED = {
     "bleu_signature": is_text,
     "cleaning": [is_text],
 }
+ADAPTED = {...: {"weight": is_number, "length": is_count, "splits": {...: SCORE}}}
 TRANSLATIONS = {...: {...: TRANSLATED}}  # by split and decoding
 COST = {"tokens": is_number, "flops": is_number, "seconds": is_number}
 ROWS = {
@@ -308,6 +309,7 @@ def _check_results(results: Mapping[str, Any], file: Path) -> None:
     check_fields(results, RESULTS, file)
     check_fields(results.get("not_counted", []), [is_text], file, "not_counted")
     check_fields(results.get("translations", {}), {...: {...: TRANSLATED}}, file, "translations")
+    check_fields(results.get("adapted", {}), ADAPTED, file, "adapted")
     for split, score in results["splits"].items():
         segments = score.get("segments")
         if segments is not None:

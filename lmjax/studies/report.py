@@ -17,6 +17,7 @@ from markupsafe import Markup
 from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
 from lmjax.studies import forest, plots
+from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
 from lmjax.studies.records import StudyRecord, read_study
@@ -91,6 +92,7 @@ def report_contents(study: StudyRecord, drawn: Mapping[str, str], beside: str) -
         beside=inline_svg(beside) if beside else "",
         beside_name=forest.NAME,
         command=study_command(study),
+        adaptations=adaptation_rows(study),
         translations=translation_rows(study),
         alignments=alignment_pictures(study),
         samples=study_samples(study),

@@ -16,9 +16,9 @@ from lmjax.errors import UserError
 from lmjax.models.registry import model_class
 from lmjax.runs.files import plain, read_json
 from lmjax.runs.run_directory import HARMLESS, RunDirectory, differences, listed, storable
+from lmjax.studies.claim_measures import measure
 from lmjax.studies.claim_results import ClaimResult, Part
 from lmjax.studies.claims import Claim
-from lmjax.studies.measuring import measure
 from lmjax.training.run import train
 
 # What may differ between runs of an experiment; not the checkpoint, which decides what is scored.

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import clock_time, printable
+from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.comparisons import Comparison
 from lmjax.studies.judging import arm_scores, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
@@ -76,6 +77,9 @@ def terminal_summary(study: StudyRecord) -> Group:
         parts.append(table)
     parts.append(Text(study_verdict(study).text, style="bold"))
     parts += [Text(note, style="dim") for note in study_notes(study)]
+    if adapted := adaptation_rows(study):
+        parts.append(Text("\nAdapted to the text (bits per byte)", style="bold"))
+        parts += [Text(f"{row.arm}, {row.split}: {row.sentence}") for row in adapted]
     for name, prompt, continuation in study_samples(study):
         parts += [Text(f"\n{name}", style="bold"), Text(prompt, style="dim") + Text(continuation)]
     return Group(*parts)
