@@ -15,7 +15,9 @@ from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-FILES = sorted(path for path in EXPERIMENTS.rglob("*.py") if path.name != "quickstart.py")
+STUDIES = {EXPERIMENTS / "quickstart.py", *EXPERIMENTS.glob("ablations/*.py")}
+STUDIES -= {EXPERIMENTS / "ablations" / "base.py"}  # which is an experiment, too
+FILES = sorted(set(EXPERIMENTS.rglob("*.py")) - STUDIES)
 
 
 def load(path):

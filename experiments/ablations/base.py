@@ -1,0 +1,125 @@
+"""The recipe of the ablations: a small model of each family, on the characters of Shakespeare.
+
+Question  How far apart are runs of one recipe that differ in their seed alone?
+Command   lmjax study --study=experiments/ablations/base.py --workdir=runs/ablations
+          lmjax train --config=experiments/ablations/base.py:gru --workdir=runs/gru
+Hardware  one CPU core, half a minute a run.
+Expected  no published number to meet.
+
+The variants of the configuration are the families; `:gru,smoke` takes some steps of one. The other
+files of this folder begin with these configurations, and have these seeds and this tuning. Scores
+are of validation, which chooses the learning rate too: this corpus has no test split.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lmjax.config import base_config, with_variants
+from lmjax.errors import UserError, nearest
+from lmjax.studies.study import Arm, Study, Tuning
+
+# The scale of the initial weights is a family's own, as in experiments/quickstart.py.
+RECURRENT = {"layers": 1, "width": 128, "tied": True, "initialization": 0.3}
+LSTM = {**RECURRENT, "cell": "lstm", "forget_bias": 1.0}
+TRANSFORMER = {"layers": 2, "width": 72, "heads": 4, "initialization": 0.1}
+ENDLESS = {**TRANSFORMER, "position": "none"}  # its mixers carry their memory over any text
+# Family: its model and the fields of it.
+FAMILIES = {
+    "lstm": ("rnn", LSTM),
+    "gru": ("rnn", {**RECURRENT, "cell": "gru"}),
+    "elman": ("rnn", {**RECURRENT, "cell": "elman"}),
+    "attention_lstm": ("attention_rnn", {**LSTM, "score": "general", "span": 16}),
+    "transformer": ("transformer", {**TRANSFORMER, "context_length": 128}),
+    "sliding_window": (
+        "transformer",
+        {**ENDLESS, "pattern": ("sliding_window",), "mixers": {"sliding_window": {"window": 32}}},
+    ),
+    "mamba": ("transformer", {**ENDLESS, "pattern": ("mamba",)}),
+    "recurrent": (
+        "transformer",
+        {**ENDLESS, "pattern": ("recurrent",), "mixers": {"recurrent": {"forget_bias": 1.0}}},
+    ),
+    "ngram": ("ngram", {}),
+}
+SMOKE = {
+    "training.duration": "100 steps",
+    "evaluation.every": "100 steps",
+    "logging.every": "10 steps",
+}
+VARIANTS = {"smoke": SMOKE, **dict.fromkeys(FAMILIES, {})}
+SEEDS = (0, 1, 2)
+TUNING = Tuning({"training.learning_rate": (3e-3, 1e-2, 3e-2)}, budget="20 percent")
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """The recipe for a family, LSTM if none is named; raises UserError for another `arg`."""
+    family = next((name for name in arg.split(",") if name in FAMILIES), "lstm")
+    model, fields = FAMILIES[family]
+    config = base_config(model)
+    config.model.update(fields)
+    config.data.update(
+        corpus="tiny_shakespeare",
+        tokenizer="character",
+        batching="stream",
+        batch_size=8,
+        length=64,
+    )
+    config.training.update(
+        duration="2 epochs",
+        learning_rate=1e-2,
+        warmup="5 percent",
+        weight_decay=0.01,
+        clip_norm=1.0,
+    )
+    config.logging.every = "10 percent"
+    config.evaluation.update(every="25 percent", context="carried", rows=16)
+    config.checkpoint.every = "50 percent"
+    if family == "transformer":
+        # It can't carry its memory over the end of its context, so it reads windows.
+        config.data.update(batching="windows", batch_size=4, length=128)
+        config.evaluation.update(context="windowed", window=128, stride=64)
+    return with_variants(config, arg, VARIANTS)
+
+
+def get_study(arg: str = "") -> Study:
+    """The LSTM alone."""
+    return make_study(
+        "base",
+        arg,
+        question="How far apart are runs of one recipe that differ in their seed alone?",
+        arms=(Arm("LSTM", get_config()),),
+        baseline="LSTM",
+    )
+
+
+def make_study(
+    name: str, arg: str, variants: Mapping[str, Mapping[str, Any]] | None = None, **fields: Any
+) -> Study:
+    """A study with the seeds and the tuning that all have; `fields` are other fields of a Study.
+
+    `arg` names variants, with commas between: those given, of which each is fields to change, and
+    `smoke`, in which each arm takes some steps, with one seed and one trial. Raises UserError for
+    an unknown one.
+    """
+    variants = {"smoke": {}, **(variants or {})}
+    names = [part for part in arg.split(",") if part]
+    for part in names:
+        if part not in variants:
+            raise UserError(f"{name} has no variant {part!r}: {nearest(part, variants)}")
+        fields |= variants[part]
+    study = Study(
+        name="-".join([name, *names]),
+        **{"seeds": SEEDS, "tuning": TUNING, "prompt": "ROMEO:", **fields},
+    )
+    if "smoke" not in names:
+        return study
+    grid = {field: values[:1] for field, values in study.tuning.grid.items()}
+    return replace(
+        study,
+        arms=tuple(arm.with_fields(SMOKE) for arm in study.arms),
+        seeds=study.seeds[:1],
+        tuning=replace(study.tuning, grid=grid),
+    )
