@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.studies.comparisons import Comparison, compare_with
+from lmjax.studies.fairness import breaches
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, missing_results, verdict
 
@@ -14,12 +15,13 @@ from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, missing_re
 def study_verdict(study: StudyRecord) -> Verdict:
     """Whether an arm has won on the test split; on validation if no run has a test score.
 
-    Nobody wins if scores are of different kinds or texts, and while a run that was asked for has
-    failed, is damaged or is not finished, or lacks a score of the test split that others have.
+    Nobody wins if scores are of different kinds or texts, if the comparison is unfair, and while a
+    run that was asked for has failed, is damaged or is not finished, or lacks a score of the test
+    split that others have.
     """
     if not _finished(study):
         return Verdict(None, None, "No arm is finished.")
-    if why := _incomparable(study) or _unfinished(study):
+    if why := _incomparable(study) or _unfair(study) or _unfinished(study):
         return Verdict(None, None, f"No verdict is drawn{why}.")
     split = judged_split(study)
     arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
@@ -37,7 +39,9 @@ def study_comparisons(study: StudyRecord) -> list[Comparison]:
     arms = {arm.name: arm_scores(arm, judged_split(study)) for arm in study.arms}
     if study.baseline not in arms or not arms[study.baseline].by_seed or _incomparable(study):
         return []
-    is_complete = not _unfinished(study) and not missing_results(arms, _seeds(study))
+    is_complete = (
+        not _unfair(study) and not _unfinished(study) and not missing_results(arms, _seeds(study))
+    )
     return compare_with(study.baseline, arms, is_complete)
 
 
@@ -69,6 +73,11 @@ def _incomparable(study: StudyRecord) -> str:
     if len({score["text_fingerprint"] for score in scores}) > 1:
         return ": the arms were scored on different texts"
     return ""
+
+
+def _unfair(study: StudyRecord) -> str:
+    found = breaches(study)
+    return f": {'; '.join(found)}" if found else ""
 
 
 def _unfinished(study: StudyRecord) -> str:

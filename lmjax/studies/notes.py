@@ -1,10 +1,11 @@
 """What one must know to read a study's figures, in sentences."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import printable
+from lmjax.studies.fairness import cautions, match_distance, match_target
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.study import BEGINNINGS, TOLERANCE, flatten
 
@@ -19,6 +20,7 @@ def study_notes(study: StudyRecord) -> list[str]:
             "Tokenizers differ, so that a token of one arm is not one of another: perplexities say "
             "nothing of each other and are not shown, only bits per byte."
         )
+    notes += cautions(study)
     notes += _contexts(study)
     notes += _begun(study)
     notes += _tuned(study)
@@ -140,29 +142,14 @@ def _list(names: Collection[str], study: StudyRecord) -> str:
 
 
 def _matched(study: StudyRecord, quantity: str) -> str:
-    """How near the trained arms are to the baseline, or that it isn't there to be compared with."""
+    """How near the trained arms are to what is matched, or that this isn't known yet."""
     name = quantity.replace("_", " ")
-    trained = {arm.name: arm for arm in study.arms if arm.finished and not arm.is_counted}
-    if study.baseline not in trained:
-        return f"Not known yet whether {name} match: {study.baseline} is not finished."
-    target = _quantity(trained[study.baseline], quantity)
-    distances = [abs(_quantity(arm, quantity) - target) / target for arm in trained.values()]
-    state = "Matched" if max(distances) <= TOLERANCE else "NOT matched"
+    target, distance = match_target(study, quantity), match_distance(study, quantity)
+    if target is None or distance is None:
+        why = f": {study.baseline} is not finished" if target is None else ""
+        return f"Not known yet whether {name} match{why}."
+    state = "Matched" if distance <= TOLERANCE else "NOT matched"
     missing = [arm.name for arm in study.arms if not arm.finished]
     waiting = f"; {', '.join(missing)} not finished" if missing else ""
-    return (
-        f"{state}: {name}, {target:,.0f} in {study.baseline}, others within {max(distances):.2%} "
-        f"of it{waiting}."
-    )
-
-
-def _quantity(arm: ArmRecord, quantity: str) -> float:
-    results: Mapping[str, Any] = arm.finished[0].results
-    if quantity == "training_flops":
-        return results["training"]["tokens"] * results["training_flops_per_token"]
-    return {
-        "parameters": results["parameters"]["total"],
-        "non_embedding_parameters": results["parameters"]["non_embedding"],
-        "state_bytes": results["state_bytes"],
-        "training_tokens": results["training"]["tokens"],
-    }[quantity]
+    whose = "aimed at, all" if target == study.target else f"in {study.baseline}, others"
+    return f"{state}: {name}, {target:,.0f} {whose} within {distance:.2%} of it{waiting}."

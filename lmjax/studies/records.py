@@ -17,12 +17,13 @@ from lmjax.runs.fields import (
     is_positive_number,
     is_text,
     is_text_or_nothing,
+    is_true_or_false,
     read_config,
 )
 from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
 from lmjax.runs.terminal import printable
-from lmjax.studies.held_out import read_log
+from lmjax.studies.held_out import count_reads, read_log
 from lmjax.studies.study import MATCHES
 from lmjax.studies.tuning import is_number_or_nothing, read_tuning
 
@@ -38,7 +39,11 @@ STUDY = {
     "prompt": is_text,
     "seeds": [is_integer],
     "arms": [[is_text]],  # name and folder of each
+    "reference": is_text,
+    "target": is_number_or_nothing,
+    "texts_differ": is_true_or_false,
 }
+LATER_FIELDS = {"reference": "", "target": None, "texts_differ": False}  # older studies lack them
 SCORE = {
     "bits_per_byte": is_number_or_nothing,
     "nats_of": is_text_or_nothing,  # missing where all scores were causal
@@ -106,6 +111,7 @@ class ArmRecord:
     chosen: str = ""
     considered: Mapping[str, float] = field(default_factory=dict)  # choice: validation bits/byte
     unfinished_choices: tuple[str, ...] = ()
+    reads_of_others: int = 0  # of the test split, of choices that validation did not prefer
 
     @property
     def tuning(self) -> Mapping[str, Any] | None:
@@ -151,6 +157,10 @@ class StudyRecord:
     prompt: str = ""
     seeds: tuple[int, ...] = ()  # that were asked for
     reference: str = ""  # of the study's file
+    target: float | None = None  # of what is matched; None: the baseline's
+    texts_differ: bool = False  # whether the question is what text arms train on
+    other_folders: tuple[str, ...] = ()  # with runs, but of no arm
+    reads_of_trials: int = 0  # of the test split
 
     @property
     def is_of_one_kind(self) -> bool:
@@ -198,7 +208,11 @@ def read_study(workdir: Path) -> StudyRecord:
             matched=tuple(study["matched"]),
             prompt=study["prompt"],
             seeds=tuple(study["seeds"]),
-            reference=printable(study.get("reference", "")),
+            reference=printable(study["reference"]),
+            target=study["target"],
+            texts_differ=study["texts_differ"],
+            other_folders=_other_folders(arms, [folder for _, folder in study["arms"]]),
+            reads_of_trials=count_reads(workdir / "tuning"),
         )
     folders = {}
     for path in _run_paths(workdir):
@@ -220,8 +234,9 @@ def read_study_file(workdir: Path) -> dict[str, Any]:
     """What the study file in `workdir` says; raises UserError if it is damaged."""
     file = workdir / STUDY_FILE
     study = read_json(file)
+    check_fields(study, {}, file)
+    study = LATER_FIELDS | study
     check_fields(study, STUDY, file)
-    check_fields(study.get("reference", ""), is_text, file, "reference")
     if any(len(arm) != 2 for arm in study["arms"]) or not set(study["matched"]) <= set(MATCHES):
         raise UserError(f"{file} has arms or matched quantities that cannot be; restore it")
     return study
@@ -256,10 +271,24 @@ def _read_arm(name: str, folder: Path, seeds: Sequence[int]) -> ArmRecord:
         return ArmRecord(name, tuple(candidates.get(".", ())), failures, damaged)
     considered = choose(candidates, seeds)
     chosen = next(iter(considered or candidates))
-    unfinished = tuple(choice for choice in candidates if choice not in considered)
+    others = [run for choice, runs in candidates.items() if choice != chosen for run in runs]
     return ArmRecord(
-        name, tuple(candidates[chosen]), failures, damaged, chosen, considered, unfinished
+        name,
+        tuple(candidates[chosen]),
+        failures,
+        damaged,
+        chosen,
+        considered,
+        unfinished_choices=tuple(choice for choice in candidates if choice not in considered),
+        reads_of_others=sum(len(run.test_reads) for run in others),
     )
+
+
+def _other_folders(arms: Path, known: Sequence[str]) -> tuple[str, ...]:
+    """The folders beside those of the arms that hold a run."""
+    folders = sorted(arms.iterdir()) if arms.is_dir() else []
+    others = [path for path in folders if path.name not in known and _run_paths(path)]
+    return tuple(printable(path.name) for path in others)
 
 
 def _failures(folder: Path) -> tuple[str, ...]:

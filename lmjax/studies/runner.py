@@ -244,6 +244,8 @@ def _study_file(study: Study) -> dict[str, Any]:
         "reference": study.reference,
         "baseline": study.baseline,
         "matched": study.matched,
+        "target": study.target,
+        "texts_differ": study.texts_differ,
         "prompt": study.prompt,
         "seeds": study.seeds,
         "tuning": asdict(study.tuning) if study.tuning else None,
