@@ -23,6 +23,7 @@ PACKAGES = (
     "numpy",
     "optax",
     "orbax-checkpoint",
+    "psutil",
     "pyyaml",
     "rich",
     "safetensors",
