@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from lmjax.errors import UserError, writing
 from lmjax.runs.files import read_whole, write_atomically
@@ -42,7 +43,8 @@ def list_table(pairs: Pairs) -> Table:
             f"measured {measured(claim, result)}" if result else "",
         )
         numbers = ", ".join(filter(None, parts))
-        table.add_row(claim.id, claim.tier, f"{numbers}: {verdict(claim, result)}")
+        judged = Text(f"{numbers}: {verdict(claim, result)}")  # in which no [ ] is markup
+        table.add_row(claim.id, claim.tier, judged)
     return table
 
 
@@ -63,7 +65,7 @@ def one_table(claim: Claim, result: ClaimResult | None) -> Table:
     }
     for name, text in rows.items():
         if text:
-            table.add_row(name, text)
+            table.add_row(name, Text(text))
     return table
 
 
