@@ -21,7 +21,7 @@ def study_verdict(study: StudyRecord) -> Verdict:
     """
     if not _finished(study):
         return Verdict(None, None, "No arm is finished.")
-    if why := _incomparable(study) or _unfair(study) or _unfinished(study):
+    if why := _incomparable(study) or _unfinished(study) or _unfair(study):
         return Verdict(None, None, f"No verdict is drawn{why}.")
     split = judged_split(study)
     arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
