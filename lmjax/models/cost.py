@@ -1,6 +1,7 @@
 """What a model costs: parameters, bytes of state, floating-point operations of each token."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,25 +47,29 @@ def model_cost(
     length: int,
     source_length: int = 0,
     targets: int | None = None,
+    loss: Callable[[Any], jax.Array] | None = None,
 ) -> ModelCost:
     """The cost of a gradient-trained model on rows of `length` tokens.
 
     Of a model that reads a source, of `source_length` tokens, reading it is part of the cost. Where
-    only so many of a row's tokens are `targets`, the cost is that of each of them.
+    only so many of a row's tokens are `targets`, the cost is that of each of them. `loss` is what
+    is descended, of the parameters and one row; None: minus the log-probability of all its tokens.
 
     `params` may be abstract; the logical names of its axes tell which are embeddings.
     """
     total, non_embedding = count_parameters(params)
     plain = nn.meta.unbox(params)
-    tokens_BT = jax.ShapeDtypeStruct((1, length), jnp.int32)
 
-    def nats(params, tokens_BT):
-        source = model.example_source(1, source_length)
+    def nats(params):
+        tokens_BT, source = (
+            jnp.zeros((1, length), jnp.int32),
+            model.example_source(1, source_length),
+        )
         log_probs_BT, _ = model.apply(params, tokens_BT, tokens_BT, method="log_probs", **source)
-        return log_probs_BT.sum()
+        return -log_probs_BT.sum()
 
-    forward = flops_of(jax.make_jaxpr(nats)(plain, tokens_BT).jaxpr)
-    training = flops_of(jax.make_jaxpr(jax.grad(nats))(plain, tokens_BT).jaxpr)
+    forward = flops_of(jax.make_jaxpr(loss or nats)(plain).jaxpr)
+    training = flops_of(jax.make_jaxpr(jax.grad(loss or nats))(plain).jaxpr)
     return ModelCost(
         parameters=total,
         non_embedding=non_embedding,

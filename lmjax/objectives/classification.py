@@ -26,6 +26,13 @@ class Classification(Objective):
     def nats_of(self, model) -> str:
         return "conditional"
 
+    def row_length(self, data) -> int:
+        """A label is one token."""
+        return 1
+
+    def row_targets(self, data) -> int:
+        return 1
+
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         _check_labels(stream)
         return super().batching(stream, data, seed)

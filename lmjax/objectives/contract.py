@@ -92,6 +92,18 @@ class Objective:
         """The most tokens of a row that the model reads, of `data.length` targets."""
         return data.length
 
+    def row_targets(self, data: Any) -> int:
+        """How many tokens a row counts as, where training is measured in tokens."""
+        return data.length
+
+    def example_batch(self, data: Any) -> Batch:
+        """A row as it is trained on, of `config.data`'s lengths: its shapes, with no text."""
+        source = {}
+        if self.needs_source:
+            source["source_BS"] = np.zeros((1, data.source_length), np.int32)
+            source["source_weights_BS"] = np.ones((1, data.source_length), np.float32)
+        return empty_batch(self.row_length(data)).replace(**source)
+
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         """The way through the training text: that of `config.data`, each of its batches prepared.
 
@@ -158,3 +170,16 @@ class Objective:
                 f"{policy.kind!r} reads none; set it to 'documents'"
             )
         return evaluation_batches(stream, policy, batch_size)
+
+
+def empty_batch(length: int) -> Batch:
+    """One row of token 0, all of whose targets count."""
+    zeros_BT = np.zeros((1, length), np.int32)
+    return Batch(
+        tokens_BT=zeros_BT,
+        targets_BT=zeros_BT,
+        weights_BT=np.ones((1, length), np.float32),
+        segment_ids_BT=None,
+        positions_BT=None,
+        continues_B=np.zeros(1, bool),
+    )

@@ -109,6 +109,16 @@ class Masked(Bidirectional):
                 "set both or none"
             )
 
+    def example_batch(self, data) -> Batch:
+        batch = super().example_batch(data)
+        if data.batching != PAIRS:
+            return batch
+        return batch.replace(
+            segment_ids_BT=np.zeros_like(batch.tokens_BT),
+            token_types_BT=np.zeros_like(batch.tokens_BT),
+            is_next_B=np.ones(1, bool),
+        )
+
     def nats_of(self, model: LanguageModel) -> str:
         if self.evaluation == "pseudo_likelihood":
             return "pseudo_likelihood"

@@ -55,6 +55,13 @@ class NegativeSampling(Objective):
             if getattr(self, name) < 1:
                 raise UserError(f"objective.{name} is {getattr(self, name)}; give at least 1")
 
+    def example_batch(self, data) -> Batch:
+        batch = super().example_batch(data)
+        return batch.replace(
+            segment_ids_BT=np.zeros_like(batch.tokens_BT),
+            source_BS=np.zeros((1, self.noise_words), np.int32),
+        )
+
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         counts_V = np.bincount(stream.tokens_N)
         prepare = partial(

@@ -12,7 +12,7 @@ from lmjax.data.document_batches import document_lengths, source_lengths
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
-from lmjax.objectives.contract import Objective
+from lmjax.objectives.contract import Objective, empty_batch
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Prefix(Objective):
 
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         return join(batch)[0]
+
+    def example_batch(self, data: Any) -> Batch:
+        return empty_batch(self.row_length(data))
 
     def row_length(self, data: Any) -> int:
         return data.source_length + data.length

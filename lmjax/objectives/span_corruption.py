@@ -12,7 +12,7 @@ from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
-from lmjax.objectives.contract import Objective
+from lmjax.objectives.contract import Objective, empty_batch
 
 FEWEST = 2  # tokens of a row that can be corrupted: one is left out, one stays
 
@@ -64,6 +64,9 @@ class SpanCorruption(Objective):
     def nats_of(self, model: LanguageModel) -> str:
         fields = "noise_density", "mean_span", "evaluation_seed"
         return self.named("span_corruption", "span_corruption", *fields)
+
+    def example_batch(self, data) -> Batch:
+        return self._corrupted(empty_batch(data.length), [np.random.default_rng(0)])[0]
 
     def prepare(self, batch: Batch, generator: np.random.Generator) -> Batch:
         return self._corrupted(batch, [generator] * len(batch.targets_BT))[0]

@@ -53,25 +53,25 @@ def _solved_for(study: Study) -> dict[str, str]:
 
 
 def _match(arm: Arm, quantity: str, target: float, field: str, measures: Measures) -> Arm:
-    def distance(arm: Arm) -> float:
-        return abs(_count(arm, quantity, measures) - target) / target
+    def fits(arm: Arm) -> bool:
+        return abs(_count(arm, quantity, measures) - target) <= TOLERANCE * target
 
     matched, solved = arm, []
     knobs = {field: 1} if field else {arm.size_field: arm.multiple_of, arm.fine_field: 1}
     for knob, multiple_of in knobs.items():
-        if knob and distance(matched) > TOLERANCE:
+        # A size that is no such multiple may be none that the model can have.
+        off = multiple_of > 1 and flatten(arm.config).get(knob, 0) % multiple_of
+        if knob and (off or not fits(matched)):
             matched = _solve(matched, quantity, target, knob, multiple_of, measures)
-            solved.append(knob)
+            solved.append(f"{knob} {flatten(matched.config)[knob]}")
     for choice, candidate in matched.candidates().items():
-        if distance(candidate) > TOLERANCE:
-            best, name = measures.of(candidate, quantity), quantity.replace("_", " ")
-            with_choice = f" with {choice}" if choice else ""
-            values = ", ".join(f"{knob} {flatten(matched.config)[knob]}" for knob in solved)
-            same = solved and measures.of(matched, quantity) == measures.of(arm, quantity)
+        if not fits(candidate):
+            best = _count(candidate, quantity, measures)
+            of_which = ", ".join([f" with {choice}"] * bool(choice) + [f" at {s}" for s in solved])
             raise UserError(
-                f"arm {arm.name!r} can't match {target:,.0f} {name} within {TOLERANCE:.0%}: at "
-                f"best{with_choice} it has {best:,.0f} ({best / target - 1:+.1%})"
-                f"{', at ' if values else ''}{values}; {_advice(matched, knobs, bool(same), name)}"
+                f"arm {arm.name!r} can't match {target:,.0f} {_spoken(quantity)} within "
+                f"{TOLERANCE:.0%}: at best it has {best:,.0f} ({best / target - 1:+.1%}),"
+                f"{of_which}; {_advice(matched, knobs)}"
             )
     return matched
 
@@ -85,9 +85,12 @@ def _solve(
     def sized(value: int) -> Arm:
         return arm.with_fields({field: f"{value} steps" if by_duration else value})
 
+    counts = {}
+
     def count(value: int) -> float:
         try:
-            return _count(sized(value), quantity, measures)
+            counts[value] = _count(sized(value), quantity, measures)
+            return counts[value]
         except UserError as error:
             raise UserError(
                 f"{error}; that was {field} {value}, on the way to a match: set the arm's "
@@ -99,19 +102,16 @@ def _solve(
     else:
         start = flatten(arm.config).get(field) or arm.config.model.get("width", 1)
     largest = MOST_STEPS if by_duration else LARGEST_SIZE
-    return sized(solve_size(count, target, multiple_of, start, largest))
+    value = solve_size(count, target, multiple_of, start, largest)
+    if len(counts) > 1 and len(set(counts.values())) == 1 and counts[value] != target:
+        raise UserError(
+            f"arm {arm.name!r} can't match {target:,.0f} {_spoken(quantity)} by {field}: they are "
+            f"{counts[value]:,.0f} whatever it is; take another field"
+        )
+    return sized(value)
 
 
-def _count(arm: Arm, quantity: str, measures: Measures) -> float:
-    try:
-        return measures.of(arm, quantity)
-    except UserError as error:
-        raise UserError(f"arm {arm.name!r} can't run: {error}") from error
-
-
-def _advice(arm: Arm, knobs: Mapping[str, int], is_fixed: bool, quantity: str) -> str:
-    if is_fixed:
-        return f"its {quantity} are the same whatever that field; take another size_field"
+def _advice(arm: Arm, knobs: Mapping[str, int]) -> str:
     if DURATION in knobs:
         return "a step is too much of it; take smaller batches or train for longer"
     if arm.fine_field:
@@ -120,6 +120,17 @@ def _advice(arm: Arm, knobs: Mapping[str, int], is_fixed: bool, quantity: str) -
     if fine:
         return f"set the arm's fine_field={fine[0]!r} as well, or another size_field or multiple_of"
     return "take another size_field or multiple_of"
+
+
+def _spoken(quantity: str) -> str:
+    return quantity.replace("_", " ").replace("flops", "FLOPs")
+
+
+def _count(arm: Arm, quantity: str, measures: Measures) -> float:
+    try:
+        return measures.of(arm, quantity)
+    except UserError as error:
+        raise UserError(f"arm {arm.name!r} can't run: {error}") from error
 
 
 def _check_tokens(tokens: Mapping[str, float], baseline: str) -> None:

@@ -92,7 +92,7 @@ def _time(seconds: float | None) -> str:
 def _matched(study: Study, plans: Sequence[ArmPlan], quantity: str) -> str:
     """How near each arm is to what it is matched to."""
     trained = {plan.name: plan.of(quantity) for plan in plans if plan.cost}
-    name = quantity.replace("_", " ")
+    name = quantity.replace("_", " ").replace("flops", "FLOPs")
     if not trained:
         return f"{name}: all arms are counted, so nothing is matched"
     is_target = study.target and quantity == study.target_of

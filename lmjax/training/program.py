@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from lmjax.data.batch import Batch
 from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
@@ -198,8 +199,16 @@ def make_program(
 def training_cost(
     data: ConfigDict, objective: Objective, model: LanguageModel, params: Any
 ) -> ModelCost:
-    """The cost of rows of `config.data`; `params` may be abstract."""
-    return model_cost(model, params, objective.row_length(data), data.source_length, data.length)
+    """The cost of training on rows of `config.data`; `params` may be abstract."""
+    loss = partial(row_loss, objective, model, batch=objective.example_batch(data))
+    lengths = objective.row_length(data), data.source_length
+    return model_cost(model, params, *lengths, targets=objective.row_targets(data), loss=loss)
+
+
+def row_loss(objective: Objective, model: LanguageModel, params: Any, batch: Batch) -> jax.Array:
+    """What is descended of a batch, but for what it is divided by."""
+    outcome = objective(model, params, batch, None)
+    return outcome.nats + sum(outcome.extras.values())
 
 
 def plan_training(config: ConfigDict, dataset: Dataset, model: LanguageModel) -> TrainingPlan:

@@ -229,7 +229,7 @@ def test_a_fine_field_makes_up_for_a_coarse_size():
         (
             Arm("A", lstm(), size_field="training.duration"),
             ("parameters",),
-            "its parameters are the same whatever that field; take another size_field",
+            "match .* parameters by training.duration: they are .* whatever it is",
         ),
         (
             Arm("A", lstm()).with_fields({"data.batch_size": 9999, "data.length": 9999}),
@@ -237,9 +237,14 @@ def test_a_fine_field_makes_up_for_a_coarse_size():
             "a step is too much of it",
         ),
         (
-            Arm("A", transformer(), multiple_of=64, fine_field="model.context_length"),
+            Arm("A", transformer(), multiple_of=64, fine_field="model.layers"),
             ("non_embedding_parameters",),
             "take another fine_field",
+        ),
+        (
+            Arm("A", transformer(), multiple_of=64, fine_field="model.context_length"),
+            ("non_embedding_parameters",),
+            "by model.context_length: they are .* whatever it is",
         ),
     ],
 )
@@ -247,6 +252,14 @@ def test_what_would_help_is_said(arm, matched, message):
     arms = (arm, Arm("base", transformer(width=40, context_length=128)))
     with pytest.raises(UserError, match=f"arm 'A' can't .*{message}"):
         match_study(make_study(arms=arms, baseline="base", matched=matched))
+
+
+def test_a_size_that_the_model_can_not_have_is_solved_for_as_well():
+    arms = (
+        Arm("A", transformer(heads=3), multiple_of=3, fine_field="model.feed_forward_width"),
+        Arm("base", transformer(width=40)),
+    )
+    assert match_study(make_study(arms=arms, baseline="base")).arms[0].config.model.width % 3 == 0
 
 
 def test_an_arm_that_cannot_come_near_is_an_error():
