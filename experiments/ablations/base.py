@@ -30,7 +30,8 @@ ENDLESS = {**TRANSFORMER, "position": "none"}  # its mixers carry their memory o
 FAMILIES = {
     "lstm": ("rnn", LSTM),
     "gru": ("rnn", {**RECURRENT, "cell": "gru"}),
-    "elman": ("rnn", {**RECURRENT, "cell": "elman"}),
+    # From wider draws its states wander off, and scores with them.
+    "elman": ("rnn", {**RECURRENT, "cell": "elman", "initialization": 0.1}),
     "attention_lstm": ("attention_rnn", {**LSTM, "score": "general", "span": 16}),
     "transformer": ("transformer", {**TRANSFORMER, "context_length": 128}),
     "sliding_window": (
@@ -90,9 +91,20 @@ def get_study(arg: str = "") -> Study:
         "base",
         arg,
         question="How far apart are runs of one recipe that differ in their seed alone?",
-        arms=(Arm("LSTM", get_config()),),
+        arms=(make_arm("LSTM", "lstm"),),
         baseline="LSTM",
     )
+
+
+def make_arm(name: str, family: str, fields: Mapping[str, Any] | None = None, **others: Any) -> Arm:
+    """An arm of a family with some fields changed; `others` are other fields of an Arm.
+
+    Unless they say so, it is sized by its width, or its feed-forward network's if it has one.
+    """
+    config = get_config(family)
+    feeds = "feed_forward_width" in config.model
+    size_field = "model.feed_forward_width" if feeds else "model.width"
+    return Arm(name, config, **{"size_field": size_field, **others}).with_fields(fields or {})
 
 
 def make_study(

@@ -18,20 +18,20 @@ Differs   FLOPs are those of matrix products: of Mamba, its scan is not among th
 import runpy
 from pathlib import Path
 
-from lmjax.studies.study import Arm, Study
+from lmjax.studies.study import Study
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
-# Arm: its family in base.py, and the field that its size is solved for by.
+# Arm: its family in base.py.
 ARMS = {
-    "n-gram": ("ngram", ""),
-    "Elman": ("elman", "model.width"),
-    "GRU": ("gru", "model.width"),
-    "LSTM": ("lstm", "model.width"),
-    "LSTM with attention": ("attention_lstm", "model.width"),
-    "Transformer": ("transformer", "model.feed_forward_width"),
-    "Sliding-window Transformer": ("sliding_window", "model.feed_forward_width"),
-    "Mamba": ("mamba", "model.feed_forward_width"),
-    "LSTM in the residual stream": ("recurrent", "model.feed_forward_width"),
+    "n-gram": "ngram",
+    "Elman": "elman",
+    "GRU": "gru",
+    "LSTM": "lstm",
+    "LSTM with attention": "attention_lstm",
+    "Transformer": "transformer",
+    "Sliding-window Transformer": "sliding_window",
+    "Mamba": "mamba",
+    "LSTM in the residual stream": "recurrent",
 }
 CHOICES = {"n-gram": {"model.order": (6, 7, 8)}}
 VARIANTS = {"flops": {"matched": ("training_flops", "training_tokens")}}
@@ -45,8 +45,8 @@ def get_study(arg: str = "") -> Study:
         VARIANTS,
         question="Which of nine families of language model predicts Shakespeare's characters best?",
         arms=tuple(
-            Arm(name, BASE["get_config"](family), size_field=field, choices=CHOICES.get(name, {}))
-            for name, (family, field) in ARMS.items()
+            BASE["make_arm"](name, family, choices=CHOICES.get(name, {}))
+            for name, family in ARMS.items()
         ),
         baseline="LSTM",
     )
