@@ -23,12 +23,12 @@ from lmjax.runs.fields import (
 from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
 from lmjax.runs.terminal import printable
+from lmjax.studies.failures import ERROR_FILE, read_failure
 from lmjax.studies.held_out import count_reads, read_log
 from lmjax.studies.study import MATCHES
 from lmjax.studies.tuning import is_number_or_nothing, read_tuning
 
 SEED_FOLDER = re.compile(r"seed_\d+")
-ERROR_FILE = "error.txt"
 LONGEST_TEXT = 1 << 20  # bytes, of a sample or an error
 
 STUDY = {
@@ -293,7 +293,7 @@ def _other_folders(arms: Path, known: Sequence[str]) -> tuple[str, ...]:
 
 def _failures(folder: Path) -> tuple[str, ...]:
     return tuple(
-        printable(f"{file.parent.relative_to(folder)}: {_read_text(file).partition(chr(10))[0]}")
+        printable(f"{file.parent.relative_to(folder)}: {read_failure(file.parent).line}")
         for file in sorted(folder.rglob(ERROR_FILE))
     )
 

@@ -3,26 +3,31 @@
 What is finished is skipped, the rest resumed.
 """
 
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
 from rich.console import Console
-from rich.text import Text
 
 from lmjax import api
 from lmjax.data.dataset import open_dataset
-from lmjax.errors import DivergedError, InUseError, UserError
+from lmjax.errors import InUseError, UserError
 from lmjax.runs.files import inside, to_json, write_atomically
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
 from lmjax.runs.secrets import redact
 from lmjax.runs.signals import StopSignals
+from lmjax.studies.executors import Executor, InTurn
+from lmjax.studies.failures import (
+    ERROR_FILE,
+    Failure,
+    forget_failure,
+    keep_failure,
+    read_failure,
+)
 from lmjax.studies.matching import is_counted
-from lmjax.studies.records import ERROR_FILE, read_study, read_study_file
+from lmjax.studies.records import read_study, read_study_file
 from lmjax.studies.study import Arm, Study
 from lmjax.studies.tuning import (
     TUNING_FILE,
@@ -33,7 +38,8 @@ from lmjax.studies.tuning import (
     read_tuning,
     write_tuning,
 )
-from lmjax.training.run import train
+from lmjax.studies.work import Failures
+from lmjax.training.run import is_done
 
 
 def score_test(path: Path) -> None:
@@ -50,33 +56,50 @@ def continue_prompt(path: Path, prompt: str, length: int) -> str:
 
 @dataclass(frozen=True)
 class Actions:
-    """What a study does to a run directory."""
+    """What a study does to the directory of a run that was trained."""
 
-    train: Callable[[ConfigDict, Path, Console], Any] = train
     score_test: Callable[[Path], None] = score_test
     continue_prompt: Callable[[Path, str, int], str] = continue_prompt
 
 
 def run_study(
-    study: Study, workdir: Path, *, console: Console, actions: Actions | None = None
+    study: Study,
+    workdir: Path,
+    *,
+    console: Console,
+    executor: Executor | None = None,
+    retry: bool = False,
+    actions: Actions | None = None,
 ) -> list[str]:
     """Does what of the study is not done yet; returns what failed.
 
     Trials lie in `workdir/tuning/<arm>/<values>`, runs in `workdir/arms/<arm>/[<choice>/]seed_<n>`.
-    A failure is written into its run directory and does not keep the others from running; a trial
-    that diverged has lost, and is no failure. A counted arm draws nothing at random, so it is not
-    tuned and the first seed is enough. Raises UserError, before anything is trained, if `workdir`
-    holds another study or a run, is being written by another process, or can't be written to.
+    The `executor` trains them; without one they are trained in turn. A failure is written into its
+    run directory and does not keep the others from running; what failed before is trained again if
+    `retry` says so. A trial that diverged has lost, and is no failure. A counted arm draws nothing
+    at random, so it is not tuned and the first seed is enough. Raises UserError, before anything is
+    trained, if `workdir` holds another study or a run, is being written by another process, or
+    can't be written to; Stopped where others are to train what is left.
     """
     if (workdir / "config.json").exists():
         raise UserError(f"{workdir} holds a run, not a study; choose another --workdir")
     with StopSignals(), only_writer(workdir):
-        return _StudyRun(study, workdir, console, actions or Actions()).run()
+        executor = executor or InTurn()
+        return _StudyRun(study, workdir, console, executor, retry, actions or Actions()).run()
 
 
 class _StudyRun:
-    def __init__(self, study: Study, workdir: Path, console: Console, actions: Actions):
+    def __init__(
+        self,
+        study: Study,
+        workdir: Path,
+        console: Console,
+        executor: Executor,
+        retry: bool,
+        actions: Actions,
+    ):
         self.study, self.workdir, self.console, self.actions = study, workdir, console, actions
+        self.executor, self.retry = executor, retry
         self.failures: list[str] = []
 
     def run(self) -> list[str]:
@@ -90,18 +113,18 @@ class _StudyRun:
         trials = {arm.name: self._trials(arm) for arm in tuned}
         runs = {arm.name: self._runs(arm) for arm in self.study.arms if arm not in tuned}
         write_atomically(file, to_json(_study_file(self.study), indent=2))
+        chosen = self._tune(tuned, trials)
         for arm in tuned:
-            chosen = self._tune(arm, trials[arm.name])
-            if chosen:
-                runs[arm.name] = self._runs(arm.with_fields(chosen))
+            if arm.name in chosen:
+                runs[arm.name] = self._runs(arm.with_fields(chosen[arm.name]))
                 self._tell_runs(arm, runs[arm.name])
-        self._train(runs)
+        self._train(path for arm in self.study.arms for path in runs.get(arm.name, {}).items())
         for arm, record in zip(self.study.arms, read_study(self.workdir).arms, strict=True):
             planned = {path.resolve(): run for path, run in runs.get(arm.name, {}).items()}
             finished = [run for run in record.finished if run.path in planned]
             if self._is_decided(planned) and not record.damaged:
                 for run in finished:
-                    self._attempt(run.path, self.actions.score_test, run.path)
+                    self._score_test(run.path)
             if finished and not finished[0].sample:
                 self._write_sample(finished[0].path)
         return self.failures
@@ -126,30 +149,38 @@ class _StudyRun:
         return runs
 
     def _tuning_folder(self, arm: Arm) -> Path:
-        return inside(self.workdir / "tuning", arm.folder)
+        return inside(self._tuning, arm.folder)
 
-    def _tune(self, arm: Arm, trials: dict[Path, Arm]) -> dict[str, Any]:
-        """The fields that validation chose; none if a trial has yet to be given again."""
-        folder, tuning = self._tuning_folder(arm), self.study.tuning
-        if kept := read_tuning(folder):
-            return kept["chosen"]
-        over = []
-        for number, (path, trial) in enumerate(trials.items(), start=1):
-            self._title(f"tuning, {number} of {len(trials)}: {arm.name}, {path.name}")
-            arguments = trial.config, path, self.console
-            over.append(self._attempt(path, self.actions.train, *arguments, lost=DivergedError))
-        ended = read_trials(tuning, list(trials), ERROR_FILE)
+    def _tune(self, arms: list[Arm], trials: dict[str, dict[Path, Arm]]) -> dict[str, dict]:
+        """By arm, the fields that validation chose, where every trial of it has ended."""
+        left = [arm for arm in arms if not read_tuning(self._tuning_folder(arm))]
+        failed = self._train(trial for arm in left for trial in trials[arm.name].items())
+        chosen = {}
+        for arm in arms:
+            folder = self._tuning_folder(arm)
+            if kept := read_tuning(folder):
+                chosen[arm.name] = kept["chosen"]
+            elif found := self._choose(arm, trials[arm.name], failed, folder):
+                chosen[arm.name] = found
+        return chosen
+
+    def _choose(
+        self, arm: Arm, trials: Iterable[Path], failed: Failures, folder: Path
+    ) -> dict[str, Any]:
+        """What validation chooses for an arm; nothing if a trial has yet to be given again."""
+        ended = read_trials(self.study.tuning, list(trials))
         chosen = choose(ended)
-        error = inside(self.workdir / "arms", arm.folder) / ERROR_FILE
-        if chosen and all(over):
-            error.unlink(missing_ok=True)
-            write_tuning(folder, arm, tuning, ended)
+        are_over = not any(failure and not failure.diverged for failure in map(failed.get, trials))
+        untrained = inside(self.workdir / "arms", arm.folder)
+        if chosen and are_over:
+            forget_failure(untrained)
+            write_tuning(folder, arm, self.study.tuning, ended)
             values = ", ".join(f"{name}={value}" for name, value in chosen.items())
             self._say(f"{arm.name}: validation chose {values}")
             return chosen
-        cause = "every trial of it diverged" if all(over) else "a trial of it failed"
-        error.parent.mkdir(parents=True, exist_ok=True)
-        self._fail(_keep_failure(error.parent, UserError(f"not tuned: {cause}; see {folder}")))
+        cause = "every trial of it diverged" if are_over else "a trial of it failed"
+        error = UserError(f"not tuned: {cause}; see {folder}")
+        self._fail(untrained, keep_failure(untrained, error))
         return {}
 
     def _tell_runs(self, arm: Arm, runs: dict[Path, Arm]) -> None:
@@ -158,14 +189,23 @@ class _StudyRun:
         for path in runs:
             write_atomically(path / TUNING_FILE, tuned)
 
-    def _train(self, runs: dict[str, dict[Path, Arm]]) -> None:
-        count, number = sum(map(len, runs.values())), 0
-        for arm in self.study.arms:
-            for path, run in runs.get(arm.name, {}).items():
-                number += 1
-                place = path.relative_to(self.workdir / "arms")
-                self._title(f"{number} of {count}: {arm.name}, {place}")
-                self._attempt(path, self.actions.train, run.config, path, self.console)
+    def _train(self, planned: Iterable[tuple[Path, Arm]]) -> Failures:
+        """Trains what is left of the runs; returns of each why it has no results, if it has none.
+
+        What failed before is not tried again, unless that is asked for.
+        """
+        runs = {path: arm.config for path, arm in planned}
+        runs = {path: run for path, run in runs.items() if not is_done(RunDirectory(path), run)}
+        before = {path: read_failure(path) for path in runs}
+        before = {path: failure for path, failure in before.items() if failure and not self.retry}
+        failed = before.copy()
+        if left := {path: config for path, config in runs.items() if path not in before}:
+            failed |= self.executor(left, self.workdir, self.console)
+        for path, failure in failed.items():
+            if failure and not (failure.diverged and path.is_relative_to(self._tuning)):
+                again = "; --retry trains it again" if path in before else ""
+                self._fail(path, failure, again)
+        return failed
 
     def _is_decided(self, runs: Iterable[Path]) -> bool:
         """Whether nothing is left to choose for an arm: only then its test split may be read."""
@@ -178,36 +218,30 @@ class _StudyRun:
             text = self.actions.continue_prompt(path, prompt, self.study.continuation_length)
             RunDirectory(path).write_samples(prompt + text)
         except Exception as error:  # such as a prompt outside the vocabulary: the run is sound
-            failure = redact(f"no sample of {path}: {error}")
-            self._say(failure) if isinstance(error, UserError) else self._fail(failure)
+            line = redact(f"no sample of {path}: {error}")
+            self._say(line)
+            self.failures += [] if isinstance(error, UserError) else [line]
 
-    def _attempt(self, path: Path, do: Callable, *arguments, lost: Any = ()) -> bool:
-        """Calls `do`; returns whether it succeeded or ended in one of the errors `lost`.
-
-        An error is kept in the run directory, and counts as a failure unless it is one of `lost`.
-        """
+    def _score_test(self, path: Path) -> None:
         try:
-            do(*arguments)
-            (path / ERROR_FILE).unlink(missing_ok=True)
-        except lost as error:
-            self._say(_keep_failure(path, error))
-        except InUseError as error:  # what lies there is another process's
-            self._fail(f"failed: {error}")
-            return False
+            self.actions.score_test(path)
+            forget_failure(path)
+        except InUseError as error:
+            self._fail(path, Failure(str(error)))
         except Exception as error:
-            self._fail(_keep_failure(path, error))
-            return False
-        return True
+            self._fail(path, keep_failure(path, error))
 
-    def _title(self, text: str) -> None:
-        self.console.rule(Text(text), align="left")
+    @property
+    def _tuning(self) -> Path:
+        return self.workdir / "tuning"
 
     def _say(self, text: str, style: str = "") -> None:
         self.console.print(text, markup=False, style=style)
 
-    def _fail(self, failure: str) -> None:
-        self.failures.append(failure)
-        self._say(failure, style="red")
+    def _fail(self, path: Path, failure: Failure, more: str = "") -> None:
+        line = f"failed: {failure.line} ({path / ERROR_FILE}{more})"
+        self.failures.append(line)
+        self._say(line, style="red")
 
 
 def planned_runs(arm: Arm, workdir: Path, seeds: tuple[int, ...]) -> dict[Path, Arm]:
@@ -251,14 +285,3 @@ def _study_file(study: Study) -> dict[str, Any]:
         "tuning": asdict(study.tuning) if study.tuning else None,
         "arms": [(arm.name, arm.folder) for arm in study.arms],
     }
-
-
-def _keep_failure(path: Path, error: Exception) -> str:
-    """Writes a line that says what failed, for an error of the program with its traceback."""
-    lines = [redact(str(error))]
-    if not isinstance(error, UserError):
-        first_line = (lines[0].splitlines() or [""])[0]
-        trace = redact("".join(traceback.format_exception(error)))
-        lines = [f"{type(error).__name__}: {first_line}", "", trace]
-    write_atomically(path / ERROR_FILE, "\n".join(lines))
-    return f"failed: {lines[0]} ({path / ERROR_FILE})"

@@ -7,13 +7,13 @@ from typing import Any
 
 from lmjax.errors import UserError
 from lmjax.runs.fields import check_fields, is_count, is_integer, is_number, is_text
-from lmjax.runs.files import inside, plain, read_json, read_whole, to_json, write_atomically
+from lmjax.runs.files import inside, plain, read_json, to_json, write_atomically
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.studies.failures import read_failure
 from lmjax.studies.study import Arm, Tuning, flatten
 from lmjax.training.durations import parse_duration
 
 TUNING_FILE = "tuning.json"  # of an arm's trials, and a copy in each of its runs
-MOST_ERROR_BYTES = 1 << 20
 
 
 def is_number_or_nothing(value: Any) -> bool:
@@ -105,8 +105,8 @@ def planned_trials(arm: Arm, tuning: Tuning, workdir: Path) -> dict[Path, Arm]:
     }
 
 
-def read_trials(tuning: Tuning, paths: list[Path], errors: str) -> list[Trial]:
-    """What became of the trials in `paths`, in the grid's order; `errors` names their error file.
+def read_trials(tuning: Tuning, paths: list[Path]) -> list[Trial]:
+    """What became of the trials in `paths`, in the grid's order.
 
     A trial that neither ended nor failed counts as failed.
     """
@@ -119,9 +119,9 @@ def read_trials(tuning: Tuning, paths: list[Path], errors: str) -> list[Trial]:
             score = results["splits"]["validation"]["bits_per_byte"]
             trials.append(Trial(fields, score, results["training"]["tokens"]))
         else:
-            file = path / errors
-            text = read_whole(file, MOST_ERROR_BYTES).decode() if file.exists() else "not finished"
-            trials.append(Trial(fields, None, 0, text.partition("\n")[0]))
+            failure = read_failure(path)
+            line = failure.line if failure else "not finished"
+            trials.append(Trial(fields, None, 0, line))
     return trials
 
 

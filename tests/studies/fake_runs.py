@@ -77,6 +77,7 @@ def write_run(
         "training_flops_per_token": 1e4,
         "training": {
             "steps": 0 if counted else STEPS[-1],
+            "scored_step": 0 if counted else STEPS[-1],
             "tokens": 3000,
             "distinct_tokens": 2500,
             "seconds": seconds,

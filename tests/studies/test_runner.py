@@ -12,6 +12,7 @@ from lmjax import api
 from lmjax.errors import DivergedError, InUseError, UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies import runner
+from lmjax.studies.executors import InTurn
 from lmjax.studies.records import read_study
 from lmjax.studies.runner import Actions, run_study
 from lmjax.studies.study import Arm, Tuning
@@ -27,7 +28,7 @@ class FakeTraining:
 
     def __init__(self, tmp_path, fail=None, validation=None):
         self.workdir = tmp_path / "study"
-        self.trained, self.skipped, self.continued, self.tested = [], [], [], []
+        self.trained, self.continued, self.tested = [], [], []
         self.fail = fail or {}
         self.validation = validation or {}
         self.output = io.StringIO()
@@ -38,9 +39,6 @@ class FakeTraining:
     def __call__(self, config, path, console):
         name = self.name(path)
         RunDirectory(path).create(config)
-        if RunDirectory(path).is_finished:
-            self.skipped.append(name)
-            return
         self.trained.append(name)
         if name in self.fail:
             raise self.fail[name]
@@ -57,12 +55,14 @@ class FakeTraining:
             raise failure
         return f"[{length}]"
 
-    def run(self, study):
+    def run(self, study, retry=False):
         return run_study(
             study,
             self.workdir,
             console=Console(file=self.output, width=200),
-            actions=Actions(self, self.score_test, self.continue_prompt),
+            executor=InTurn(train=self),
+            retry=retry,
+            actions=Actions(self.score_test, self.continue_prompt),
         )
 
 
@@ -95,7 +95,6 @@ def test_running_again_skips_what_is_finished(tmp_path):
     (training.workdir / "arms" / ALL[3] / "metrics.jsonl").unlink()
     training.run(make_study(seeds=(4, 5)))
     assert training.trained == [ALL[3]]
-    assert training.skipped == [name for name in ALL if name != ALL[3]]
     assert training.continued == continued
 
 
@@ -121,7 +120,12 @@ def test_a_failing_arm_does_not_lose_the_others(tmp_path):
     assert record.arms[1].failures == ("seed_4: ValueError: [red]broken[/red]",)
 
     training.fail.clear()
-    assert training.run(make_study(seeds=(4,))) == []
+    training.trained.clear()
+    (failure,) = training.run(make_study(seeds=(4,)))
+    assert "broken[/red] (" in failure and "; --retry trains it again)" in failure
+    assert training.trained == []
+    assert training.run(make_study(seeds=(4,)), retry=True) == []
+    assert training.trained == ["gru/seed_4"]
     assert read_study(training.workdir).arms[1].failures == ()
 
 
@@ -160,7 +164,7 @@ def test_another_studys_folder_is_refused_before_anything_runs(tmp_path):
     training = FakeTraining(tmp_path)
     with pytest.raises(UserError, match="holds the study 'small', not 'large'"):
         training.run(make_study(name="large"))
-    assert training.trained == training.skipped == []
+    assert training.trained == []
     assert json.loads((training.workdir / "study.json").read_text())["reference"] == ""
     assert json.loads((training.workdir / "study.json").read_text())["name"] == "small"
 
@@ -172,7 +176,7 @@ def test_runs_of_another_configuration_are_refused_before_anything_runs(tmp_path
     arms = (*study.arms[:2], study.arms[2].with_fields({"model.width": 7}))
     with pytest.raises(UserError, match=r"lstm.* another configuration[^\n]*\n  model\.width"):
         training.run(make_study(arms=arms))
-    assert training.trained == training.skipped == []
+    assert training.trained == []
 
 
 def of_duration(duration, **fields):
@@ -188,7 +192,7 @@ def test_a_finished_run_does_not_go_on_to_another_duration(tmp_path):
         UserError, match=r"lstm.* another configuration[^\n]*\n  training\.duration"
     ):
         training.run(of_duration("4000 steps"))
-    assert training.trained == training.skipped == []
+    assert training.trained == []
 
 
 def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path):
@@ -264,10 +268,8 @@ def test_trials_that_ended_are_not_run_again(tmp_path):
     training.run(tuned_study())
     assert training.trained == [*TRIALS[1:], *RUNS]
     training.trained.clear()
-    training.skipped.clear()
     training.run(tuned_study())
     assert training.trained == []
-    assert training.skipped == RUNS
 
 
 def test_a_trial_that_diverged_has_lost_and_is_listed(tmp_path):
@@ -299,7 +301,7 @@ def test_an_arm_is_not_trained_untuned(tmp_path, failing, cause):
     record = read_study(training.workdir).arms[1]
     assert cause in record.failures[0]
     training.fail.clear()
-    assert training.run(tuned_study()) == []
+    assert training.run(tuned_study(), retry=True) == []
     assert "gru/seed_4" in training.trained
     assert not read_study(training.workdir).arms[1].failures
 
