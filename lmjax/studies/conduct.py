@@ -8,6 +8,7 @@ from rich.console import Console
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.speed import product_flops_per_second
 from lmjax.runs.terminal import say
+from lmjax.studies.executors import Executor
 from lmjax.studies.matching import match_study
 from lmjax.studies.plan import plan_study
 from lmjax.studies.plan_text import plan_text
@@ -28,18 +29,24 @@ class StudyResult:
 
 
 def study(
-    study: Study | str, workdir: Path | str | None = None, console: Console | None = None
+    study: Study | str,
+    workdir: Path | str | None = None,
+    console: Console | None = None,
+    *,
+    executor: Executor | None = None,
+    retry: bool = False,
 ) -> StudyResult:
     """Tunes and trains every arm of a study and writes its report.
 
     A study may be named by its file, `FILE.py[:argument]`. Without a `workdir` it lies in `runs/`,
-    under the study's name. What is finished is skipped, and a run that stopped goes on. Raises
-    UserError for a study that cannot be run, or a folder of another one; Stopped if a signal ends
-    it before.
+    under the study's name. What is finished is skipped, a run that stopped goes on, and one that
+    failed is trained again if `retry` says so. The `executor` says where runs are trained; without
+    one, in turn. Raises UserError for a study that cannot be run, or a folder of another one;
+    Stopped if a signal ends it before, or where a script is to be submitted.
     """
     console = console or Console()
     study, workdir = show_plan(study, workdir, console)
-    failures = run_study(study, workdir, console=console)
+    failures = run_study(study, workdir, console=console, executor=executor, retry=retry)
     record, page = write_report(workdir)
     console.print(terminal_summary(record))
     say(console, f"\nreport: {page}")
