@@ -19,6 +19,7 @@ VERBS = {
     "translate": "translate a split or lines with a trained model",
     "study": "compare models: train every arm, then write a report",
     "reproduce": "run what was published, and say whether it came out",
+    "work": "train runs that a study has prepared, as its processes and Slurm do",
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",
     "vectors": "save, look at or test vectors of words",

@@ -1,6 +1,7 @@
 """`lmjax work`: train one group of runs that a study has prepared."""
 
 import ctypes
+import os
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> int:
         return 0
     if not values.jobs:
         raise UserError("--jobs=FILE is missing: the list that `lmjax study --slurm` writes")
+    if values.cores:
+        os.sched_setaffinity(0, map(int, values.cores))
     if values.with_parent and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
@@ -40,6 +43,7 @@ def main(arguments: list[str]) -> int:
 def _define(values: flags.FlagValues):
     flags.DEFINE_string("jobs", None, "file that lists groups of folders", flag_values=values)
     flags.DEFINE_integer("index", 0, "which of the groups, from 0", flag_values=values)
+    flags.DEFINE_list("cores", [], "numbers of the only cores to be used", flag_values=values)
     flags.DEFINE_bool(
         "with_parent", False, "save and stop if the starting process dies", flag_values=values
     )

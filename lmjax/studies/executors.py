@@ -1,6 +1,5 @@
 """Where a study's runs are trained: one group after another here, or side by side in processes."""
 
-import itertools
 import os
 import subprocess
 import sys
@@ -95,12 +94,11 @@ class Processes:
         log = jobs.with_name(f"{index}.log")
         with writing(log), open(log, "wb") as output:
             return subprocess.Popen(
-                [*command, "--with_parent"],
+                [*command, "--with_parent", f"--cores={_cores(place, self.count)}"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **_devices(place)},
-                preexec_fn=lambda: _settle(place, self.count),
             )
 
     def _ended(
@@ -126,10 +124,7 @@ def _devices(place: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": named[place % len(named)]}
 
 
-def _settle(place: int, count: int) -> None:
-    """Keeps a process to its share of the cores, if there are enough for each to have one."""
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) >= count:
-        os.sched_setaffinity(0, itertools.islice(cores, place, None, count))
+def _cores(place: int, count: int) -> str:
+    """The share of a process in the cores; none in particular if each can't have one."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return ",".join(map(str, cores[place::count])) if len(cores) >= count else ""

@@ -239,7 +239,8 @@ class _StudyRun:
         self.console.print(text, markup=False, style=style)
 
     def _fail(self, path: Path, failure: Failure, more: str = "") -> None:
-        line = f"failed: {failure.line} ({path / ERROR_FILE}{more})"
+        file = path / ERROR_FILE
+        line = f"failed: {failure.line} ({file if file.exists() else path}{more})"
         self.failures.append(line)
         self._say(line, style="red")
 
