@@ -45,15 +45,14 @@ def study_notes(study: StudyRecord) -> list[str]:
 
 def _contexts(study: StudyRecord) -> list[str]:
     """What arms had read of the text before each target, where they differ in that."""
-    contexts = {
-        arm.name: ", ".join(sorted({score["context"] for score in arm.scores(split).values()}))
-        for split in ("validation", "test")
-        for arm in study.arms
-        if arm.scores(split)
-    }
-    if len(set(contexts.values())) <= 1:
+    arms = {}
+    for arm in study.arms:
+        scores = [score for split in ("validation", "test") for score in arm.scores(split).values()]
+        if scores:
+            arms.setdefault(scores[-1]["context"], []).append(arm.name)
+    if len(arms) <= 1:
         return []
-    each = ", ".join(f"{name} {printable(what)}" for name, what in contexts.items())
+    each = "; ".join(f"{printable(what)} of {', '.join(names)}" for what, names in arms.items())
     return [f"Contexts differ, and who has read more knows more: {each}."]
 
 

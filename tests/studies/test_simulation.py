@@ -4,20 +4,23 @@ has of 2,000."""
 import numpy as np
 import pytest
 
-from lmjax.studies import simulation
-from lmjax.studies.simulation import (
+from lmjax.studies import simulated_baselines, simulation
+from lmjax.studies.simulated import (
     DEVIATION,
     Setting,
     all_equal,
+    rate,
+    simulate,
+    two_share_the_best_place,
+)
+from lmjax.studies.simulated_baselines import outcomes
+from lmjax.studies.simulation import (
     has_winner,
     has_winner_over_seeds,
     interval_of_a_difference_covers,
     interval_over_text_covers,
     pooled_p_value,
-    rate,
     says_anything,
-    simulate,
-    two_share_the_best_place,
 )
 
 STUDIES = 400  # a rate of 0.05 then has a standard error of 0.011
@@ -72,7 +75,32 @@ def test_simulated_scores_have_the_variances_that_they_should():
     assert np.var(text) == pytest.approx(2.0 * 2 / 4 * DEVIATION**2, rel=0.15)
 
 
-def test_the_page_has_every_table():
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_arms_that_are_as_the_baseline_are_rarely_told_apart_and_intervals_cover(seeds):
+    found = outcomes(all_equal(4, seeds, segments=40, text=1.0), 300)
+    assert 0.02 < found.false_positives < 0.08
+    assert found.family_wise < 0.08
+    assert 0.92 < found.covers < 0.98
+
+
+def test_without_inflation_the_interval_of_three_seeds_would_be_too_narrow(monkeypatch):
+    """Where seeds are all that varies, had one not looked at their degrees of freedom."""
+    monkeypatch.setattr(
+        "lmjax.studies.statistics.Difference.half_width",
+        property(lambda found: 1.96 * found.standard_error),
+    )
+    assert outcomes(all_equal(2, 3), 300).covers < 0.92
+
+
+def test_an_arm_that_is_better_is_found():
+    setting = Setting((0.0, -10.0, 0.0), 3, segments=40, text=0.3)
+    assert outcomes(setting, 100).power > 0.95
+    assert outcomes(setting, 100).covers > 0.88
+
+
+def test_the_page_has_every_table(monkeypatch):
+    for module, name in ((simulation, "ARMS"), (simulated_baselines, "OTHERS")):
+        monkeypatch.setattr(module, name, (2,))
     page = simulation.report(studies=2)
-    assert sum(line.startswith("| ---") for line in page.splitlines()) == 5
+    assert sum(line.startswith("| ---") for line in page.splitlines()) == 8
     assert "2 simulated studies" in page
