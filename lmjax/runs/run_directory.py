@@ -23,6 +23,7 @@ from lmjax.runs.files import (
 from lmjax.runs.metrics import MetricsFile, Row
 from lmjax.runs.secrets import redact, redacted
 
+RUN_FILE = "config.json"  # says that a folder is a run's
 STUDY_FILE = "study.json"  # says that a folder is a study's
 IMPORTED_FILE = "imported.json"  # says that no training made what a run directory holds
 # Beginnings of the fields that may change from one start of a run to the next: they decide what is
@@ -254,11 +255,25 @@ class RunDirectory:
 
     @property
     def _config_path(self) -> Path:
-        return self.path / "config.json"
+        return self.path / RUN_FILE
 
     @property
     def _results_path(self) -> Path:
         return self.path / "results.json"
+
+
+def files_named(name: str, folder: Path) -> list[Path]:
+    """The files of that name at or below a folder, in order, but for what runs keep in folders.
+
+    Other processes may make and delete folders meanwhile.
+    """
+    found = []
+    for parent, folders, files in os.walk(folder):
+        if name in files:
+            found.append(Path(parent, name))
+        if RUN_FILE in files:
+            folders.clear()
+    return sorted(found)
 
 
 def storable(config: ConfigDict) -> dict[str, Any]:

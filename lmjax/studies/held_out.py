@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmjax.runs.files import read_whole
+from lmjax.runs.run_directory import files_named
 from lmjax.runs.terminal import printable
 
 READS_FILE = "test_reads.jsonl"
@@ -23,7 +24,7 @@ def read_log(run: Path) -> list[Mapping[str, Any]]:
 
 def count_reads(folder: Path) -> int:
     """How often the test split was read of all runs below a folder."""
-    return sum(len(read_log(file.parent)) for file in folder.rglob(READS_FILE))
+    return sum(len(read_log(file.parent)) for file in files_named(READS_FILE, folder))
 
 
 def readers(reads: Sequence[Mapping[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from lmjax.runs.fields import (
     read_config,
 )
 from lmjax.runs.files import inside, read_json, read_whole
-from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
+from lmjax.runs.run_directory import RUN_FILE, STUDY_FILE, RunDirectory, files_named
 from lmjax.runs.terminal import printable
 from lmjax.studies.failures import ERROR_FILE, read_failure
 from lmjax.studies.held_out import count_reads, read_log
@@ -294,12 +294,12 @@ def _other_folders(arms: Path, known: Sequence[str]) -> tuple[str, ...]:
 def _failures(folder: Path) -> tuple[str, ...]:
     return tuple(
         printable(f"{file.parent.relative_to(folder)}: {read_failure(file.parent).line}")
-        for file in sorted(folder.rglob(ERROR_FILE))
+        for file in files_named(ERROR_FILE, folder)
     )
 
 
 def _run_paths(folder: Path) -> list[Path]:
-    return [path.parent for path in sorted(folder.rglob("config.json"))]
+    return [path.parent for path in files_named(RUN_FILE, folder)]
 
 
 def _read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], tuple[str, ...]]:
@@ -315,7 +315,7 @@ def _read_runs(paths: Sequence[Path]) -> tuple[list[RunRecord], tuple[str, ...]]
 
 def _read_run(path: Path) -> RunRecord:
     directory = RunDirectory(path)
-    config = read_config(path / "config.json").to_dict()
+    config = read_config(path / RUN_FILE).to_dict()
     metrics = directory.metrics()
     for row in metrics:
         check_fields(row, ROWS.get(row["kind"], {}), path / "metrics.jsonl")

@@ -15,7 +15,7 @@ from lmjax.data.dataset import open_dataset
 from lmjax.errors import InUseError, UserError
 from lmjax.runs.files import inside, to_json, write_atomically
 from lmjax.runs.lock import only_writer
-from lmjax.runs.run_directory import STUDY_FILE, RunDirectory
+from lmjax.runs.run_directory import RUN_FILE, STUDY_FILE, RunDirectory
 from lmjax.runs.secrets import redact
 from lmjax.runs.signals import StopSignals
 from lmjax.studies.executors import Executor, InTurn
@@ -81,7 +81,7 @@ def run_study(
     trained, if `workdir` holds another study or a run, is being written by another process, or
     can't be written to; Stopped where others are to train what is left.
     """
-    if (workdir / "config.json").exists():
+    if (workdir / RUN_FILE).exists():
         raise UserError(f"{workdir} holds a run, not a study; choose another --workdir")
     with StopSignals(), only_writer(workdir):
         executor = executor or InTurn()

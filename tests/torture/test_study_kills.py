@@ -1,0 +1,123 @@
+"""SIGKILL at random times: a study goes on, comes to the same tables, and does no run twice."""
+
+import os
+import random
+import re
+import sys
+import time
+
+import pytest
+
+from lmjax.runs.run_directory import RUN_FILE, files_named
+from tests.torture.runs import ROOT, Outcome, Process, log
+
+KILLS = 5
+STUDY = """
+from lmjax.studies.study import Arm, Study, Tuning
+from lmjax.runs.python_file import load_from_file
+from ml_collections import ConfigDict
+
+def arm(cell):
+    config = load_from_file({config!r}, "config", ConfigDict)
+    config.model.update(cell=cell, width=32, initialization=0.1)
+    return Arm(cell, config, fine_field="model.embedding_width")
+
+def get_study(arg=""):
+    return Study(
+        name="killed",
+        question="Which cell?",
+        arms=(arm("gru"), arm("lstm")),
+        baseline="lstm",
+        seeds=(0, 1, 2),
+        tuning=Tuning({{"training.learning_rate": (0.001, 0.01)}}, "50 percent"),
+    )
+"""
+CLOCKS = re.compile(r"seconds|time|tokens/s|/s\b|estimated")
+
+
+class StudyRuns:
+    """The same study in two folders: one is left alone, the other killed."""
+
+    def __init__(self, experiment, folder, replicas):
+        self.folder, self.file, self.replicas = folder, folder / "study.py", replicas
+        self.cache = experiment.folder / "cache"
+        config = f"{experiment.folder / 'config.py'}:rnn"
+        self.file.write_text(STUDY.format(config=config))
+
+    def start(self, workdir):
+        command = [sys.executable, "-m", "lmjax", "study", f"--study={self.file}"]
+        return Process(
+            [*command, f"--workdir={workdir}", f"--replicas={self.replicas}"],
+            {
+                **os.environ,
+                "JAX_PLATFORMS": "cpu",
+                "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "LMJAX_CACHE_DIR": str(self.cache),
+                "PYTHONPATH": str(ROOT),
+                "XLA_FLAGS": "",
+            },
+        )
+
+
+def run_paths(workdir):
+    return [path.parent for path in files_named(RUN_FILE, workdir)]
+
+
+def lines_of_logs(workdir):
+    return sum(log(path).count("\n") for path in run_paths(workdir))
+
+
+def finished(workdir):
+    """What must not be touched any more, of each run that is finished."""
+    return {
+        path: (path / "metrics.jsonl").stat().st_mtime_ns
+        for path in run_paths(workdir)
+        if (path / "results.json").exists()
+    }
+
+
+def tables(workdir):
+    """The lines of the report's tables and sentences, without those of clocks."""
+    text = (workdir / "report.md").read_text().replace(str(workdir), "")
+    parts = re.split(r"(?m)^(?=#|\| (?:Training|Models|Scores))", text)
+    return [part for part in parts if not CLOCKS.search(part)]
+
+
+@pytest.mark.parametrize("replicas", [1, 0])
+def test_a_study_killed_at_random_times(replicas, experiment, full, scorecard, tmp_path):
+    if replicas != 1 and not full:
+        pytest.skip("with LMJAX_TORTURE=full")
+    runs, draw, failures = StudyRuns(experiment, tmp_path, replicas), random.Random(replicas), []
+    runs.start(tmp_path / "golden").succeed()
+    workdir, kills, most = tmp_path / "killed", 0, KILLS if full else 2
+    share = lines_of_logs(tmp_path / "golden") / (most + 1)
+    while True:
+        before, logged = finished(workdir), lines_of_logs(workdir)
+        wanted, delay = logged + draw.uniform(0.3, 1.3) * share, draw.uniform(0, 0.5)
+        process = runs.start(workdir)
+
+        def is_time(wanted=wanted, delay=delay):
+            if lines_of_logs(workdir) < wanted:
+                return False
+            time.sleep(delay)
+            return True
+
+        killed = kills < most and process.when(is_time)
+        code, output = process.wait()
+        kills += code == -9
+        if code not in (0, -9):
+            failures.append(f"exit {code} after {kills} kills: {output[-1000:]}")
+        if any(time_ != before.get(path, time_) for path, time_ in finished(workdir).items()):
+            failures.append(f"after {kills} kills a finished run was written to again")
+        if code != -9 or not killed:
+            break
+    golden = {
+        path.relative_to(tmp_path / "golden"): path for path in run_paths(tmp_path / "golden")
+    }
+    for name, path in golden.items():
+        differing = Outcome.of(workdir / name).differences(Outcome.of(path))
+        failures += [f"{name}: {what} differs" for what in differing]
+    if tables(workdir) != tables(tmp_path / "golden"):
+        failures.append("the report's tables differ")
+    scorecard(f"1 SIGKILL of a study, replicas={replicas}", kills, failures, f"{len(golden)} runs")
