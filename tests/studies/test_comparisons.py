@@ -56,6 +56,9 @@ def test_hedges_g_is_unbiased_where_the_plain_one_is_not():
     first, second = draws[0]
     t, _ = stats.ttest_ind(first, second)
     assert found[0] == pytest.approx(t * np.sqrt(2 / 3) * 0.7978845608)  # J of four degrees
+    five, other = random.normal(size=(2, 5)) + [[2.0], [0.0]]
+    t, _ = stats.ttest_ind(five, other)
+    assert hedges_g(five, other) == pytest.approx(t * np.sqrt(2 / 5) * 0.9027032)  # of eight
     assert hedges_g([1.0], [2.0, 3.0]) is None
     assert hedges_g([1.0, 1.0], [2.0, 2.0]) is None
 

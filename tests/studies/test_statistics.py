@@ -101,6 +101,15 @@ def test_the_error_over_seeds_and_text_is_the_sum_of_both(seeds):
     assert found.degrees_of_freedom == pytest.approx(degrees, rel=0.1)
 
 
+def test_seeds_of_two_arms_are_drawn_on_their_own():
+    """Seed 0 of an arm has nothing to do with seed 0 of another, though both be the best."""
+    values = np.array([1.0, 1.1, 1.3])
+    bits_SG = np.outer(values, np.full(20, 100.0))
+    twice = [arm(values, segments=segments_of(bits_SG)) for _ in range(2)]
+    expected = math.sqrt(2 * np.var(values, ddof=1) / 3)
+    assert difference(*twice).standard_error == pytest.approx(expected, rel=0.05)
+
+
 def test_two_counted_arms_are_compared_over_the_text_alone():
     random = np.random.default_rng(4)
     common = random.normal(200, 50, size=80)  # easy and hard segments, equal for both
