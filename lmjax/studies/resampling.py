@@ -24,11 +24,18 @@ def bootstrap_errors(arms_SG: Sequence[np.ndarray], bytes_G: np.ndarray) -> tupl
     same figures always give the same errors.
     """
     draws_RG = _draws(len(bytes_G), "text")
+    # Of the first arm's seeds, the second's, and the bytes: in one product, which is faster.
+    *sums, bytes_R1 = np.split(
+        draws_RG @ np.concatenate([*arms_SG, bytes_G[None]]).T,
+        np.cumsum([len(bits_SG) for bits_SG in arms_SG]),
+        axis=1,
+    )
     over_both_R, over_text_R = np.zeros(RESAMPLES), np.zeros(RESAMPLES)
-    for bits_SG, sign, purpose in zip(arms_SG, (1, -1), ("first", "second"), strict=False):
-        scores_RS = draws_RG @ bits_SG.T / (draws_RG @ bytes_G)[:, None]
-        draws_RS = _draws(len(bits_SG), purpose)
-        over_both_R += sign * (draws_RS * scores_RS).sum(axis=1) / draws_RS.sum(axis=1)
+    for sums_RS, sign, purpose in zip(sums, (1, -1), ("first", "second"), strict=False):
+        scores_RS = sums_RS / bytes_R1
+        draws_RS = _draws(sums_RS.shape[1], purpose)
+        taken = max(sums_RS.shape[1] - 1, 1)
+        over_both_R += sign * np.einsum("rs,rs->r", draws_RS, scores_RS) / taken
         over_text_R += sign * scores_RS.mean(axis=1)
     # What is left of two arms that differ by the same everywhere is rounding.
     return round(float(over_both_R.std(ddof=1)), 12), round(float(over_text_R.std(ddof=1)), 12)
