@@ -14,7 +14,7 @@ from lmjax.studies.study import TOLERANCE, load_study
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILES = sorted(EXPERIMENTS.glob("ablations/*.py"))
-MOST_STEPS = 200  # in short
+MOST_STEPS = 300  # in short
 
 
 def arguments(path):

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from lmjax.config import base_config, with_variants
 from lmjax.errors import UserError, nearest
-from lmjax.studies.study import Arm, Study, Tuning
+from lmjax.studies.study import DURATION, Arm, Study, Tuning
 
 # The scale of the initial weights is a family's own, as in experiments/quickstart.py.
 RECURRENT = {"layers": 1, "width": 128, "tied": True, "initialization": 0.3}
@@ -46,9 +46,9 @@ FAMILIES = {
     "ngram": ("ngram", {}),
 }
 SMOKE = {
-    "training.duration": "100 steps",
-    "evaluation.every": "100 steps",
-    "logging.every": "10 steps",
+    DURATION: "100 steps",
+    "evaluation.every": "100 percent",
+    "logging.every": "10 percent",
 }
 VARIANTS = {"smoke": SMOKE, **dict.fromkeys(FAMILIES, {})}
 SEEDS = (0, 1, 2)
@@ -129,9 +129,13 @@ def make_study(
     if "smoke" not in names:
         return study
     grid = {field: values[:1] for field, values in study.tuning.grid.items()}
+    # What scales is trained for what its budgets come to.
+    short = {
+        field: value for field, value in SMOKE.items() if field != DURATION or not study.scaling
+    }
     return replace(
         study,
-        arms=tuple(arm.with_fields(SMOKE) for arm in study.arms),
+        arms=tuple(arm.with_fields(short) for arm in study.arms),
         seeds=study.seeds[:1],
         tuning=replace(study.tuning, grid=grid),
     )

@@ -147,7 +147,7 @@ def _early_reads(study: StudyRecord) -> list[str]:
 
 def _training_that_differs(study: StudyRecord) -> list[str]:
     """Says which arm has trained longer, where the study does not say that it shall be equal."""
-    if {"training_tokens", "training_flops"} & set(study.matched):
+    if study.scaling or {"training_tokens", "training_flops"} & set(study.matched):
         return []
     tokens = {
         name: max(run.results["training"]["tokens"] for run in arm.finished)

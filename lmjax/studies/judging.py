@@ -21,6 +21,8 @@ def study_verdict(study: StudyRecord) -> Verdict:
     """
     if not _finished(study):
         return Verdict(None, None, "No arm is finished.")
+    if study.scaling:
+        return Verdict(None, None, "Which arm wins is not the question: see how the loss scales.")
     if why := _incomparable(study) or _unfinished(study) or _unfair(study):
         return Verdict(None, None, f"No verdict is drawn{why}.")
     split = judged_split(study)
@@ -33,11 +35,17 @@ def study_verdict(study: StudyRecord) -> Verdict:
 def study_comparisons(study: StudyRecord) -> list[Comparison]:
     """Each arm beside the baseline, on the split that the verdict is drawn on.
 
-    None where there is no baseline with a score, or scores are not comparable; nothing is judged
+    None where there is no baseline with a score, scores are not comparable, or the question is how
+    the loss scales; nothing is judged
     while no verdict can be drawn.
     """
     arms = {arm.name: arm_scores(arm, judged_split(study)) for arm in study.arms}
-    if study.baseline not in arms or not arms[study.baseline].by_seed or _incomparable(study):
+    if (
+        study.scaling
+        or study.baseline not in arms
+        or not arms[study.baseline].by_seed
+        or _incomparable(study)
+    ):
         return []
     is_complete = (
         not _unfair(study) and not _unfinished(study) and not missing_results(arms, _seeds(study))

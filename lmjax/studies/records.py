@@ -42,8 +42,10 @@ STUDY = {
     "reference": is_text,
     "target": is_number_or_nothing,
     "texts_differ": is_true_or_false,
+    "scaling": is_true_or_false,
 }
-LATER_FIELDS = {"reference": "", "target": None, "texts_differ": False}  # older studies lack them
+# Older studies lack them.
+LATER_FIELDS = {"reference": "", "target": None, "texts_differ": False, "scaling": False}
 SCORE = {
     "bits_per_byte": is_number_or_nothing,
     "nats_of": is_text_or_nothing,  # missing where all scores were causal
@@ -159,6 +161,7 @@ class StudyRecord:
     reference: str = ""  # of the study's file
     target: float | None = None  # of what is matched; None: the baseline's
     texts_differ: bool = False  # whether the question is what text arms train on
+    scaling: bool = False  # whether the question is how the loss falls with size and FLOPs
     other_folders: tuple[str, ...] = ()  # with runs, but of no arm
     reads_of_trials: int = 0  # of the test split
 
@@ -211,6 +214,7 @@ def read_study(workdir: Path) -> StudyRecord:
             reference=printable(study["reference"]),
             target=study["target"],
             texts_differ=study["texts_differ"],
+            scaling=study["scaling"],
             other_folders=_other_folders(arms, [folder for _, folder in study["arms"]]),
             reads_of_trials=count_reads(workdir / "tuning"),
         )

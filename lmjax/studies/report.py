@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
-from lmjax.studies import forest, plots
+from lmjax.studies import forest, isoflop, plots
 from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
@@ -52,7 +52,8 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
         [arm.name for arm in study.arms],
         workdir / "plots",
     )
-    contents = report_contents(study, drawn, beside)
+    scaling = isoflop.write_scaling(study, judged_split(study), workdir / "plots")
+    contents = report_contents(study, drawn, beside, scaling)
     path = workdir / "report.html"
     write_atomically(path, render("report.html.jinja", contents))
     write_atomically(path.with_suffix(".md"), render("report.md.jinja", contents))
@@ -78,7 +79,9 @@ def as_markdown(text: str) -> str:
     return escaped.replace("&", "&amp;")
 
 
-def report_contents(study: StudyRecord, drawn: Mapping[str, str], beside: str) -> dict[str, Any]:
+def report_contents(
+    study: StudyRecord, drawn: Mapping[str, str], beside: str, scaling: isoflop.Scaling | None
+) -> dict[str, Any]:
     """What a report says; of the plots `drawn` by axis, and `beside` the baseline, their SVG."""
     rows = summary_rows(study)
     return dict(
@@ -91,6 +94,8 @@ def report_contents(study: StudyRecord, drawn: Mapping[str, str], beside: str) -
         plots=[(axis, plots.AXES[axis], inline_svg(svg)) for axis, svg in drawn.items()],
         beside=inline_svg(beside) if beside else "",
         beside_name=forest.NAME,
+        scaling=scaling,
+        scaling_svg=inline_svg(scaling.svg) if scaling else "",
         command=study_command(study),
         adaptations=adaptation_rows(study),
         translations=translation_rows(study),

@@ -281,6 +281,7 @@ def _study_file(study: Study) -> dict[str, Any]:
         "matched": study.matched,
         "target": study.target,
         "texts_differ": study.texts_differ,
+        "scaling": study.scaling,
         "prompt": study.prompt,
         "seeds": study.seeds,
         "tuning": asdict(study.tuning) if study.tuning else None,

@@ -106,6 +106,7 @@ class Study:
     target: float | None = None
     begins_differ: bool = False  # whether the question is what arms begin with, see BEGINNINGS
     texts_differ: bool = False  # whether the question is what text arms train on
+    scaling: bool = False  # whether the question is how the loss falls with size and FLOPs
     tuning: Tuning | None = None  # None: each arm trains with the values that it is configured with
     prompt: str = "The "  # every trained model continues it
     continuation_length: int = 100  # tokens
@@ -152,6 +153,11 @@ class Study:
 
 
 def _check_matched(study: Study) -> None:
+    if study.scaling and study.matched:
+        raise UserError(
+            f"study {study.name!r} asks how the loss scales, and matches "
+            f"{' and '.join(study.matched)}; set matched=(), and see `at_budgets`"
+        )
     sizes = [size for size in SIZES if size in study.matched]
     if len(sizes) > 1:
         raise UserError(
