@@ -10,6 +10,7 @@ NUMBERS = Hyperparameters(
     learning_rate=np.float32(0.1),
     final_learning_rate=np.float32(0.01),
     weight_decay=np.float32(0.0),
+    dropout=np.float32(0.0),
     warmup_steps=np.int32(2),
     total_steps=np.int32(20),
 )

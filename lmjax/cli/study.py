@@ -70,7 +70,7 @@ def _define(values: flags.FlagValues):
         "replicas",
         1,
         "most runs that one program trains together, where they differ in seed, learning rate, "
-        "weight decay or first draw alone; 0: as many as memory has room for",
+        "weight decay, dropout or first draw alone; 0: as many as memory has room for",
         flag_values=values,
     )
     flags.DEFINE_integer(

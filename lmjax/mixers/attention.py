@@ -14,6 +14,7 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.position_bias import PositionBias
 from lmjax.nn.precision import wide_product
 from lmjax.nn.segments import segment_starts
@@ -118,7 +119,7 @@ class Attention(Mixer):
         initializer = query_initializer(self.initializer, inner, self._head_width, self.scaled)
         project = Dense(3 * inner, ("embed", "heads"), self.bias, initializer, name="qkv")
         qkv = jnp.split(project(x_BTD).reshape(heads), 3, axis=2)
-        drop = nn.Dropout(self.dropout, deterministic=deterministic)
+        drop = Dropout(self.dropout, deterministic=deterministic)
         y_BTHK, carry = self._attend(*qkv, carry, segment_ids_BT, bias, drop)
         output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
         return output(y_BTHK.reshape(rows, length, inner)), carry

@@ -8,6 +8,7 @@ from jax.nn.initializers import Initializer
 
 from lmjax.mixers.attention import parallel, query_initializer, width_of_head
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.precision import wide
 
 
@@ -42,7 +43,7 @@ class CrossAttention(nn.Module):
         self.query = Dense(inner, axes, self.bias, queries)
         self.key_value = Dense(2 * inner, axes, self.bias, self.initializer)
         self.output = Dense(self.width, axes[::-1], self.bias, self.output_initializer)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
 
     @property
     def _head_width(self) -> int:

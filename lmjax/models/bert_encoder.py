@@ -12,6 +12,7 @@ from lmjax.mixers.bidirectional_attention import BidirectionalAttention
 from lmjax.models.stack import Stack
 from lmjax.models.transformer import derive_positions
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.feed_forward import FEED_FORWARDS
 from lmjax.nn.norms import LayerNorm
@@ -59,7 +60,7 @@ class BertEncoder(nn.Module):
             self.token_types, self.width, self._normal, axis="token_types"
         )
         self.embedding_norm = self._make_norm()
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         self.stack = self._make_stack()
         nn.share_scope(self, self.stack)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from lmjax.mixers.recurrent_layer import RecurrentLayer
 from lmjax.models.contract import LanguageModel
 from lmjax.models.recurrent_parts import check_layers, output_parameters
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.segments import segment_starts
@@ -55,7 +56,7 @@ class BidirectionalRecurrentModel(LanguageModel):
             ]
 
         self.forward_layers, self.backward_layers = layers(), layers()
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         self.kernel_DV, self.bias_V = output_parameters(
             self, self.width, self.vocabulary_size, False, initializer
         )

@@ -11,6 +11,7 @@ from lmjax.mixers.bidirectional_attention import padding_apart
 from lmjax.models.bert_encoder import ENCODER_FIELDS, BertEncoder, Pooler
 from lmjax.models.conditional import ConditionalModel, or_empty
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 
 POOLINGS = ("mean", "first")
 
@@ -67,7 +68,7 @@ class Classifier(ConditionalModel):
         normal = nn.initializers.normal(self.initialization)
         if self.pooling == "first":
             self.pooler = Pooler(self.initialization)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         axes = "hidden", "vocab"
         self.label_head = Dense(self.vocabulary_size, axes, True, normal, wide_output=True)
 

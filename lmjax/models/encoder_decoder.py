@@ -17,6 +17,7 @@ from lmjax.mixers.cross_attention import CrossAttention
 from lmjax.models.conditional import ConditionalModel, or_empty
 from lmjax.models.stack import Stack
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.feed_forward import FEED_FORWARDS
 from lmjax.nn.norms import NORMS
@@ -124,7 +125,7 @@ class EncoderDecoder(ConditionalModel):
         self.decoder = self._make_stack(encodes=False)
         if self.norm_order == "pre":
             self.encoder_norm, self.decoder_norm = self._make_norm(), self._make_norm()
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         if not self.tied:
             axes = "embed", "vocab"
             self.head = Dense(

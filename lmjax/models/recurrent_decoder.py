@@ -12,6 +12,7 @@ from lmjax.mixers import loop, source_attention
 from lmjax.mixers.recurrence import Cell, State
 from lmjax.mixers.recurrent_layer import RecurrentLayer, find_cell, input_sums
 from lmjax.mixers.source_attention import Memory, SourceAttention
+from lmjax.nn.dropout import Dropout
 
 LUONG = ("dot", "general", "concat")  # scores whose query is the state after the step
 
@@ -45,7 +46,7 @@ class RecurrentDecoder(nn.Module):
             )
             for _ in range(self.layers)
         ]
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         if self.attention != "none":
             self.source_attention = SourceAttention(self.attention, self.width, self.initializer)
         if self.attention in LUONG:

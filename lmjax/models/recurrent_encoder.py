@@ -7,6 +7,7 @@ from jax.nn.initializers import Initializer
 
 from lmjax.mixers.recurrence import State
 from lmjax.mixers.recurrent_layer import RecurrentLayer
+from lmjax.nn.dropout import Dropout
 
 
 class RecurrentEncoder(nn.Module):
@@ -39,7 +40,7 @@ class RecurrentEncoder(nn.Module):
             ]
 
         self.forward_layers, self.backward_layers = layers(False), layers(True)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
 
     @property
     def _directions(self) -> tuple[bool, ...]:

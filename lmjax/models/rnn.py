@@ -1,6 +1,5 @@
 """Recurrent language models: embedding, a stack of Elman, GRU or LSTM layers, softmax."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
@@ -9,6 +8,7 @@ from lmjax.mixers.contract import Mixer
 from lmjax.mixers.recurrent_layer import RecurrentLayer
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.models.recurrent_parts import check_layers, check_tied, output_parameters
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.segments import segment_starts
@@ -49,7 +49,7 @@ class RecurrentModel(LanguageModel):
             self.vocabulary_size, self.embedding_width or self.width, initializer
         )
         self.mixers = self._make_mixers(initializer)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         self.kernel_DV, self.bias_V = output_parameters(
             self, self.output_width, self.vocabulary_size, self.tied, initializer
         )

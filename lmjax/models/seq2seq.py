@@ -1,6 +1,5 @@
 """Recurrent encoder-decoders, with or without attention over the source."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -14,6 +13,7 @@ from lmjax.models.recurrent_decoder import LUONG, RecurrentDecoder
 from lmjax.models.recurrent_encoder import RecurrentEncoder
 from lmjax.models.recurrent_parts import check_layers, check_tied, output_parameters
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.softmax import target_log_probs
@@ -147,7 +147,7 @@ class Seq2SeqModel(ConditionalModel):
             input_feeding=self.input_feeding,
             **shared,
         )
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         if self.bridge == "dense":
             axes = ("embed", "hidden")
             self.bridges = [

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.errors import UserError, nearest
+from lmjax.nn.dropout import Dropout
 
 NORM_ORDERS = ("pre", "post")
 LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
@@ -48,7 +49,7 @@ class Block(nn.Module):
         self, x_BTD, carry, positions_BT, segment_ids_BT, deterministic, position_bias=None
     ):
         """`x_BTD, carry` after the layer."""
-        drop = nn.Dropout(self.dropout, deterministic=deterministic)
+        drop = Dropout(self.dropout, deterministic=deterministic)
 
         def add(x_BTD, name, layer):
             norm = self.norm(name=f"{name}_norm")

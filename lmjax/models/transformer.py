@@ -17,6 +17,7 @@ from lmjax.mixers.registry import mixer_maker
 from lmjax.models.contract import LanguageModel
 from lmjax.models.stack import Stack
 from lmjax.nn.dense import Dense
+from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.feed_forward import FEED_FORWARDS
 from lmjax.nn.norms import NORMS
@@ -103,7 +104,7 @@ class Transformer(LanguageModel):
         normal = nn.initializers.normal(self.initialization)
         self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
         self.position_embedding = POSITIONS[self.position](self.context_length, self.width, normal)
-        self.drop = nn.Dropout(self.dropout)
+        self.drop = Dropout(self.dropout)
         self.final_norm = NORMS[self.norm](bias=self.bias)
         if not self.tied:
             self.head = Dense(

@@ -180,7 +180,7 @@ def make_program(
         length=data.length,
         carried=data.batching == "stream",
     )
-    hyperparameters = hyperparameters_of(training, clock)
+    hyperparameters = hyperparameters_of(training, clock, config.model.get("dropout", 0.0))
     named = jax.eval_shape(begin, np.uint32(0), hyperparameters)
     return Program(
         config=config,

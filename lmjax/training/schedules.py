@@ -14,8 +14,8 @@ from lmjax.training.state import Hyperparameters
 Schedule = Callable[[jax.Array, Hyperparameters], jax.Array]
 
 
-def hyperparameters_of(training: ConfigDict, clock: Clock) -> Hyperparameters:
-    """The numbers of schedule and optimizer; `clock` knows the whole duration.
+def hyperparameters_of(training: ConfigDict, clock: Clock, dropout: float = 0.0) -> Hyperparameters:
+    """The numbers of schedule, optimizer and model; `clock` knows the whole duration.
 
     Raises UserError for a warm-up that is longer.
     """
@@ -29,6 +29,7 @@ def hyperparameters_of(training: ConfigDict, clock: Clock) -> Hyperparameters:
         learning_rate=np.float32(training.learning_rate),
         final_learning_rate=np.float32(training.final_learning_rate),
         weight_decay=np.float32(training.weight_decay),
+        dropout=np.float32(dropout),
         warmup_steps=np.int32(warmup_steps),
         total_steps=np.int32(clock.total_steps),
     )

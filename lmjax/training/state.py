@@ -12,11 +12,12 @@ from lmjax.models.contract import Carry, LanguageModel, initial_carry
 
 @flax.struct.dataclass
 class Hyperparameters:
-    """Numbers of schedule and optimizer. As arrays, they leave the compiled step the same."""
+    """Numbers of schedule, optimizer and model; as arrays, they leave a compiled step the same."""
 
     learning_rate: jax.Array  # float32, at the peak
     final_learning_rate: jax.Array  # float32
     weight_decay: jax.Array  # float32
+    dropout: jax.Array  # float32; read where the step says so, else it is the model's
     warmup_steps: jax.Array  # int32
     total_steps: jax.Array  # int32
 

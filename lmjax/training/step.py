@@ -12,6 +12,7 @@ from jax import lax
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel, initial_carry, restart_rows
+from lmjax.nn.dropout import dropout_rate
 from lmjax.nn.leaves import leaf_name
 from lmjax.objectives.contract import Objective, Outcome
 from lmjax.training.schedules import Schedule
@@ -34,6 +35,7 @@ class TrainStep:
     skip_nonfinite: bool = False  # a step that is not finite changes nothing but its number
     frozen_L: tuple[bool, ...] = ()  # of each leaf, whether it has no gradient; empty: none
     axis_name: str | None = None
+    has_own_dropout: bool = False  # the rate is the state's, whatever the model's
 
     def __post_init__(self):
         if self.loss_reduction not in REDUCTIONS:
@@ -99,14 +101,17 @@ class TrainStep:
         if self.axis_name:
             step_key = jax.random.fold_in(step_key, lax.axis_index(self.axis_name))
 
+        rate = state.hyperparameters.dropout if self.has_own_dropout else None
+
         def loss(params, batch, carry, key):
             params = self._held(params)
             if carry is not None:  # within the loss: an initial carry may be learned
                 fresh = initial_carry(self.model, params, *batch.tokens_BT.shape)
                 carry = restart_rows(carry, fresh, batch.continues_B)
-            outcome = self.objective(
-                self.model, params, batch, carry, deterministic=False, rngs={"dropout": key}
-            )
+            with dropout_rate(rate):
+                outcome = self.objective(
+                    self.model, params, batch, carry, deterministic=False, rngs={"dropout": key}
+                )
             count = outcome.counts[REDUCTIONS[self.loss_reduction]]
             extras = {name: extra * count for name, extra in outcome.extras.items()}
             return sum(extras.values(), outcome.nats), replace(outcome, extras=extras)

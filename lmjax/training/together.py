@@ -1,4 +1,4 @@
-"""Runs that differ in seed and learning rate, trained as replicas of one program.
+"""Runs that differ in seed, rates or first draw, trained as replicas of one program.
 
 Each has its own folder, checkpoints and results, as if it had trained alone, and may go on alone or
 with others. Its seconds are its share of the time that all took.
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from lmjax.data.batch import Batch
 from lmjax.errors import Stopped
+from lmjax.models.registry import build_model
 from lmjax.own_models import is_own
 from lmjax.runs.devices import device_errors
 from lmjax.runs.run_directory import RunDirectory
@@ -36,7 +37,8 @@ NUMBERS = (
     "training.final_learning_rate",
     "training.weight_decay",
 )
-BEGINNING = "model.initialization"  # of what a run begins with, not of its steps
+# Fields that models of the package have: what a run begins with, and a number of the state.
+OF_MODELS = ("initialization", "dropout")
 
 
 def shared_program(config: ConfigDict) -> str | None:
@@ -46,8 +48,8 @@ def shared_program(config: ConfigDict) -> str | None:
         return None
     fixed = ConfigDict(config.to_dict())
     fixed.update_from_flattened_dict(dict.fromkeys(NUMBERS, 0))
-    if BEGINNING.partition(".")[2] in fixed.model and not is_own(config.model.name):
-        fixed.update_from_flattened_dict({BEGINNING: 0.0})
+    if not is_own(config.model.name):
+        fixed.model.update({name: 0.0 for name in OF_MODELS if name in fixed.model})
     return fixed.to_json(sort_keys=True)
 
 
@@ -107,21 +109,26 @@ def _prepare(members: Sequence[_Member]) -> None:
     for member in members:
         plan, config = first.plan, member.config
         if config.model.to_json() == plan.config.model.to_json():
-            numbers = hyperparameters_of(config.training, plan.clock)
+            dropout = config.model.get("dropout", 0.0)
+            numbers = hyperparameters_of(config.training, plan.clock, dropout)
             own = replace(plan, config=config, hyperparameters=numbers)
             member.prepared = replace(first, plan=own)
         else:
-            member.prepared = member.attempt(_planned_apart, config)
+            member.prepared = member.attempt(_planned_apart, config, first)
 
 
-def _planned_apart(config: ConfigDict) -> Prepared:
-    prepared = prepare(config)
-    return replace(prepared, plan=plan_training(config, prepared.dataset, prepared.model))
+def _planned_apart(config: ConfigDict, like: Prepared) -> Prepared:
+    """Of another model, whose steps are those of `like` but for its numbers."""
+    model = build_model(config.model, like.dataset.tokenizer)
+    return replace(like, model=model, plan=plan_training(config, like.dataset, model))
 
 
 def _train_group(members: list[_Member], most: int, signals: StopSignals, console: Console) -> int:
     """Trains the first of the members, as many as fit; returns how many those are."""
     plan = members[0].prepared.plan
+    rates = {float(member.prepared.plan.hyperparameters.dropout) for member in members}
+    if len(rates) > 1:
+        plan = replace(plan, step=replace(plan.step, has_own_dropout=True))
     count = min(len(members), most or len(members))
     replicas = _replicas(plan, count)
     fitting = replicas.most

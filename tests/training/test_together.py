@@ -22,8 +22,8 @@ from lmjax.training.together import shared_program, train_together
 
 VARIED = {
     "a": {"seed": 0},
-    "b": {"seed": 3, "training.learning_rate": 0.003},
-    "c": {"seed": 0, "training.weight_decay": 0.5, "model.initialization": 0.3},
+    "b": {"seed": 3, "training.learning_rate": 0.003, "model.dropout": 0.0},
+    "c": {"training.weight_decay": 0.5, "model.initialization": 0.3, "model.dropout": 0.4},
 }
 
 
@@ -161,15 +161,18 @@ def test_a_replica_rolls_back_alone(tmp_path, text, monkeypatch):
 
 
 def test_memory_decides_how_many_train_at_a_time(tmp_path, text, monkeypatch):
+    short = {"training.duration": "2 steps", "evaluation.every": "0 steps"}
+    configs = {str(seed): config_of(text, seed=seed, **short) for seed in range(3)}
+
+    def replicas_of(name, **options):
+        outcomes, shown = together(tmp_path / name, configs, **options)
+        return [outcome["training"]["replicas"] for outcome in outcomes.values()], shown
+
+    assert replicas_of("two", most=2)[0] == [2, 2, 1]
     monkeypatch.setattr(replicas, "available_bytes", lambda device: 0)
-    outcomes, shown = together(tmp_path, varied(text))
-    assert [outcome["training"]["replicas"] for outcome in outcomes.values()] == [1, 1, 1]
+    counts, shown = replicas_of("one")
+    assert counts == [1, 1, 1]
     assert "memory has room for 1 of 3 runs at a time" in shown
-    outcomes, shown = together(tmp_path / "two", varied(text), most=2)
-    assert [outcome["training"]["replicas"] for outcome in outcomes.values()] == [1, 1, 1]
-    monkeypatch.undo()
-    outcomes, _ = together(tmp_path / "again", varied(text), most=2)
-    assert [outcome["training"]["replicas"] for outcome in outcomes.values()] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

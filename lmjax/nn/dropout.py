@@ -1,0 +1,40 @@
+"""Dropout whose rate may come from outside of the model, so that one program has many rates."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+_RATE: ContextVar[jax.Array | None] = ContextVar("rate", default=None)
+
+
+@contextmanager
+def dropout_rate(rate: jax.Array | None) -> Iterator[None]:
+    """While a model is traced within, every `Dropout` has this rate; None: its own."""
+    token = _RATE.set(rate)
+    try:
+        yield
+    finally:
+        _RATE.reset(token)
+
+
+class Dropout(nn.Dropout):
+    """Flax's dropout, with the rate of `dropout_rate` where there is one; the masks are the same.
+
+    Srivastava et al. (2014).
+    """
+
+    @nn.compact
+    def __call__(self, inputs, deterministic: bool | None = None):
+        rate = _RATE.get()
+        if rate is None:
+            return super().__call__(inputs, deterministic)
+        if nn.merge_param("deterministic", self.deterministic, deterministic):
+            return inputs
+        key = self.make_rng(self.rng_collection)
+        is_kept = jax.random.bernoulli(key, 1.0 - rate, inputs.shape)
+        kept = inputs / (1.0 - rate).astype(inputs.dtype)
+        return jnp.where(is_kept, kept, jnp.zeros_like(inputs))
