@@ -10,6 +10,7 @@ from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies.conduct import study as run_and_report
 from lmjax.studies.matching import match_study
 from lmjax.studies.plan import plan_study
+from lmjax.studies.spaces import combinations
 from lmjax.studies.study import TOLERANCE, load_study
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -35,7 +36,7 @@ def test_every_arm_has_as_many_seeds_and_trials_and_in_short_one(path, argument)
     study = load_study(f"{path}:{argument}")
     is_short = "smoke" in argument
     assert len(study.seeds) == (1 if is_short else 3)
-    trials = study.tuning.trials()
+    trials = combinations(study.tuning.space)
     assert len(trials) == 1 if is_short else len(trials) >= 3
     assert study.name == "-".join(filter(None, [path.stem, *argument.split(",")]))
 

@@ -128,7 +128,7 @@ def make_study(
     )
     if "smoke" not in names:
         return study
-    grid = {field: values[:1] for field, values in study.tuning.grid.items()}
+    space = {field: values[:1] for field, values in study.tuning.space.items()}
     # What scales is trained for what its budgets come to.
     short = {
         field: value for field, value in SMOKE.items() if field != DURATION or not study.scaling
@@ -137,5 +137,5 @@ def make_study(
         study,
         arms=tuple(arm.with_fields(short) for arm in study.arms),
         seeds=study.seeds[:1],
-        tuning=replace(study.tuning, grid=grid),
+        tuning=replace(study.tuning, space=space),
     )

@@ -41,5 +41,5 @@ def get_study(arg: str = "") -> Study:
             for optimizer, fields in OPTIMIZERS.items()
         ),
         baseline="LSTM, AdamW",
-        tuning=replace(BASE["TUNING"], grid={"training.learning_rate": RATES}),
+        tuning=replace(BASE["TUNING"], space={"training.learning_rate": RATES}),
     )

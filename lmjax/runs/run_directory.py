@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from lmjax.errors import UserError, writing
 from lmjax.own_models import SOURCE, content_of, file_of, is_own, kept_name
 from lmjax.runs.environment import environment
-from lmjax.runs.fields import check_fields, is_count, leaves, read_config
+from lmjax.runs.fields import check_fields, is_count, is_text, leaves, read_config
 from lmjax.runs.files import (
     array_to_json,
     inside,
@@ -165,6 +165,24 @@ class RunDirectory:
         known = {"training": {"steps": is_count, "scored_step": is_count}}
         check_fields(results, known, self._results_path)
         return results["training"]
+
+    def results_of(self, duration: str) -> dict[str, Any] | None:
+        """The results of a training of that duration, also if it has gone on since.
+
+        None if there are none. Raises UserError if results are damaged.
+        """
+        if self.is_finished and self.duration_done() == duration:
+            return self.results()
+        for path in sorted(self.path.glob("results_after_*_steps.json")):
+            results = read_json(path)
+            check_fields(results, {"training": {"duration": is_text}}, path)
+            if results["training"]["duration"] == duration:
+                return results
+        return None
+
+    def duration_done(self) -> str:
+        """The duration that a finished run has trained for; raises UserError as `trained`."""
+        return self.trained().get("duration", self.config().training.duration)
 
     def reopen(self, config: ConfigDict, steps: int) -> None:
         """Lets a run that was finished after `steps` go on with the duration of `config`.

@@ -4,13 +4,14 @@ A breach forbids a verdict; a caution is told beside it.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from lmjax.runs.terminal import printable
 from lmjax.studies.held_out import readers
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.study import MATCHES, TOLERANCE
+from lmjax.studies.tuned import first_trials, longest_trial, search_text
 
 
 def breaches(study: StudyRecord) -> list[str]:
@@ -21,6 +22,7 @@ def breaches(study: StudyRecord) -> list[str]:
         *_unmatched(study),
         *([] if study.texts_differ else _unequal("were trained on different texts", texts)),
         *_unequal("were not tuned alike", searches),
+        *_unequal_trials(study),
         *_repeated_seeds(study),
         *_early_reads(study),
     ]
@@ -111,10 +113,21 @@ def _search(arm: ArmRecord) -> str:
     if not arm.tuning:
         choices = len(arm.considered) + len(arm.unfinished_choices)
         return f"{choices} choices" if choices else "no trials"
-    grid = "; ".join(
-        f"{name} {', '.join(map(str, values))}" for name, values in arm.tuning["grid"].items()
-    )
-    return f"{len(arm.tuning['trials'])} trials of {arm.tuning['budget']} each, {grid}"
+    return search_text(arm.tuning["tuning"], len(first_trials(arm.tuning)))
+
+
+def _unequal_trials(study: StudyRecord) -> list[str]:
+    tuned = {name: arm.tuning for name, arm in trained_arms(study).items() if arm.tuning}
+    tokens = {name: longest_trial(tuning, "tokens") for name, tuning in tuned.items()}
+    flops = [longest_trial(tuning, "flops") for tuning in tuned.values()]
+    if _are_equal(tokens.values()) or (all(flops) and _are_equal(flops)):
+        return []
+    each = ", ".join(f"{name} {count:,.0f}" for name, count in tokens.items())
+    return [f"arms were tuned by trials of different lengths, in tokens: {each}"]
+
+
+def _are_equal(values: Collection[float]) -> bool:
+    return max(values, default=0) - min(values, default=0) <= TOLERANCE * max(values, default=0)
 
 
 def _repeated_seeds(study: StudyRecord) -> list[str]:

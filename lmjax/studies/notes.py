@@ -8,6 +8,7 @@ from lmjax.runs.terminal import printable
 from lmjax.studies.fairness import cautions, match_distance, match_target
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.study import BEGINNINGS, TOLERANCE, flatten
+from lmjax.studies.tuned import first_trials, search_text
 
 
 def study_notes(study: StudyRecord) -> list[str]:
@@ -83,14 +84,8 @@ def _tuned(study: StudyRecord) -> list[str]:
     searches = {}
     for arm in study.arms:
         if arm.tuning:
-            search = arm.tuning
-            grid = "; ".join(
-                f"{name} {', '.join(map(str, values))}" for name, values in search["grid"].items()
-            )
-            budget = (
-                f"{len(search['trials'])} trials of {search['budget']} each, seed {search['seed']}"
-            )
-            searches.setdefault(f"{budget}: {grid}", []).append(arm.name)
+            search = search_text(arm.tuning["tuning"], len(first_trials(arm.tuning)))
+            searches.setdefault(search, []).append(arm.name)
     return [f"Tuned {_list(names, study)}: {search}." for search, names in searches.items()]
 
 
@@ -111,7 +106,7 @@ def _at_edges(study: StudyRecord) -> list[str]:
 def _chosen(arm: ArmRecord) -> list[tuple[str, float, list[float]]]:
     """Each number that validation chose: its field, its value and all values tried."""
     if arm.tuning:
-        chosen, tried = arm.tuning["chosen"], arm.tuning["grid"]
+        chosen, tried = arm.tuning["chosen"], arm.tuning["tuning"]["space"]
     else:
         choices = [_fields(name) for name in (*arm.considered, *arm.unfinished_choices)]
         chosen = _fields(arm.chosen)

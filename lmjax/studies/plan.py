@@ -15,7 +15,7 @@ from lmjax.runs.fields import check_values
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies.measures import is_counted, training_tokens
 from lmjax.studies.study import BEGINNINGS, DURATION, Arm, Study, flatten
-from lmjax.studies.tuning import planned_trials
+from lmjax.studies.tuning import planned_trials, trial_durations
 from lmjax.training.program import plan_training
 
 
@@ -30,7 +30,7 @@ class ArmPlan:
     cost: ModelCost | None
     sizes: Mapping[str, Any]  # the fields that may have been solved for, with their values
     trials: int
-    trial_tokens: int
+    trials_tokens: int  # of all of them, if all came out alike
     runs: int
     run_tokens: int
     tokens_per_second: float | None = None  # of its finished runs, if there are any
@@ -38,7 +38,7 @@ class ArmPlan:
     @property
     def tokens(self) -> int:
         """Of all its trials and runs."""
-        return self.trials * self.trial_tokens + self.runs * self.run_tokens
+        return self.trials_tokens + self.runs * self.run_tokens
 
     @property
     def flops(self) -> float:
@@ -79,13 +79,15 @@ def plan_study(study: Study, workdir: Path | None = None) -> list[ArmPlan]:
     _check_equal("how many configurations their choices try", tried)
     datasets: dict[str, Dataset] = {}
     plans, texts, held_out = [], {}, {}
+    durations = trial_durations(study)
     for arm in study.arms:
         key = arm.config.data.to_json()
         try:
             check_values(arm.config)
             if key not in datasets:
                 datasets[key] = open_dataset(arm.config.data)
-            plans.append(_plan_arm(study, arm, datasets[key], workdir))
+            duration = durations.get(arm.name, "")
+            plans.append(_plan_arm(study, arm, datasets[key], workdir, duration))
             splits = datasets[key].splits
             texts[arm.name] = splits["train"].fingerprint.partition("-")[0]
             held_out[arm.name] = splits["validation"].fingerprint.partition("-")[0]
@@ -131,7 +133,9 @@ def _check_equal(what: str, values: Mapping[str, Any], otherwise: str = "") -> N
         raise UserError(f"arms differ in {what}: {each}; give all of them the same{otherwise}")
 
 
-def _plan_arm(study: Study, arm: Arm, dataset: Dataset, workdir: Path | None) -> ArmPlan:
+def _plan_arm(
+    study: Study, arm: Arm, dataset: Dataset, workdir: Path | None, trial_duration: str
+) -> ArmPlan:
     candidates = list(arm.candidates().values())
     models = [_model(candidate, dataset) for candidate in candidates]
     if is_counted(arm):
@@ -145,7 +149,7 @@ def _plan_arm(study: Study, arm: Arm, dataset: Dataset, workdir: Path | None) ->
             f"arm {arm.name!r} predicts no text ({plan.objective.nats_of(models[0])}), so it has "
             "no bits per byte for a study to compare; train its runs by `lmjax train`"
         )
-    trials = [*planned_trials(arm, study.tuning, Path()).values()] if study.tuning else []
+    trials = planned_trials(arm, study.tuning, trial_duration).values() if study.tuning else ()
     for trial in trials:
         _model(trial, dataset)
     return ArmPlan(
@@ -153,7 +157,7 @@ def _plan_arm(study: Study, arm: Arm, dataset: Dataset, workdir: Path | None) ->
         cost=plan.cost,
         sizes=_sizes(study, arm),
         trials=len(trials),
-        trial_tokens=training_tokens(trials[0], dataset) if trials else 0,
+        trials_tokens=sum(training_tokens(trial, dataset) for trial in trials),
         runs=len(candidates) * len(study.seeds),
         run_tokens=training_tokens(candidates[0], dataset),
         tokens_per_second=_tokens_per_second(workdir, arm),

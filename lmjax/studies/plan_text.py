@@ -10,6 +10,7 @@ from rich.text import Text
 from lmjax.runs.terminal import clock_time, short_number
 from lmjax.studies.plan import ArmPlan
 from lmjax.studies.study import Study
+from lmjax.studies.tuned import search_text
 
 
 def plan_text(study: Study, plans: Sequence[ArmPlan], flops_per_second: float) -> Group:
@@ -19,10 +20,8 @@ def plan_text(study: Study, plans: Sequence[ArmPlan], flops_per_second: float) -
         lines.append(f"at {values}")
     lines.append(f"seeds: {', '.join(map(str, study.seeds))}")
     if study.tuning:
-        grid = "; ".join(
-            f"{name} {', '.join(map(str, values))}" for name, values in study.tuning.grid.items()
-        )
-        lines.append(f"a trial: {study.tuning.budget}, seed {study.tuning.seed}; grid: {grid}")
+        trials = max(plan.trials for plan in plans)
+        lines.append(f"tuning: {search_text(study.tuning.to_json(), trials)}")
     lines.append(
         "time: of training alone, from the FLOPs (of products and convolutions, forward and "
         f"backward) at {short_number(flops_per_second)}FLOP/s, which a float32 product reaches "

@@ -3,8 +3,8 @@
 What is finished is skipped, the rest resumed.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,11 @@ from lmjax.studies.records import read_study, read_study_file
 from lmjax.studies.study import Arm, Study
 from lmjax.studies.tuning import (
     TUNING_FILE,
+    ArmSearch,
     check_same,
     choose,
-    planned_trials,
-    read_trials,
     read_tuning,
+    trial_durations,
     write_tuning,
 )
 from lmjax.studies.work import Failures
@@ -109,12 +109,12 @@ class _StudyRun:
                 f"{self.workdir} holds the study {name!r}, not {self.study.name!r}; "
                 "choose another --workdir"
             )
-        tuned = self._tuned_arms()
-        trials = {arm.name: self._trials(arm) for arm in tuned}
-        runs = {arm.name: self._runs(arm) for arm in self.study.arms if arm not in tuned}
+        searches, chosen = self._searches()
+        tuned = searches.keys() | chosen.keys()
+        runs = {arm.name: self._runs(arm) for arm in self.study.arms if arm.name not in tuned}
         write_atomically(file, to_json(_study_file(self.study), indent=2))
-        chosen = self._tune(tuned, trials)
-        for arm in tuned:
+        chosen |= self._tune(searches)
+        for arm in self.study.arms:
             if arm.name in chosen:
                 runs[arm.name] = self._runs(arm.with_fields(chosen[arm.name]))
                 self._tell_runs(arm, runs[arm.name])
@@ -129,18 +129,24 @@ class _StudyRun:
                 self._write_sample(finished[0].path)
         return self.failures
 
-    def _tuned_arms(self) -> list[Arm]:
-        return [arm for arm in self.study.arms if self.study.tuning and not is_counted(arm)]
-
-    def _trials(self, arm: Arm) -> dict[Path, Arm]:
-        trials = planned_trials(arm, self.study.tuning, self.workdir)
-        if kept := read_tuning(self._tuning_folder(arm)):
-            check_same(kept, arm, self.study.tuning, self._tuning_folder(arm))
-            _check_kept(
-                planned_runs(arm.with_fields(kept["chosen"]), self.workdir, self.study.seeds)
-            )
-        _create(trials)
-        return trials
+    def _searches(self) -> tuple[dict[str, ArmSearch], dict[str, dict[str, Any]]]:
+        """By arm, the searches that are not over, checked; and what those chose that are."""
+        searches, chosen = {}, {}
+        durations = trial_durations(self.study)
+        for arm in self.study.arms:
+            if arm.name not in durations:
+                continue
+            folder, duration = self._tuning_folder(arm), durations[arm.name]
+            if kept := read_tuning(folder):
+                check_same(kept, self.study.tuning, duration, folder)
+                chosen[arm.name] = kept["chosen"]
+                tuned = arm.with_fields(kept["chosen"])
+                _check_kept(planned_runs(tuned, self.workdir, self.study.seeds))
+            else:
+                search = ArmSearch(arm, self.study.tuning, self.workdir, duration, retry=self.retry)
+                search.left()
+                searches[arm.name] = search
+        return searches, chosen
 
     def _runs(self, arm: Arm) -> dict[Path, Arm]:
         seeds = self.study.seeds[:1] if is_counted(arm) else self.study.seeds
@@ -151,34 +157,28 @@ class _StudyRun:
     def _tuning_folder(self, arm: Arm) -> Path:
         return inside(self._tuning, arm.folder)
 
-    def _tune(self, arms: list[Arm], trials: dict[str, dict[Path, Arm]]) -> dict[str, dict]:
-        """By arm, the fields that validation chose, where every trial of it has ended."""
-        left = [arm for arm in arms if not read_tuning(self._tuning_folder(arm))]
-        failed = self._train(trial for arm in left for trial in trials[arm.name].items())
-        chosen = {}
-        for arm in arms:
-            folder = self._tuning_folder(arm)
-            if kept := read_tuning(folder):
-                chosen[arm.name] = kept["chosen"]
-            elif found := self._choose(arm, trials[arm.name], failed, folder):
-                chosen[arm.name] = found
-        return chosen
+    def _tune(self, searches: Mapping[str, ArmSearch]) -> dict[str, dict[str, Any]]:
+        """By arm, the fields that validation chose, where every trial of it has ended.
 
-    def _choose(
-        self, arm: Arm, trials: Iterable[Path], failed: Failures, folder: Path
-    ) -> dict[str, Any]:
+        All arms' searches go in step, so that their trials may be trained side by side.
+        """
+        while asked := [run for one in searches.values() for run in one.ask().items()]:
+            self._train(asked)
+        chosen = {name: self._choose(search) for name, search in searches.items()}
+        return {name: fields for name, fields in chosen.items() if fields}
+
+    def _choose(self, search: ArmSearch) -> dict[str, Any]:
         """What validation chooses for an arm; nothing if a trial has yet to be given again."""
-        ended = read_trials(self.study.tuning, list(trials))
-        chosen = choose(ended)
-        are_over = not any(failure and not failure.diverged for failure in map(failed.get, trials))
+        arm, folder = search.arm, search.folder
+        best = choose(search.ended)
         untrained = inside(self.workdir / "arms", arm.folder)
-        if chosen and are_over:
+        if best and search.is_over:
             forget_failure(untrained)
-            write_tuning(folder, arm, self.study.tuning, ended)
-            values = ", ".join(f"{name}={value}" for name, value in chosen.items())
+            write_tuning(folder, arm, self.study.tuning, search.ended, search.duration)
+            values = ", ".join(f"{name}={value}" for name, value in best.fields.items())
             self._say(f"{arm.name}: validation chose {values}")
-            return chosen
-        cause = "every trial of it diverged" if are_over else "a trial of it failed"
+            return dict(best.fields)
+        cause = "every trial of it diverged" if search.is_over else "a trial of it failed"
         error = UserError(f"not tuned: {cause}; see {folder}")
         self._fail(untrained, keep_failure(untrained, error))
         return {}
@@ -284,6 +284,6 @@ def _study_file(study: Study) -> dict[str, Any]:
         "scaling": study.scaling,
         "prompt": study.prompt,
         "seeds": study.seeds,
-        "tuning": asdict(study.tuning) if study.tuning else None,
+        "tuning": study.tuning.to_json() if study.tuning else None,
         "arms": [(arm.name, arm.folder) for arm in study.arms],
     }

@@ -1,6 +1,5 @@
 """A study as pure data: arms, seeds, what is equal among the arms, and the question."""
 
-import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,8 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.runs.python_file import load_from_file
+from lmjax.studies.spaces import Space, Uniform, combinations, point_name, space_to_json
+from lmjax.training.durations import parse_duration
 
 SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
 MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training, by products
@@ -22,7 +23,11 @@ BEGINNINGS = ("training.initial_params", "training.initial_embedding")
 CHOOSABLE = ("model.", "training.")  # what validation may choose: neither the text nor its scoring
 
 
-def default_grid() -> dict[str, tuple[float, ...]]:
+SEARCHES = ("grid", "random", "successive_halving", "optuna")
+EQUAL = ("tokens", "flops")
+
+
+def default_space() -> dict[str, tuple[float, ...]]:
     """Learning rate times initialization, which every trained family has."""
     return {
         "training.learning_rate": (1e-3, 3e-3, 1e-2),
@@ -32,18 +37,66 @@ def default_grid() -> dict[str, tuple[float, ...]]:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The same search for every trained arm: a trial for each combination of the grid.
+    """The same search for every trained arm, with equally many trials that are equally long.
 
-    A trial trains for a part of the arm's own training, and validation prefers one of them.
+    A trial trains for a part of the arm's own training, and validation prefers one of them. Raises
+    UserError for a search that can't be.
     """
 
-    grid: Mapping[str, Sequence] = field(default_factory=default_grid)  # field: values
+    space: Space = field(default_factory=default_space)  # field: values, or a range
     budget: str = "20 percent"  # duration of a trial; percent are of training.duration
-    seed: int = 0
+    seed: int = 0  # of the trials, and of what is drawn
+    search: str = "grid"  # one of SEARCHES, see lmjax/studies/search.py
+    trials: int = 0  # to begin with; 0: the whole grid
+    factor: int = 3  # successive_halving: one of so many goes on, to so many times the budget
+    # tokens: the budget is of each arm's own training; flops: it is of the baseline's, and the
+    # others train for as many FLOPs.
+    equal: str = "tokens"
 
-    def trials(self) -> dict[str, dict[str, Any]]:
-        """The fields of each trial, by a name such as `learning_rate=0.01,initialization=0.1`."""
-        return combinations(self.grid)
+    def __post_init__(self):
+        for name, value, known in (
+            ("search", self.search, SEARCHES),
+            ("equal", self.equal, EQUAL),
+        ):
+            if value not in known:
+                raise UserError(f"a tuning has no {name} {value!r}: {nearest(value, known)}")
+        if self.search == "grid":
+            ranges = [name for name, options in self.space.items() if isinstance(options, Uniform)]
+            if ranges or self.trials:
+                what = f"no range as of {ranges[0]}" if ranges else "as many trials as points"
+                raise UserError(
+                    f"a grid has {what}; leave it out, or set the tuning's search to 'random'"
+                )
+        elif self.trials < 1:
+            raise UserError(
+                f"a tuning by {self.search} has {self.trials} trials; set trials to how many of "
+                "them each arm is to get"
+            )
+        if self.search == "successive_halving" and not 2 <= self.factor <= self.trials // 2:
+            raise UserError(
+                f"with {self.trials} trials of which one of {self.factor} goes on, successive "
+                "halving has nothing to choose among; raise trials to at least twice the factor, "
+                "which is 2 or more"
+            )
+
+        share, unit = parse_duration(self.budget)
+        if self.most_times > 1 and unit == "percent" and share * self.most_times > 100:
+            raise UserError(
+                f"successive halving would come to {self.most_times} times its budget of "
+                f"{self.budget!r}, more than the whole training; lower budget or trials"
+            )
+
+    @property
+    def most_times(self) -> int:
+        """Of the budget, that a trial which always goes on is trained for."""
+        times, left = 1, self.trials
+        while self.search == "successive_halving" and left // self.factor > 1:
+            times, left = times * self.factor, left // self.factor
+        return times
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as files keep it."""
+        return {**vars(self), "space": space_to_json(self.space)}
 
 
 @dataclass(frozen=True)
@@ -82,8 +135,8 @@ class Arm:
         An arm without choices is its own candidate, with an empty name.
         """
         return {
-            name: replace(self.with_fields(fields), choices={})
-            for name, fields in combinations(self.choices).items()
+            point_name(fields): replace(self.with_fields(fields), choices={})
+            for fields in combinations(self.choices)
         }
 
 
@@ -136,7 +189,7 @@ class Study:
         if len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"study {self.name!r} repeats a seed: {self.seeds}; give each once")
         if self.tuning:
-            _check_choosable(f"the tuning of {self.name!r}", self.tuning.grid)
+            _check_choosable(f"the tuning of {self.name!r}", self.tuning.space)
         if self.baseline not in names.values():
             hint = nearest(self.baseline, names.values())
             raise UserError(f"the baseline {self.baseline!r} is not an arm: {hint}")
@@ -179,19 +232,7 @@ def _check_matched(study: Study) -> None:
         )
 
 
-def combinations(values: Mapping[str, Sequence]) -> dict[str, dict[str, Any]]:
-    """Every combination of the fields' values, by a name such as `order=4`; without fields, one."""
-    combined = [
-        dict(zip(values, combination, strict=True))
-        for combination in itertools.product(*values.values())
-    ]
-    return {
-        ",".join(f"{name.rpartition('.')[2]}={value}" for name, value in fields.items()): fields
-        for fields in combined
-    }
-
-
-def _check_choosable(what: str, values: Mapping[str, Sequence]) -> None:
+def _check_choosable(what: str, values: Space) -> None:
     for name, options in values.items():
         if not name.startswith(CHOOSABLE) or name == DURATION:
             raise UserError(
@@ -203,6 +244,8 @@ def _check_choosable(what: str, values: Mapping[str, Sequence]) -> None:
                 f"{what} lets validation choose {name}, and then arms would not have trained "
                 "equally; let all arms begin with the same"
             )
+        if isinstance(options, Uniform):
+            continue
         if not len(options) or len(set(options)) < len(options):
             raise UserError(f"{what} gives {name} the values {options!r}; give each once")
 

@@ -17,6 +17,7 @@ from lmjax.studies.notes import study_notes
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.statistics import SIGNIFICANCE, summarize, text_half_width
 from lmjax.studies.tables import Row, shown_tables
+from lmjax.studies.tuned import tuning_figures
 
 
 def summary_rows(study: StudyRecord) -> list[Row]:
@@ -183,25 +184,13 @@ def _contexts(arm: ArmRecord) -> list[str]:
 def _choice(arm: ArmRecord) -> dict[str, str]:
     if arm.considered:
         trials = len(arm.considered) + len(arm.unfinished_choices)
-        failed, best = len(arm.unfinished_choices), arm.considered[arm.chosen]
-        tokens, chosen = "", arm.chosen
-    elif arm.tuning:
-        ended = [trial for trial in arm.tuning["trials"] if trial["bits_per_byte"] is not None]
-        trials = len(arm.tuning["trials"])
-        failed = trials - len(ended)
-        best = min((trial["bits_per_byte"] for trial in ended), default=None)
-        tokens = f"{max((trial['tokens'] for trial in ended), default=0):,}"
-        chosen = ", ".join(
-            f"{name.rpartition('.')[2]}={value}" for name, value in arm.tuning["chosen"].items()
-        )
-    else:
-        return {}
-    return {
-        "trials": f"{trials} ({failed} failed)" if failed else str(trials),
-        "tokens each": tokens,
-        "best trial": "" if best is None else f"{best:.4f}",
-        "chosen": printable(chosen),
-    }
+        failed = len(arm.unfinished_choices)
+        return {
+            "trials": f"{trials} ({failed} failed)" if failed else str(trials),
+            "best trial": f"{arm.considered[arm.chosen]:.4f}",
+            "chosen": printable(arm.chosen),
+        }
+    return tuning_figures(arm.tuning) if arm.tuning else {}
 
 
 def _note(arm: ArmRecord, study: StudyRecord, winner: str | None) -> str:

@@ -52,7 +52,9 @@ TABLES = {
     },
     "Choices by validation": {
         "trials": "configurations that validation was asked about, and how many of them failed",
-        "tokens each": "that a trial was trained on",
+        "tokens each": "that a trial was trained on, at the most",
+        "tuning tokens": "of all trials that ended; one that went on is counted once",
+        "tuning FLOPs": "the same",
         "best trial": "its bits/byte on validation; of choices trained in full, a mean over seeds",
         "chosen": "values of the best trial, which every seed was then trained with",
     },

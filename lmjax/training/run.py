@@ -95,10 +95,7 @@ def held(
 
 def is_done(run: RunDirectory, config: ConfigDict) -> bool:
     """Whether it is finished, with the duration that it is to have."""
-    if not run.is_finished:
-        return False
-    done = run.trained().get("duration", run.config().training.duration)
-    return done == config.training.duration
+    return run.is_finished and run.duration_done() == config.training.duration
 
 
 def _check_longer(run: RunDirectory, config: ConfigDict, prepared: Prepared) -> None:

@@ -76,6 +76,7 @@ def write_run(
         "state_bytes": 64,
         "training_flops_per_token": 1e4,
         "training": {
+            "duration": config.training.duration,
             "steps": 0 if counted else STEPS[-1],
             "scored_step": 0 if counted else STEPS[-1],
             "tokens": 3000,

@@ -174,10 +174,23 @@ def test_unequal_trials_are_refused(study):
             write_tuning(run, Arm(arm, make_config()), tuning, trials)
     said = words(study)
     assert "No verdict is drawn: arms were not tuned alike (Base: 1 trials of 20 percent" in said
-    assert "Mine: 3 trials of 20 percent each, training.learning_rate 0.1, 0.3, 1.0)" in said
+    assert (
+        "Mine: 3 trials of 20 percent each, seed 0: training.learning_rate 0.1, 0.3, 1.0)" in said
+    )
     for run in runs(study, "base"):
         (run / "tuning.json").unlink()
     assert "arms were not tuned alike (Base: no trials; Mine: 3 trials" in words(study)
+
+
+@pytest.mark.parametrize(("flops", "is_fair"), [((3e9, 3e9), True), ((3e9, 4e9), False)])
+def test_longer_trials_are_refused_unless_they_are_of_equal_flops(study, flops, is_fair):
+    for arm, tokens, of_arm in zip(("base", "mine"), (600, 900), flops, strict=True):
+        trial = Trial({"training.learning_rate": 0.1}, 2.0, tokens, flops=of_arm)
+        for run in runs(study, arm):
+            tuning = Tuning({"training.learning_rate": (0.1,)}, "20 percent")
+            write_tuning(run, Arm(arm, make_config()), tuning, [trial])
+    refused = "arms were tuned by trials of different lengths, in tokens: Base 600, Mine 900"
+    assert (refused in words(study)) != is_fair
 
 
 def test_one_seed_is_no_winner(study):

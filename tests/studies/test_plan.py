@@ -41,7 +41,7 @@ def test_trials_runs_and_tokens_are_those_that_will_be(files):
     assert counted.run_tokens == pytest.approx(0.9 * 1900, rel=0.02)
     for plan in trained:
         assert plan.cost.parameters == 256 * 8 + 8 * 8 + 8 * 8 + 8 + 8 * 256 + 256
-        assert (plan.trials, plan.trial_tokens) == (3, 2 * 16)
+        assert (plan.trials, plan.trials_tokens) == (3, 3 * 2 * 16)
         assert (plan.runs, plan.run_tokens) == (2, 10 * 16)
         assert plan.tokens == 3 * 32 + 2 * 160
 
@@ -61,7 +61,7 @@ def rows(text, name):
 def test_the_plan_is_shown_with_its_sums_seeds_and_grid(files):
     text = shown(study(files))
     assert "seeds: 1, 2" in text
-    assert "20 percent, seed 0; grid: training.learning_rate 0.1, 0.2, 0.3" in text
+    assert "3 trials of 20 percent each, seed 0: training.learning_rate 0.1, 0.2, 0.3" in text
     assert rows(text, "together")[0][:2] == ["6", "6"]
 
 

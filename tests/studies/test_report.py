@@ -118,6 +118,7 @@ def test_the_tuning_is_shown(tmp_path):
     assert figures_of(page, "Choices by validation", "B") == {
         "trials": "2 (1 failed)",
         "tokens each": "600",
+        "tuning tokens": "600",
         "best trial": "2.5000",
         "chosen": "learning_rate=0.1",
     }

@@ -1,70 +1,20 @@
 """What a study runs, skips, resumes, and survives."""
 
-import io
 import json
 import shutil
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from lmjax import api
 from lmjax.errors import DivergedError, InUseError, UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies import runner
-from lmjax.studies.executors import InTurn
 from lmjax.studies.records import read_study
-from lmjax.studies.runner import Actions, run_study
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.tuning import read_tuning
 from tests.studies.fake_runs import make_config, make_study, write_run
-
-
-class FakeTraining:
-    """Trains like `lmjax.training.run.train`, and remembers what it was asked for.
-
-    Names are those below `arms/`; of trials those below the workdir.
-    """
-
-    def __init__(self, tmp_path, fail=None, validation=None):
-        self.workdir = tmp_path / "study"
-        self.trained, self.continued, self.tested = [], [], []
-        self.fail = fail or {}
-        self.validation = validation or {}
-        self.output = io.StringIO()
-
-    def name(self, path):
-        return path.resolve().relative_to(self.workdir.resolve()).as_posix().removeprefix("arms/")
-
-    def __call__(self, config, path, console):
-        name = self.name(path)
-        RunDirectory(path).create(config)
-        self.trained.append(name)
-        if name in self.fail:
-            raise self.fail[name]
-        write_run(config, path, **self.validation.get(name, {}))
-
-    def score_test(self, path):
-        self.tested.append(self.name(path))
-        if isinstance(failure := self.fail.get(f"test of {self.tested[-1]}"), Exception):
-            raise failure
-
-    def continue_prompt(self, path, prompt, length):
-        self.continued.append(self.name(path))
-        if isinstance(failure := self.fail.get(f"sample of {self.continued[-1]}"), Exception):
-            raise failure
-        return f"[{length}]"
-
-    def run(self, study, retry=False):
-        return run_study(
-            study,
-            self.workdir,
-            console=Console(file=self.output, width=200),
-            executor=InTurn(train=self),
-            retry=retry,
-            actions=Actions(self.score_test, self.continue_prompt),
-        )
-
+from tests.studies.fake_training import FakeTraining
 
 ALL = [
     "n_gram/order=2/seed_4",
@@ -250,7 +200,7 @@ def test_every_trained_arm_is_tried_alike_and_then_trained_with_what_validation_
                 0.1,
                 0.2,
             ]
-            assert (tuned["budget"], tuned["seed"]) == ("10 percent", 7)
+            assert (tuned["tuning"]["budget"], tuned["tuning"]["seed"]) == ("10 percent", 7)
     for name in TRIALS:
         config = RunDirectory(training.workdir / name).config()
         assert (config.training.duration, config.seed) == ("200 steps", 7)
@@ -310,8 +260,8 @@ def test_another_tuning_in_the_same_folder_is_refused(tmp_path):
     training = FakeTraining(tmp_path)
     training.run(tuned_study())
     training.trained.clear()
-    other = Tuning(TUNING.grid, TUNING.budget, seed=8)
-    with pytest.raises(UserError, match="another grid, budget or seed"):
+    other = Tuning(TUNING.space, TUNING.budget, seed=8)
+    with pytest.raises(UserError, match=r"another search.*\n  seed: 7 there, 8 here"):
         training.run(tuned_study(tuning=other))
     assert not training.trained
 
@@ -321,7 +271,7 @@ def test_another_tuning_in_the_same_folder_is_refused(tmp_path):
     [("10 percent", "lstm was tuned by trials of 200 steps.*400 steps"), ("9 steps", "configurat")],
 )
 def test_what_was_tuned_for_another_duration_is_refused(tmp_path, budget, message):
-    fields = {"seeds": (4,), "tuning": Tuning(TUNING.grid, budget)}
+    fields = {"seeds": (4,), "tuning": Tuning(TUNING.space, budget)}
     training = FakeTraining(tmp_path)
     training.run(make_study(**fields))
     shutil.rmtree(training.workdir / "tuning" / "lstm" / "learning_rate=0.1,initialization=0.3")

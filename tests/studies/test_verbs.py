@@ -56,7 +56,7 @@ def test_a_study_from_its_file_to_its_report_and_again(study_file, tmp_path, cap
     first = capsys.readouterr().out
     for expected in ("n-gram order=", "Elman", "GRU baseline", "no verdict is drawn", "to be "):
         assert expected in first
-    plan, _, done = first.partition("a trial: 50 percent, seed 0; grid: training.learning_rate")
+    plan, _, done = first.partition("2 trials of 50 percent each, seed 0: training.learning_rate")
     assert "Elman" in plan and "validation chose" in done
     folder = tmp_path / "study"
     assert len(list((folder / "tuning").rglob("results.json"))) == 4
