@@ -87,6 +87,11 @@ def test_files_are_short(path):
     assert len(path.read_text().splitlines()) <= 500
 
 
+def test_dropout_is_the_one_whose_rate_a_replica_may_set():
+    users = [path.name for path in FILES if "nn.Dropout" in path.read_text()]
+    assert users == ["dropout.py"]
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from lmjax.cli.main import main; main(['--help']);"
