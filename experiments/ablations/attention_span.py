@@ -3,7 +3,7 @@
 Question  Does attention over the last outputs of an LSTM help it, and does it matter over how many,
           with equal parameters?
 Command   lmjax study --study=experiments/ablations/attention_span.py --workdir=runs/span
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, a quarter of an hour.
 Expected  Daniluk et al., "Frustratingly Short Attention Spans": attention helps, and spans beyond
           the last five outputs hardly do.

@@ -3,7 +3,7 @@
 Question  Is an LSTM better if its state is carried through training, with or without resets at
           random, than if each row begins with an empty one?
 Command   lmjax study --study=experiments/ablations/carried_state.py --workdir=runs/carried
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, ten minutes.
 Expected  No published number. Truncated back-propagation with a carried state is what Mikolov et
           al. (2010) and Zaremba et al. (2014) train by; Melis et al. (2018) drop it at random.

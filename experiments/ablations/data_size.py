@@ -2,7 +2,7 @@
 
 Question  What is twice the text worth to an LSTM, and what to an n-gram?
 Command   lmjax study --study=experiments/ablations/data_size.py --workdir=runs/data_size
-Tuning    every LSTM tries the same three learning rates, each on a fifth of its training.
+Tuning    every LSTM tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, 20 minutes.
 Expected  Hestness et al. (2017), Kaplan et al. (2020), eq. 1.2: the loss falls as a power of
           the text that a large enough model was trained on. This one is not large.

@@ -2,7 +2,7 @@
 
 Question  Are few wide layers better than many narrow ones, with equal parameters?
 Command   lmjax study --study=experiments/ablations/depth.py --workdir=runs/depth
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, half an hour.
 Expected  The shape of a Transformer hardly matters beside its size (Kaplan et al. 2020, section
           3.1); nor does the depth of a well-tuned LSTM (Melis et al. 2018).

@@ -3,7 +3,7 @@
 Question  How much of which dropout does an LSTM want that would else learn its text by heart, with
           equal parameters?
 Command   lmjax study --study=experiments/ablations/dropout.py --workdir=runs/dropout
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, half an hour.
 Expected  Zaremba et al. (2014) need it in large LSTMs, on the connections that are not recurrent,
           and not in small ones. No paper has these sizes and this text.

@@ -5,7 +5,7 @@ Question  Which family predicts the characters of Shakespeare best, if all train
           `:flops` asks it of models of equal training FLOPs, which read the same text as often.
 Command   lmjax study --study=experiments/ablations/families.py --workdir=runs/families
           lmjax study --study=experiments/ablations/families.py:flops --workdir=runs/families_flops
-Tuning    every trained arm tries the same three learning rates, each on a fifth of its training;
+Tuning    every trained arm tries the same five learning rates, each on a fifth of its training;
           validation chooses. The scale of the initial weights is a family's own: see base.py.
 Hardware  one CPU core, half an hour.
 Expected  no published number to meet: no paper compares these nine alike at this size.

@@ -2,7 +2,7 @@
 
 Question  How should training FLOPs be spent on parameters and tokens, as they grow?
 Command   lmjax study --study=experiments/ablations/isoflop.py --workdir=runs/isoflop
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, half an hour.
 Expected  Hoffmann et al. (2022): for Transformers of 70 million parameters and more, the best size
           grows as the square root of the FLOPs. What is counted as a parameter changes exponents

@@ -5,7 +5,7 @@ Question  Does a Transformer that translates want its norms before or after what
           warm-up.
 Command   lmjax study --study=experiments/ablations/norms.py --workdir=runs/norms
           lmjax study --study=experiments/ablations/norms.py:no_warmup --workdir=runs/norms_cold
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, half an hour.
 Expected  Xiong et al. (2020): norms before the sums need no warm-up, those after them do. Zhang and
           Sennrich (2019): root mean squares do as well as means and deviations.

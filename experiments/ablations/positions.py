@@ -3,7 +3,7 @@
 Question  Does a causal Transformer need to be told where in its context a token stands, with equal
           parameters?
 Command   lmjax study --study=experiments/ablations/positions.py --workdir=runs/positions
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, ten minutes.
 Expected  Vaswani et al. (2017) found learned and sinusoidal ones level; Haviv et al. (2022) found
           that a causal one without any is hardly worse.

@@ -3,7 +3,7 @@
 Question  Which tokens should a small LSTM read, if all arms have the same number of parameters and
           the same training FLOPs?
 Command   lmjax study --study=experiments/ablations/tokenizers.py --workdir=runs/tokenizers
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, a quarter of an hour.
 Expected  Large models want subwords; Al-Rfou et al. (2019) and Xue et al. (2022) pay for bytes with
           depth or compute. No paper has sizes like these, where a table of 2,048 tokens is most of

@@ -4,7 +4,7 @@ Question  Do LSTM and Transformer predict better if embedding and output weights
           equal parameters? `:width` asks it at equal widths, where that table is saved.
 Command   lmjax study --study=experiments/ablations/weight_tying.py --workdir=runs/tying
           lmjax study --study=experiments/ablations/weight_tying.py:width --workdir=runs/tying_width
-Tuning    every arm tries the same three learning rates, each on a fifth of its training.
+Tuning    every arm tries the same five learning rates, each on a fifth of its training.
 Hardware  one CPU core, ten minutes.
 Expected  Press and Wolf (2017), at equal widths: the small LSTM on Penn Treebank goes from a
           perplexity of 114.5 to 112.4, with fewer parameters.
