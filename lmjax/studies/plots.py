@@ -161,7 +161,7 @@ def draw(curves: Sequence[Curve], axis: str, arms: Sequence[str]) -> Figure:
     axes.set_xlim(left=0)
     _label_places(axes, axis)
     figure.text(0.0, 0.95, "validation bits per byte", color=MUTED)
-    _label_ends(axes, curves, looks)
+    label_ends(axes, curves, looks)
     return figure
 
 
@@ -229,7 +229,7 @@ def _round_step(length: float) -> float:
     return power * min((1, 2, 5, 10), key=lambda factor: abs(length / (power * factor) - 5))
 
 
-def _label_ends(axes: Axes, curves: Sequence[Curve], looks: dict[str, dict[str, str]]) -> None:
+def label_ends(axes: Axes, curves: Sequence[Curve], looks: dict[str, dict[str, str]]) -> None:
     """Names the curves beside the right edge, in the order in which they end."""
     low, high = axes.get_ylim()
     ends = [(curve.mean[-1] - low) / (high - low) for curve in curves]

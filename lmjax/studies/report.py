@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
-from lmjax.studies import forest, isoflop, plots
+from lmjax.studies import best_of, forest, isoflop, plots
 from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
@@ -53,7 +53,8 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
         workdir / "plots",
     )
     scaling = isoflop.write_scaling(study, judged_split(study), workdir / "plots")
-    contents = report_contents(study, drawn, beside, scaling)
+    best = best_of.write_best_of(study, workdir / "plots")
+    contents = report_contents(study, drawn, beside, scaling, best)
     path = workdir / "report.html"
     write_atomically(path, render("report.html.jinja", contents))
     write_atomically(path.with_suffix(".md"), render("report.md.jinja", contents))
@@ -80,7 +81,11 @@ def as_markdown(text: str) -> str:
 
 
 def report_contents(
-    study: StudyRecord, drawn: Mapping[str, str], beside: str, scaling: isoflop.Scaling | None
+    study: StudyRecord,
+    drawn: Mapping[str, str],
+    beside: str,
+    scaling: isoflop.Scaling | None,
+    best: best_of.BestOf | None,
 ) -> dict[str, Any]:
     """What a report says; of the plots `drawn` by axis, and `beside` the baseline, their SVG."""
     rows = summary_rows(study)
@@ -96,6 +101,9 @@ def report_contents(
         beside_name=forest.NAME,
         scaling=scaling,
         scaling_svg=inline_svg(scaling.svg) if scaling else "",
+        best_of=best,
+        best_of_svg=inline_svg(best.svg) if best else "",
+        best_of_name=best_of.NAME,
         command=study_command(study),
         adaptations=adaptation_rows(study),
         translations=translation_rows(study),
