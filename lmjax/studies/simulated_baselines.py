@@ -40,9 +40,10 @@ def outcomes(setting: Setting, studies: int) -> Outcomes:
         misses.append([mean for mean, _ in found] - DEVIATION * places)
         half_widths.append([one.half_width for _, one in found])
     same = places == 0
+    is_significant = np.array(p_values) < SIGNIFICANCE
     is_told = np.array(adjusted) < SIGNIFICANCE
     return Outcomes(
-        false_positives=float((np.array(p_values)[:, same] < SIGNIFICANCE).mean()),
+        false_positives=float(is_significant[:, same].sum() / max(studies * same.sum(), 1)),
         family_wise=float(is_told[:, same].any(axis=1).mean()),
         covers=float((np.abs(misses) <= half_widths).mean()),
         power=float(is_told[:, 0].mean()),
