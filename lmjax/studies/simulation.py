@@ -1,6 +1,6 @@
 """How often a verdict is false, finds what is there, and an interval covers: simulated studies.
 
-`python -m lmjax.studies.simulation > experiments/results/verdict.md` takes some twenty minutes.
+`python -m lmjax.studies.simulation > experiments/results/verdict.md` takes some fifteen minutes.
 """
 
 from collections.abc import Callable
