@@ -74,6 +74,7 @@ def test_the_csvs_have_every_run_and_every_exponent(tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * len(BUDGETS) * len(SIZES)
     assert {round(float(row["flops"]), -8) for row in rows} == set(BUDGETS)
+    assert all(float(row["total"]) > 1.9 * float(row["non_embedding"]) > 0 for row in rows)
     with open(tmp_path / "plots" / "scaling_laws.csv") as file:
         laws = list(csv.DictReader(file))
     found = {(row["parameters_counted"], row["law"], row["quantity"]) for row in laws}
@@ -81,6 +82,8 @@ def test_the_csvs_have_every_run_and_every_exponent(tmp_path):
     assert ("parameters without embeddings", "parametric", "alpha") in found
     for row in laws:
         assert float(row["low"]) <= float(row["high"])
+    factors = [float(row["value"]) for row in laws if row["quantity"] == "parameters_factor"]
+    assert factors[0] > 1.5 * factors[1]  # A of all parameters and of half of them, at one alpha
     svg = (tmp_path / "plots" / "scaling.svg").read_text()
     assert "1e+10 FLOPs" in svg and "parameters, exponent 0.50" in svg
 

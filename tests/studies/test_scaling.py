@@ -65,6 +65,20 @@ def test_an_envelope_without_noise_has_the_best_sizes_and_their_power():
         assert predicted == pytest.approx(parabola.parameters, rel=0.01)
 
 
+def test_a_minimum_is_found_where_it_is_not_in_the_middle():
+    observed = [
+        Observation(size, 2 * flops / size, flops, 2 + 0.05 * np.log(size / best) ** 2)
+        for flops, best in ((1e9, 1e3), (1e10, 4e3), (1e11, 16e3))
+        for size in best * np.array([0.1, 0.5, 2.0, 4.0, 5.0])
+    ]
+    law = fit_envelope(observed, resamples=2)
+    assert [one.parameters for one in law.parabolas] == pytest.approx([1e3, 4e3, 16e3])
+    assert [one.tokens for one in law.parabolas] == pytest.approx([2e6, 5e6, 1.25e7])
+    assert [one.loss for one in law.parabolas] == pytest.approx([2, 2, 2])
+    assert law.parameters_exponent.value == pytest.approx(np.log10(4))
+    assert law.tokens_exponent.value == pytest.approx(1 - np.log10(4))
+
+
 def test_intervals_of_an_envelope_cover_about_as_often_as_they_say():
     laws = [fit_envelope(runs(0.001, seed, reach=1.5), 100, seed) for seed in range(100)]
     share = np.mean([covers(law.parameters_exponent, BEST_EXPONENT) for law in laws])
