@@ -24,8 +24,9 @@ from lmjax.studies.study import DURATION, Arm, Study, Tuning
 # The scale of the initial weights is a family's own, as in experiments/quickstart.py.
 RECURRENT = {"layers": 1, "width": 128, "tied": True, "initialization": 0.3}
 LSTM = {**RECURRENT, "cell": "lstm", "forget_bias": 1.0}
-TRANSFORMER = {"layers": 2, "width": 72, "heads": 4, "initialization": 0.1}
-ENDLESS = {**TRANSFORMER, "position": "none"}  # its mixers carry their memory over any text
+BLOCKS = {"layers": 2, "width": 72, "heads": 4, "initialization": 0.1}
+TRANSFORMER = {**BLOCKS, "context_length": 128}
+ENDLESS = {**BLOCKS, "position": "none"}  # its mixers carry their memory over any text
 # Family: its model and the fields of it.
 FAMILIES = {
     "lstm": ("rnn", LSTM),
@@ -33,10 +34,15 @@ FAMILIES = {
     # From wider draws its states wander off, and scores with them.
     "elman": ("rnn", {**RECURRENT, "cell": "elman", "initialization": 0.1}),
     "attention_lstm": ("attention_rnn", {**LSTM, "score": "general", "span": 16}),
-    "transformer": ("transformer", {**TRANSFORMER, "context_length": 128}),
+    "transformer": ("transformer", TRANSFORMER),
+    # It needs positions: without them, a window that is full has no order.
     "sliding_window": (
         "transformer",
-        {**ENDLESS, "pattern": ("sliding_window",), "mixers": {"sliding_window": {"window": 32}}},
+        {
+            **TRANSFORMER,
+            "pattern": ("sliding_window",),
+            "mixers": {"sliding_window": {"window": 32}},
+        },
     ),
     "mamba": ("transformer", {**ENDLESS, "pattern": ("mamba",)}),
     "recurrent": (
@@ -79,8 +85,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.logging.every = "10 percent"
     config.evaluation.update(every="25 percent", context="carried", rows=16)
     config.checkpoint.every = "50 percent"
-    if family == "transformer":
-        # It can't carry its memory over the end of its context, so it reads windows.
+    if family in ("transformer", "sliding_window"):
+        # Their positions end, so that they can't carry their memory over a text: they read windows.
         config.data.update(batching="windows", batch_size=4, length=128)
         config.evaluation.update(context="windowed", window=128, stride=64)
     return with_variants(config, arg, VARIANTS)
