@@ -177,6 +177,9 @@ ENCODER_DECODERS = {
     "t5_v1_1": dict(**_T5, feed_forward="gated_gelu", tied=False),
 }
 
+# Fields that configurations of before lack in their run directories, with what they are in them.
+LATER = {"data.folds": 0, "data.fold": 0}
+
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {
     "causal": dict(),  # each token from those before it
@@ -287,6 +290,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.source_files = ""
     data.direction = ""  # of a corpus of pairs: de-en, en-de; empty: the corpus's first language
     data.train_share = 1.0  # of the training documents, spread evenly; the others are not read
+    data.folds = 0  # of all documents but those of test, for cross-validation; 0: none
+    data.fold = 0  # which of them is validation, the others being trained on
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip
     data.tokenizer = "byte"  # byte | character | word | bpe | file

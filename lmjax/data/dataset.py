@@ -7,7 +7,7 @@ from typing import Any
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
-from lmjax.data.documents import Splits, spread_share
+from lmjax.data.documents import Splits, spread_share, with_fold
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import (
     SUFFIXES,
@@ -65,6 +65,11 @@ def open_dataset(data) -> Dataset:
     named_steps(data.cleaning)
     if not 0 < data.train_share <= 1:
         raise UserError(f"data.train_share is {data.train_share}; give more than 0 and at most 1")
+    if data.folds == 1 or data.fold >= max(1, data.folds):
+        raise UserError(
+            f"data.fold is {data.fold} of data.folds {data.folds}; give two folds or more, which "
+            "are counted from 0, or none and fold 0"
+        )
     check_tokenizer(data)
     if data.source_tokenizer:
         check_tokenizer(source_data(data))
@@ -82,6 +87,8 @@ def read_documents(data) -> tuple[Splits, dict[str, int], list[StepReport]]:
 
 def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[StepReport]]:
     documents, reading = corpus.documents()
+    if data.folds:
+        documents = with_fold(documents, data.folds, data.fold)
     documents["train"] = spread_share(documents["train"], data.train_share)
     documents, reports = clean(documents, data.cleaning)
     return documents, dict(reading), reports
@@ -92,7 +99,8 @@ def _choices(data) -> dict[str, Any]:
     given = [given_tokenizer(data)]
     if data.source_tokenizer:
         given.append(given_tokenizer(source_data(data), side="source"))
-    return {
+    folds = {"folds": data.folds, "fold": data.fold} if data.folds else {}
+    return folds | {
         "train_share": data.train_share,
         "cleaning": list(named_steps(data.cleaning)),
         "tokenizer": data.tokenizer,
@@ -113,7 +121,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
         for split, part in documents.items()
         if part and part[0].source is not None
     }
-    whole = not data.cleaning and data.train_share == 1
+    whole = not data.cleaning and data.train_share == 1 and not data.folds
     closed = whole and data.tokenizer in corpus.closed
     tokenizer = _train_tokenizer(data, texts["train"], sources.get("train", []), closed)
     tokenizer.save(folder / "tokenizer.json")

@@ -91,6 +91,28 @@ def _characters(documents: list[Document]) -> int:
     return sum(len(document.text) for document in documents)
 
 
+def with_fold(splits: Splits, folds: int, fold: int) -> Splits:
+    """The splits with one of so many folds of what is not test as validation, the rest as train.
+
+    Documents of one name, which are parts of one, stay together. Names are dealt to the folds in
+    the order of their hashes, so that each has as many, or one more. Raises UserError if there are
+    fewer names than folds.
+    """
+    parts: dict[str, list[Document]] = {}
+    for document in splits["train"] + splits["validation"]:
+        parts.setdefault(document.name, []).append(document)
+    if len(parts) < folds:
+        raise UserError(
+            f"data.folds is {folds}, but of the {len(parts)} documents beside test each fold must "
+            "have one; give fewer folds, or a corpus of more documents"
+        )
+    dealt = sorted(parts, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held_out = set(dealt[fold::folds])
+    train = [document for name in parts if name not in held_out for document in parts[name]]
+    validation = [document for name in parts if name in held_out for document in parts[name]]
+    return {**splits, "train": train, "validation": validation}
+
+
 def spread_share(documents: list[Document], share: float) -> list[Document]:
     """About that share of the documents, spread evenly; raises UserError if that is none."""
     kept = [

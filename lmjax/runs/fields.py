@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config, lock, model_config, objective_config
+from lmjax.config import LATER, base_config, lock, model_config, objective_config
 from lmjax.errors import UserError
 from lmjax.own_models import file_of, is_own
 from lmjax.runs.files import inside, plain, read_json
@@ -115,6 +115,8 @@ def read_config(path: Path) -> ConfigDict:
         known["objective"] = objective_config(fields["objective"]["name"]).to_dict()
         if "file" in (fields["data"].get("tokenizer"), fields["data"].get("source_tokenizer")):
             fields["data"]["tokenizer_file"] = str(path.parent / "tokenizer.json")
+        later = {name.removeprefix("data."): value for name, value in LATER.items()}
+        fields["data"] = later | fields["data"]
         config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:

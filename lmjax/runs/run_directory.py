@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from lmjax.config import LATER
 from lmjax.errors import UserError, writing
 from lmjax.own_models import SOURCE, content_of, file_of, is_own, kept_name
 from lmjax.runs.environment import environment
@@ -327,7 +328,7 @@ def differences(
 
     Those that begin like one of `harmless` may differ.
     """
-    old, new = dict(_fields(old)), dict(_fields(new))
+    old, new = LATER | dict(_fields(old)), LATER | dict(_fields(new))
     return [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
         for key in sorted({**old, **new})

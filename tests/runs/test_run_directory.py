@@ -34,6 +34,20 @@ def test_config_comes_back_equal_and_locked(tmp_path):
     assert json.loads((run.path / "config.json").read_text())["data"]["cleaning"][0] == "nfc"
 
 
+def test_a_config_of_before_there_were_folds_is_that_of_none(run):
+    path = run.path / "config.json"
+    older = json.loads(path.read_text())
+    for name in ("folds", "fold"):
+        del older["data"][name]
+    path.write_text(json.dumps(older))
+    assert run.config() == base_config("rnn")
+    run.check(base_config("rnn"))
+    config = base_config("rnn")
+    config.data.folds = 2
+    with pytest.raises(UserError, match="data.folds: 0 there, 2 here"):
+        run.check(config)
+
+
 def test_another_config_is_refused_with_both_values(run):
     config = base_config("rnn")
     config.model.width = 64
