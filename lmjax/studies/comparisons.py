@@ -115,7 +115,7 @@ def _compare(name: str, arm: ArmScores, baseline: ArmScores, is_complete: bool) 
     # One seed of an arm that draws at random tells nothing of how it varies.
     is_known = bool(found.standard_error) and all(len(one.by_seed) > 1 for one in drawn)
     values = [list(one.by_seed.values()) for one in (arm, baseline)]
-    over_seeds = len(drawn) == 2 and min(seeds) > 1
+    over_seeds = len(drawn) == 2 and min(seeds) > 1 and not arm.folds
     bytes_G = paired_segments(arm, baseline)
     return Comparison(
         arm=name,

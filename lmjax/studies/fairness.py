@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lmjax.runs.terminal import printable
+from lmjax.studies.folds import by_fold
 from lmjax.studies.held_out import readers
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.study import MATCHES, TOLERANCE
@@ -16,11 +17,10 @@ from lmjax.studies.tuned import first_trials, longest_trial, search_text
 
 def breaches(study: StudyRecord) -> list[str]:
     """Why no verdict may be drawn of the study, each as the end of a sentence."""
-    texts = {arm.name: _training_texts(arm) for arm in study.arms}
     searches = {name: {_search(arm)} for name, arm in trained_arms(study).items()}
     return [
         *_unmatched(study),
-        *([] if study.texts_differ else _unequal("were trained on different texts", texts)),
+        *([] if study.texts_differ else _other_texts(study)),
         *_unequal("were not tuned alike", searches),
         *_unequal_trials(study),
         *_repeated_seeds(study),
@@ -70,14 +70,22 @@ def match_target(study: StudyRecord, quantity: str) -> float | None:
 
 
 def match_distance(study: StudyRecord, quantity: str) -> float | None:
-    """How far the furthest of all runs is from the target, as a share of it; None: not known."""
-    target = match_target(study, quantity)
-    values = [
-        quantity_of(run, quantity) for arm in trained_arms(study).values() for run in arm.finished
-    ]
-    if not target or not values or None in values:
-        return None
-    return max(abs(value - target) / target for value in values)
+    """How far the furthest of all runs is from the target, as a share of it; None: not known.
+
+    Where there are folds, whose texts differ in length and vocabulary, it is that of the fold.
+    """
+    distances = []
+    for part in by_fold(study):
+        target = match_target(part, quantity)
+        values = [
+            quantity_of(run, quantity)
+            for arm in trained_arms(part).values()
+            for run in arm.finished
+        ]
+        if not target or not values or None in values:
+            return None
+        distances += [abs(value - target) / target for value in values]
+    return max(distances)
 
 
 def _unmatched(study: StudyRecord) -> list[str]:
@@ -99,6 +107,16 @@ def _unequal(what: str, values: Mapping[str, set[str]]) -> list[str]:
         return []
     each = "; ".join(f"{', '.join(names)}: {value}" for value, names in arms.items())
     return [f"arms {what} ({printable(each)})"]
+
+
+def _other_texts(study: StudyRecord) -> list[str]:
+    return [
+        breach
+        for part in by_fold(study)
+        for breach in _unequal(
+            "were trained on different texts", {arm.name: _training_texts(arm) for arm in part.arms}
+        )
+    ]
 
 
 def _training_texts(arm: ArmRecord) -> set[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lmjax.studies.comparisons import Comparison, compare_with
 from lmjax.studies.fairness import breaches
+from lmjax.studies.folds import by_fold
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, missing_results, verdict
 
@@ -64,7 +65,9 @@ def _finished(study: StudyRecord) -> list[RunRecord]:
 
 
 def _seeds(study: StudyRecord) -> list[int]:
-    """Those that were asked for, and those that were begun."""
+    """Those that were asked for, and those that were begun; where there are folds, these."""
+    if folds := max((arm.folds for arm in study.arms), default=0):
+        return list(range(folds))
     begun = {run.seed for arm in study.arms if not arm.is_counted for run in arm.runs}
     return sorted(begun.union(study.seeds))
 
@@ -77,9 +80,10 @@ def _incomparable(study: StudyRecord) -> str:
             ": the arms' nats are of different kinds, whose targets are predicted from other "
             f"things, so that they say nothing of each other ({kinds})"
         )
-    scores = [score for arm in study.arms for score in arm.scores(judged_split(study)).values()]
-    if len({score["text_fingerprint"] for score in scores}) > 1:
-        return ": the arms were scored on different texts"
+    for part in by_fold(study):
+        scores = [score for arm in part.arms for score in arm.scores(judged_split(study)).values()]
+        if len({score["text_fingerprint"] for score in scores}) > 1:
+            return ": the arms were scored on different texts"
     return ""
 
 
@@ -114,11 +118,28 @@ def _without(study: StudyRecord, split: str) -> list[ArmRecord]:
 def arm_scores(arm: ArmRecord, split: str) -> ArmScores:
     """What an arm's runs have scored on a split, as statistics take it."""
     scores = arm.scores(split)
+    if arm.folds:
+        return _over_folds(arm, scores)
     return ArmScores(
         {seed: score["bits_per_byte"] for seed, score in scores.items()},
         _segments(list(scores.values())),
         arm.is_counted,
     )
+
+
+def _over_folds(arm: ArmRecord, scores: Mapping[int, Mapping[str, Any]]) -> ArmScores:
+    """The mean over the seeds of each fold that has all of them; a counted arm's is of one run."""
+    seeds = {}
+    for run in arm.runs:
+        seeds.setdefault(run.fold, []).append(run.seed)
+    by_fold = {
+        fold: float(np.mean([scores[seed]["bits_per_byte"] for seed in of_fold]))
+        for fold, of_fold in sorted(seeds.items())
+        if scores.keys() >= set(of_fold)
+    }
+    is_one_text = len({score["text_fingerprint"] for score in scores.values()}) == 1
+    segments = _segments(list(scores.values())) if is_one_text else None
+    return ArmScores(by_fold, segments, folds=arm.folds)
 
 
 def _segments(scores: list[Mapping[str, Any]]) -> SegmentBits | None:

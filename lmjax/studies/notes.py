@@ -6,6 +6,7 @@ from typing import Any
 from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import printable
 from lmjax.studies.fairness import cautions, match_distance, match_target
+from lmjax.studies.folds import fold_note
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.study import BEGINNINGS, TOLERANCE, flatten
 from lmjax.studies.tuned import first_trials, search_text
@@ -22,6 +23,7 @@ def study_notes(study: StudyRecord) -> list[str]:
             "nothing of each other and are not shown, only bits per byte."
         )
     notes += cautions(study)
+    notes += fold_note(study)
     notes += _contexts(study)
     notes += _begun(study)
     notes += _tuned(study)

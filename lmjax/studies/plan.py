@@ -142,7 +142,7 @@ def _plan_arm(
         for candidate, model in zip(candidates, models, strict=True):
             context_policy(candidate.config, model)
         tokens = dataset.splits["train"].counts.tokens
-        return ArmPlan(arm.name, None, {}, 0, 0, len(models), tokens)
+        return ArmPlan(arm.name, None, {}, 0, 0, len(models) * (study.folds or 1), tokens)
     plan = plan_training(candidates[0].config, dataset, models[0])
     if not plan.objective.scores_text:
         raise UserError(

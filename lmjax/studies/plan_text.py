@@ -18,7 +18,8 @@ def plan_text(study: Study, plans: Sequence[ArmPlan], flops_per_second: float) -
     lines = [_matched(study, plans, quantity) for quantity in study.matched]
     if values := "; ".join(filter(None, map(_values, plans))):
         lines.append(f"at {values}")
-    lines.append(f"seeds: {', '.join(map(str, study.seeds))}")
+    dealt = f", dealt to {study.folds} folds" if study.folds else ""
+    lines.append(f"seeds: {', '.join(map(str, study.seeds))}{dealt}")
     if study.tuning:
         trials = max(plan.trials for plan in plans)
         lines.append(f"tuning: {search_text(study.tuning.to_json(), trials)}")

@@ -101,6 +101,11 @@ class RunRecord:
     def seed(self) -> int:
         return self.config["seed"]
 
+    @property
+    def fold(self) -> int | None:
+        """Which fold of the corpus it validates on; None if there are none."""
+        return self.config["data"]["fold"] if self.config["data"]["folds"] else None
+
 
 @dataclass(frozen=True)
 class ArmRecord:
@@ -119,6 +124,11 @@ class ArmRecord:
     def tuning(self) -> Mapping[str, Any] | None:
         """The trials that the arm's values were chosen by."""
         return next((run.tuning for run in self.runs if run.tuning), None)
+
+    @property
+    def folds(self) -> int:
+        """Of the corpus, for cross-validation; 0: none."""
+        return max((run.config["data"]["folds"] for run in self.runs), default=0)
 
     @property
     def finished(self) -> tuple[RunRecord, ...]:
@@ -182,7 +192,7 @@ class StudyRecord:
         for arm in self.arms:
             for run in arm.finished:
                 for split, score in run.results["splits"].items():
-                    tokens.setdefault(split, set()).add(score.get("fingerprint"))
+                    tokens.setdefault((split, run.fold), set()).add(score.get("fingerprint"))
         return all(len(prints) == 1 for prints in tokens.values())
 
     @property

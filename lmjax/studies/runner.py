@@ -149,7 +149,8 @@ class _StudyRun:
         return searches, chosen
 
     def _runs(self, arm: Arm) -> dict[Path, Arm]:
-        seeds = self.study.seeds[:1] if is_counted(arm) else self.study.seeds
+        once = self.study.seeds[: self.study.folds or 1]
+        seeds = once if is_counted(arm) else self.study.seeds
         runs = planned_runs(arm, self.workdir, seeds)
         _create(runs)
         return runs
@@ -248,15 +249,21 @@ class _StudyRun:
 def planned_runs(arm: Arm, workdir: Path, seeds: tuple[int, ...]) -> dict[Path, Arm]:
     """The run directory of each choice and seed of an arm, with the configuration it is to run.
 
-    Raises UserError for a choice of which no folder can be named.
+    Where there are folds, seeds are dealt to them. Raises UserError for a choice of which no folder
+    can be named.
     """
     return {
         inside(
             workdir / "arms", "/".join(filter(None, (arm.folder, choice, f"seed_{seed}")))
-        ): candidate.with_fields({"seed": seed})
+        ): candidate.with_fields({"seed": seed, **_fold(candidate, place)})
         for choice, candidate in arm.candidates().items()
-        for seed in seeds
+        for place, seed in enumerate(seeds)
     }
+
+
+def _fold(arm: Arm, place: int) -> dict[str, int]:
+    folds = arm.config.data.get("folds", 0)
+    return {"data.fold": place % folds} if folds else {}
 
 
 def _check_kept(runs: dict[Path, Arm]) -> None:

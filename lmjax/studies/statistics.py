@@ -49,12 +49,19 @@ class SegmentBits:
 class ArmScores:
     """Bits per byte of an arm by seed, and its bits of the segments of the text, seeds in order.
 
-    A counted arm draws nothing at random: its one run has no variance over seeds.
+    A counted arm draws nothing at random: its one run has no variance over seeds. Where a corpus is
+    in `folds`, they take the place of seeds.
     """
 
     by_seed: Mapping[int, float]
     segments: SegmentBits | None = None
     is_counted: bool = False
+    folds: int = 0
+
+    @property
+    def unit(self) -> str:
+        """What scores are by."""
+        return "fold" if self.folds else "seed"
 
     @property
     def mean(self) -> float:
@@ -131,6 +138,8 @@ def paired_segments(first: ArmScores, second: ArmScores) -> np.ndarray | None:
 
 def difference(higher: ArmScores, lower: ArmScores) -> Difference:
     """The difference of two arms' means, uncertain by the seeds of each and by the text."""
+    if higher.folds:
+        return _difference_over_folds(higher, lower)
     parts = []  # a variance and its degrees of freedom
     for arm in (higher, lower):
         if len(arm.by_seed) > 1:
@@ -142,9 +151,34 @@ def difference(higher: ArmScores, lower: ArmScores) -> Difference:
         arms_SG = [higher.segments.bits_SG, lower.segments.bits_SG]
         error, over_text = bootstrap_errors(arms_SG, bytes_G)
         parts.append((over_text**2, len(bytes_G) - 1))
+    return Difference(higher.mean - lower.mean, error, _degrees_of_freedom(parts))
+
+
+def _difference_over_folds(higher: ArmScores, lower: ArmScores) -> Difference:
+    """The mean difference within folds, on the same of which both arms were trained and scored.
+
+    Training texts of folds overlap, so that their scores vary together: the variance of the mean is
+    (1/k + 1/(k - 1)) times that over the folds (Nadeau and Bengio 2003).
+    """
+    folds = sorted(higher.by_seed.keys() & lower.by_seed.keys())
+    if not folds:
+        return Difference(higher.mean - lower.mean, 0.0, 1.0)
+    differences = [higher.by_seed[fold] - lower.by_seed[fold] for fold in folds]
+    parts = []
+    if len(folds) > 1:
+        share = 1 / len(folds) + 1 / (higher.folds - 1)
+        parts.append((np.var(differences, ddof=1) * share, len(folds) - 1))
+    if (bytes_G := paired_segments(higher, lower)) is not None:
+        arms_SG = [higher.segments.bits_SG, lower.segments.bits_SG]
+        parts.append((bootstrap_errors(arms_SG, bytes_G)[1] ** 2, len(bytes_G) - 1))
+    error = math.sqrt(sum(part for part, _ in parts))
+    return Difference(float(np.mean(differences)), error, _degrees_of_freedom(parts))
+
+
+def _degrees_of_freedom(parts: Sequence[tuple[float, int]]) -> float:
+    """Welch's and Satterthwaite's, of a sum of variances with each its own; 1 if nothing varies."""
     doubt = sum(part**2 / degrees for part, degrees in parts)
-    degrees = float(sum(part for part, _ in parts) ** 2 / doubt) if doubt else 1.0
-    return Difference(higher.mean - lower.mean, error, degrees)
+    return float(sum(part for part, _ in parts) ** 2 / doubt) if doubt else 1.0
 
 
 def verdict(arms: Mapping[str, ArmScores], metric: str, seeds: Collection[int] = ()) -> Verdict:
@@ -164,12 +198,13 @@ def verdict(arms: Mapping[str, ArmScores], metric: str, seeds: Collection[int] =
         return Verdict(lowest, None, f"{lowest} stands alone; there is nothing to compare it with.")
     figure = f"{lowest} has the lowest mean {metric} ({arms[lowest].mean:.4f})"
     is_drawn = not all(arm.is_counted for arm in arms.values())
+    unit = arms[lowest].unit
     if is_drawn and len(seeds) < LEAST_SEEDS:
         return Verdict(
             lowest,
             None,
-            f"n = {len(seeds)}: no verdict is drawn. {figure}, but at least {LEAST_SEEDS} seeds "
-            "are needed to tell a difference between arms from one between seeds.",
+            f"n = {len(seeds)}: no verdict is drawn. {figure}, but at least {LEAST_SEEDS} {unit}s "
+            f"are needed to tell a difference between arms from one between {unit}s.",
         )
     differences = {name: difference(arms[name], arms[lowest]) for name in rivals}
     next_ = min(rivals, key=lambda name: differences[name].mean)
@@ -201,7 +236,7 @@ def missing_results(arms: Mapping[str, ArmScores], seeds: Sequence[int]) -> list
         if not arm.by_seed:
             missing.append(f"{name} has no result")
         elif lacking and not arm.is_counted:
-            noun = "seed" if len(lacking) == 1 else "seeds"
+            noun = arm.unit if len(lacking) == 1 else f"{arm.unit}s"
             missing.append(f"{name} has no result of {noun} {', '.join(map(str, lacking))}")
     return missing
 
@@ -217,19 +252,22 @@ def _test(
     found = differences[higher]
     drawn = [name for name in (higher, lower) if not arms[name].is_counted]
     bytes_G = paired_segments(arms[higher], arms[lower])
+    test = "the corrected resampled t" if arms[lower].folds else "Welch's t"
     over = []
     if drawn:
-        over.append(f"n = {seeds} seeds" + (f" of {drawn[0]}" if len(drawn) == 1 else ""))
+        over.append(
+            f"n = {seeds} {arms[lower].unit}s" + (f" of {drawn[0]}" if len(drawn) == 1 else "")
+        )
     if bytes_G is not None:
         over.append(f"{len(bytes_G)} segments of the text")
-    else:
+    elif not arms[lower].folds:
         over.append("no text but this one")
     if not found.standard_error:
         return (
-            f"{higher} is {found.mean:.4g} above it, and nothing tells how sure that is: no seeds "
-            f"that differ, nor {LEAST_SEGMENTS} segments of the text"
+            f"{higher} is {found.mean:.4g} above it, and nothing tells how sure that is: no "
+            f"{arms[lower].unit}s that differ, nor {LEAST_SEGMENTS} segments of the text"
         )
     return (
         f"{higher} is {found.mean:.4f} ± {found.half_width:.4f} above it "
-        f"(95 % interval of Welch's t over {' and '.join(over)}; p = {found.p_value:.2g})"
+        f"(95 % interval of {test} over {' and '.join(over)}; p = {found.p_value:.2g})"
     )

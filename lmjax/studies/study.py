@@ -188,6 +188,7 @@ class Study:
             raise UserError(f"study {self.name!r} has nothing to run; give it arms and seeds")
         if len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"study {self.name!r} repeats a seed: {self.seeds}; give each once")
+        _check_folds(self)
         if self.tuning:
             _check_choosable(f"the tuning of {self.name!r}", self.tuning.space)
         if self.baseline not in names.values():
@@ -200,9 +201,31 @@ class Study:
         _check_matched(self)
 
     @property
+    def folds(self) -> int:
+        """Of the corpus, to which the seeds are dealt in their order; 0: none."""
+        return self.arms[0].config.data.get("folds", 0)
+
+    @property
     def target_of(self) -> str:
         """What of all that is matched the target is of: the first of MATCHES."""
         return next(quantity for quantity in MATCHES if quantity in self.matched)
+
+
+def _check_folds(study: Study) -> None:
+    """Raises UserError if folds are not those of all arms, or have not equally many seeds."""
+    given = {
+        (arm.config.data.get("folds", 0), arm.config.data.get("fold", 0)) for arm in study.arms
+    }
+    if given != {(study.folds, 0)}:
+        raise UserError(
+            f"study {study.name!r} has arms of different data.folds, or of one fold; give all arms "
+            "the same folds, and leave out data.fold: each seed gets its own"
+        )
+    if study.folds and len(study.seeds) % study.folds:
+        raise UserError(
+            f"study {study.name!r} has {len(study.seeds)} seeds for {study.folds} folds; give as "
+            "many seeds as folds, or twice as many, ..."
+        )
 
 
 def _check_matched(study: Study) -> None:
