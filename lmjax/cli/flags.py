@@ -22,15 +22,24 @@ Define = Callable[[flags.FlagValues], None]
 
 
 def parse(
-    verb: str, text: str, example: str, define: Define, arguments: list[str]
+    verb: str,
+    text: str,
+    example: str,
+    define: Define,
+    arguments: list[str],
+    *,
+    bare: str = "",
 ) -> flags.FlagValues | None:
     """The flags that `define` defines, with the values of `arguments`; None after `--help`.
+
+    The value of the flag `bare` may be given without its name, before or after the others.
 
     Raises UserError for a flag or a configuration key that does not exist, a value that does not
     fit, or a configuration file that cannot be run.
     """
     values = flags.FlagValues()
     define(values)
+    values.set_gnu_getopt(bool(bare))
     if {"--help", "-h"} & set(arguments):
         print(f"lmjax {verb}: {text}\n\nexample: {example}\n\nflags:")
         for name in values:
@@ -42,6 +51,8 @@ def parse(
     try:
         sys.argv = ["lmjax", *others]
         rest = values(sys.argv)[1:]
+        if bare and rest:
+            values[bare].value = rest.pop(0)
         if overrides:
             config = _given_config(values, overrides[0])
             sys.argv = ["lmjax", *overrides]  # where config_flags looks for them

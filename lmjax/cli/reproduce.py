@@ -15,18 +15,18 @@ EXAMPLE = """lmjax reproduce ptb_kneser_ney5
 
 def main(arguments: list[str]) -> int:
     """Runs the verb; returns the exit code, which is not zero if a claim was missed."""
-    id = next((argument for argument in arguments[:1] if not argument.startswith("-")), "")
     values = parse(
         "reproduce",
         "run a published number's experiment with several seeds and say whether it came out; what "
         "was measured is kept in a file of its own, beside the claims",
         EXAMPLE,
         _define,
-        arguments[1:] if id else arguments,
+        arguments,
+        bare="id",
     )
     if values is None:
         return 0
-    if bool(id) + values.list + values.table != 1:
+    if bool(values.id) + values.list + values.table != 1:
         raise UserError("give the id of a claim, --list or --table; --list shows all ids")
     if values.seeds < 1:
         raise UserError(f"--seeds is {values.seeds}; give 1 or more")
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             f"there are no claims in {claims}; give --claims=FILE, or call it where lmjax's "
             "repository lies"
         )
-    return _one(id, values, claims) if id else _all(values, claims)
+    return _one(values, claims) if values.id else _all(values, claims)
 
 
 def _all(values: flags.FlagValues, path: Path) -> int:
@@ -63,16 +63,16 @@ def _all(values: flags.FlagValues, path: Path) -> int:
     return 0
 
 
-def _one(id: str, values: flags.FlagValues, path: Path) -> int:
+def _one(values: flags.FlagValues, path: Path) -> int:
     from rich.console import Console
 
     from lmjax.studies.claim_results import read_result, verdict, write_result
     from lmjax.studies.claims import find_claim, load_claims
     from lmjax.studies.claims_table import one_table
-    from lmjax.studies.reproduction import reproduce, take_in
+    from lmjax.studies.reproduction import folder_of, reproduce, take_in
 
     console = Console()
-    claim = find_claim(load_claims(path), id)
+    claim = find_claim(load_claims(path), values.id)
     results, root = path.parent / "results", path.parent.parent
     kept = read_result(results, claim)
     if claim.status != "runnable":
@@ -81,7 +81,7 @@ def _one(id: str, values: flags.FlagValues, path: Path) -> int:
     if values.runs:
         new = take_in(claim, [Path(run) for run in values.runs], root, console)
     else:
-        workdir = Path(values.workdir or f"runs/reproduce/{claim.id}")
+        workdir = Path(values.workdir or Path("runs/reproduce") / folder_of(claim))
         new = reproduce(claim, values.seeds, workdir, root, console)
     result = kept.joined_with(new) if kept else new
     file = write_result(results, claim, result)
@@ -91,6 +91,9 @@ def _one(id: str, values: flags.FlagValues, path: Path) -> int:
 
 
 def _define(values: flags.FlagValues):
+    flags.DEFINE_string(
+        "id", "", "the claim, which may stand without --id= as well", flag_values=values
+    )
     flags.DEFINE_boolean("list", False, "list the claims and their verdicts", flag_values=values)
     flags.DEFINE_string("tier", "", "list: cpu | gpu10 | gpu30 | big", flag_values=values)
     flags.DEFINE_string(
@@ -108,7 +111,10 @@ def _define(values: flags.FlagValues):
         "run with the seeds from 0 on, so many; finished ones are skipped",
         flag_values=values,
     )
-    define_workdir(values, "folder of the runs; if not given, runs/reproduce/ID")
+    define_workdir(
+        values,
+        "folder of the runs; if not given, runs/reproduce/ and the experiment, which claims share",
+    )
     flags.DEFINE_list(
         "runs",
         [],

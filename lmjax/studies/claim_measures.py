@@ -23,7 +23,8 @@ Measured = tuple[Parts, dict[str, Any]]  # and what else there is to say
 def measure(claim: Claim, trained: Trained, console: Console) -> Measured:
     """The counterpart of each published number of a claim, and what else there is to say of them.
 
-    What the run's results have is taken from there; the rest is measured, and kept there as well.
+    What the run's results have is taken from there; the rest is measured, and all but an estimate
+    on random batches kept there as well.
     Raises UserError for a number that the run can't have.
     """
     if claim.metric == "bleu":

@@ -88,13 +88,15 @@ def load_claims(path: Path = CLAIMS_FILE) -> list[Claim]:
     return list(claims.values())
 
 
-def find_claim(claims: Sequence[Claim], id: str) -> Claim:
+def find_claim(claims: Sequence[Claim], claim_id: str) -> Claim:
     """The claim with an id; raises UserError, with the nearest one, if there is none."""
     by_id = {claim.id: claim for claim in claims}
-    if id not in by_id:
-        near = nearest(id, by_id).partition("(known")[0] or "`lmjax reproduce --list` shows all"
-        raise UserError(f"there is no claim {id!r}: {near.strip()}")
-    return by_id[id]
+    if claim_id not in by_id:
+        near = (
+            nearest(claim_id, by_id).partition("(known")[0] or "`lmjax reproduce --list` shows all"
+        )
+        raise UserError(f"there is no claim {claim_id!r}: {near.strip()}")
+    return by_id[claim_id]
 
 
 def _groups(path: Path) -> list[dict[str, Any]]:

@@ -27,6 +27,12 @@ RESULTS = "experiments/results/"
 PACKAGES = ("lmjax", "python", "jax", "flax", "numpy", "sacrebleu")
 
 
+def folder_of(claim: Claim) -> str:
+    """The folder for runs of a claim's experiment: one for all claims that share it."""
+    file, _, argument = claim.experiment.removeprefix("experiments/").partition(":")
+    return re.sub(r"\W+", "-", f"{file.removesuffix('.py')}:{argument}").strip("-")
+
+
 def reproduce(claim: Claim, seeds: int, workdir: Path, root: Path, console: Console) -> ClaimResult:
     """Trains a claim's experiment with seeds 0 to `seeds` - 1, each in a folder, and measures it.
 

@@ -200,6 +200,9 @@ def test_what_cannot_be_run_says_why(root, capsys):
         ((), "give the id of a claim"),
         (("trained", "--list"), "give the id of a claim"),
         (("trained", "--seeds=0"), "--seeds is 0"),
+        (("--seeds=0", "trained"), "--seeds is 0"),
+        (("--seeds", "0", "trained"), "--seeds is 0"),
+        (("trained", "sampled"), "unexpected argument 'sampled'"),
         (("--list", "--tier=gpu"), "unknown --tier 'gpu'"),
     ):
         assert call(root, *wrong) == 2

@@ -9,6 +9,7 @@ from lmjax.errors import UserError
 from lmjax.studies.claim_results import Part, read_result, verdict
 from lmjax.studies.claims import find_claim, load_claims
 from lmjax.studies.claims_table import readme_table, with_table
+from lmjax.studies.reproduction import folder_of
 
 ROOT = Path(__file__).parent.parent.parent
 CLAIMS = load_claims(ROOT / "experiments" / "claims.yaml")
@@ -121,6 +122,16 @@ def test_what_is_there_twice_or_no_yaml_is_refused(tmp_path):
 def test_a_mistyped_id_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="did you mean 'ptb_zaremba_small'"):
         find_claim(CLAIMS, "ptb_zaremba_smal")
+
+
+def test_claims_share_a_folder_if_they_share_an_experiment():
+    runnable = [claim for claim in CLAIMS if claim.experiment]
+    folders = {(claim.experiment, folder_of(claim)) for claim in runnable}
+    experiments = {claim.experiment for claim in runnable}
+    assert len(folders) == len(experiments) == len({folder for _, folder in folders})
+    assert len(experiments) < len(runnable)
+    tied = find_claim(CLAIMS, "ptb_zaremba_small_tied")
+    assert folder_of(tied) == "ptb-zaremba-small-tied"
 
 
 def test_marks_are_needed():
