@@ -15,7 +15,7 @@ from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies.judging import study_comparisons, study_verdict
 from lmjax.studies.records import read_study
 from lmjax.studies.report import write_report
-from lmjax.studies.statistics import ArmScores, SegmentBits, difference
+from lmjax.studies.statistics import ArmScores, SegmentBits, difference, verdict
 from lmjax.studies.study import Arm, Study, Tuning
 from tests.studies.fake_runs import make_config, make_study
 from tests.studies.fake_training import FakeTraining
@@ -77,8 +77,8 @@ def test_arms_are_compared_within_folds_by_a_t_that_knows_that_they_overlap(tmp_
     assert gru.mean == pytest.approx(0.052)
     assert n_gram.seeds == (3, 3)
     assert (n_gram.seeds_p_value, n_gram.hedges_g) == (None, None)
-    verdict = study_verdict(study)
-    assert "over n = 3 folds" in verdict.text and "corrected resampled t" in verdict.text
+    told = study_verdict(study).text
+    assert "over n = 3 folds" in told and "corrected resampled t" in told
     page = write_report(training.workdir)[1].with_suffix(".md").read_text()
     assert "Cross-validation: each run validates on one of 3 folds" in page
     assert "different texts" not in page and "Tokenizers differ" not in page
@@ -90,8 +90,7 @@ def test_no_verdict_is_drawn_while_a_fold_lacks_a_seed_or_arms_differ_within_one
     results = training.workdir / "arms" / "gru" / "seed_8" / "results.json"
     content = results.read_text()
     results.unlink()
-    verdict = study_verdict(read_study(training.workdir))
-    assert "GRU has no result of fold 1" in verdict.text
+    assert "GRU has no result of fold 1" in study_verdict(read_study(training.workdir)).text
     results.write_text(content.replace("fold 1", "fold 2"))
     assert "scored on different texts" in study_verdict(read_study(training.workdir)).text
     trained = json.loads(content) | {"fingerprints": {"train": "other-tokens"}}
@@ -122,6 +121,28 @@ def test_on_one_test_text_the_difference_is_uncertain_by_that_as_well():
     assert found.standard_error == pytest.approx(math.sqrt(over_folds + over_text), rel=0.03)
     assert found.mean == pytest.approx(np.mean(by_fold))
     assert 3 < found.degrees_of_freedom < 52
+
+
+@pytest.mark.parametrize("folds", [3, 5])
+def test_of_two_learners_that_are_as_good_one_wins_seldom(folds):
+    random = np.random.default_rng(0)
+    of_fold_N = np.arange(60) % folds
+
+    def errors_by_fold(x_NC, y_N):
+        errors = {}
+        for fold in range(folds):
+            held_out_N = of_fold_N == fold
+            weights_C = np.linalg.lstsq(x_NC[~held_out_N], y_N[~held_out_N], rcond=None)[0]
+            errors[fold] = np.mean((y_N - x_NC @ weights_C)[held_out_N] ** 2)
+        return ArmScores(errors, folds=folds)
+
+    won = 0
+    for _ in range(500):
+        x_NC = random.normal(size=(60, 10))
+        y_N = x_NC.sum(axis=1) + random.normal(size=60)
+        arms = {"a": errors_by_fold(x_NC[:, :5], y_N), "b": errors_by_fold(x_NC[:, 5:], y_N)}
+        won += verdict(arms, "error").winner is not None
+    assert won <= 0.05 * 500
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Successive halving in the folders of a study: from rung to rung, also where it was killed."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -112,12 +113,34 @@ def test_what_diverges_in_a_later_rung_has_lost(tmp_path):
     assert figures(training.workdir)["trials"] == "4 (1 failed)"
 
 
-def test_a_trial_of_another_duration_is_another_search(tmp_path):
+def test_a_trial_that_failed_keeps_its_arm_waiting_until_it_is_tried_again(tmp_path):
     training = Rungs(tmp_path)
-    for arm in ("gru", "lstm"):
-        training.fail[f"tuning/{arm}/learning_rate={rates()[-1]}"] = ValueError("disk")
+    second = f"tuning/gru/learning_rate={sorted(rates())[1]}"
+
+    def fail(config, path, console):
+        if training.name(path) == second and config.training.duration == "400 steps":
+            raise ValueError("disk")
+        training(config, path, console)
+
+    failures = training.run(tuned_study(), train=fail)
+    assert "ValueError: disk" in failures[0] and "a trial of it failed" in failures[1]
+    assert not any(run.startswith("gru/") for run in training.trained)
+    assert any(run.startswith("lstm/") for run in training.trained)
+    done = list(training.trained)
+    assert "--retry" in training.run(tuned_study())[0]
+    assert training.trained == done
+    assert training.run(tuned_study(), retry=True) == []
+    assert training.trained[len(done) :] == [f"{second} for 400 steps", "gru/seed_4 for 2000 steps"]
+
+
+def test_trials_that_ended_after_another_budget_are_another_search(tmp_path):
+    training = Rungs(tmp_path)
+    failing = [f"tuning/{arm}/learning_rate={rates()[-1]}" for arm in ("gru", "lstm")]
+    training.fail = dict.fromkeys(failing, ValueError("disk"))
     training.run(tuned_study())
     training.trained.clear()
+    for name in failing:
+        shutil.rmtree(training.workdir / name)
     with pytest.raises(UserError, match=r"another configuration[^\n]*\n  training\.duration"):
         training.run(tuned_study(replace(RUNGS, budget="5 percent")))
     assert not training.trained
