@@ -15,6 +15,7 @@ from lmjax.studies.study import TOLERANCE, load_study
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILES = sorted(EXPERIMENTS.glob("ablations/*.py"))
+NUMBERS = {5: "five", 8: "eight"}
 MOST_STEPS = 300  # in short
 
 
@@ -48,6 +49,9 @@ def test_its_docstring_is_a_row_of_a_paper(path):
         if "smoke" not in argument:
             reference = f"{path.relative_to(EXPERIMENTS)}:{argument}".rstrip(":")
             assert f"lmjax study --study=experiments/{reference} --workdir=runs/" in text
+    if path.stem != "base":
+        trials = len(combinations(load_study(f"{path}:").tuning.space))
+        assert f"tries the same {NUMBERS[trials]} learning rates" in text
     assert all(part in text for part in ("Question ", "Hardware ", "Expected ", "smoke"))
 
 

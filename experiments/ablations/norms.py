@@ -25,7 +25,7 @@ from lmjax.studies.study import Arm, Study, Tuning
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
 AXIS = product(sweep("norm_order", ("pre", "post")), sweep("norm", ("layer_norm", "rms_norm")))
-TUNING = Tuning({"training.learning_rate": (3e-4, 1e-3, 3e-3)})
+TUNING = Tuning({"training.learning_rate": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)})
 
 
 def get_study(arg: str = "") -> Study:
