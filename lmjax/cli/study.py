@@ -1,5 +1,7 @@
 """`lmjax study`: tune and train every arm of a study, then write its report."""
 
+import os
+
 from absl import flags
 
 from lmjax.cli.flags import define_workdir, parse
@@ -51,6 +53,8 @@ def _executor(values: flags.FlagValues):
         cluster, _, options = values.submitit.partition(":")
         return Submitit(cluster, options, values.replicas)
     if values.jobs > 1:
+        # Else this process would keep most of a GPU's memory from those that train.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         return Processes(values.jobs, values.replicas)
     return InTurn(values.replicas)
 

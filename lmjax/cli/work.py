@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     values = parse(
         "work",
         "train one group of runs that a study has prepared; what its processes and Slurm call",
-        "lmjax work --jobs=runs/quickstart/slurm/jobs.json --index=0",
+        "lmjax work --jobs=runs/quickstart/slurm/jobs-1a2b3c4d.json --index=0",
         _define,
         arguments,
     )
@@ -28,7 +28,10 @@ def main(arguments: list[str]) -> int:
     if not values.jobs:
         raise UserError("--jobs=FILE is missing: the list that `lmjax study --slurm` writes")
     if values.cores:
-        os.sched_setaffinity(0, map(int, values.cores))
+        try:
+            os.sched_setaffinity(0, map(int, values.cores))
+        except (OSError, ValueError) as error:
+            raise UserError(f"--cores={','.join(values.cores)}: {error}; give numbers") from error
     if values.with_parent and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 

@@ -37,8 +37,9 @@ class SlurmScript:
         groups = grouped(left, self.replicas)
         folder = (workdir / "slurm").absolute()
         jobs, script = write_jobs(folder, groups), folder / "array.sh"
+        options = " ".join(self.options.split("\n")).strip()
         text = SCRIPT.format(
-            options="".join(f"#SBATCH {option}\n" for option in shlex.split(self.options)),
+            options=f"#SBATCH {options}\n" if options else "",
             last=len(groups) - 1,
             folder=shlex.quote(str(folder)),
             here=shlex.quote(str(Path.cwd())),
@@ -66,11 +67,13 @@ class Submitit:
     def __call__(self, runs: Runs, workdir: Path, console: Console) -> Failures:
         groups = grouped(runs, self.replicas)
         jobs = write_jobs(workdir / "submitit", groups)
-        executor = _submitit().AutoExecutor(folder=jobs.parent / "%j", cluster=self.cluster)
+        fields, submitit = _fields(self.options), _submitit()
         try:
-            executor.update_parameters(name=workdir.name, **_fields(self.options))
-        except (NameError, TypeError, ValueError) as error:
-            raise UserError(f"submitit refuses the options {self.options!r}: {error}") from error
+            executor = submitit.AutoExecutor(folder=jobs.parent / "%j", cluster=self.cluster)
+            executor.update_parameters(name=workdir.name, **fields)
+        except (NameError, RuntimeError, TypeError, ValueError) as error:
+            given = f"{self.cluster}:{self.options}".rstrip(":")
+            raise UserError(f"submitit refuses {given!r}: {error}") from error
         indices = range(len(groups))
         submitted = executor.map_array(_work, [str(jobs)] * len(groups), indices)
         failures = {}

@@ -3,6 +3,7 @@
 What other processes are to train is listed in a file, group by group; `lmjax work` trains one.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from lmjax.studies.failures import Failure, forget_failure, keep_failure
 from lmjax.training.run import train
 from lmjax.training.together import shared_program, train_together
 
-JOBS_FILE = "jobs.json"
 Runs = Mapping[Path, ConfigDict]
 Failures = dict[Path, Failure | None]  # of each run that was to be trained; None: it has results
 
@@ -75,11 +75,13 @@ def train_folders(paths: Sequence[str], console: Console) -> None:
 
 def write_jobs(folder: Path, groups: Sequence[Runs]) -> Path:
     """A file that lists the folders of each group, for other processes; returns its path."""
-    path = folder / JOBS_FILE
+    folders = [[str(run.absolute()) for run in group] for group in groups]
+    text = to_json(folders, indent=2)
+    # Jobs that still wait read the list that they were made of, whatever is written since.
+    path = folder / f"jobs-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
     with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
-        folders = [[str(run.absolute()) for run in group] for group in groups]
-        write_atomically(path, to_json(folders, indent=2))
+        write_atomically(path, text)
     return path
 
 

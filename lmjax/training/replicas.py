@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from lmjax.data.batch import Batch
-from lmjax.runs.devices import available_bytes, described_devices, most_devices
+from lmjax.runs.devices import available_bytes, described_devices
 from lmjax.training.seats import Stepped
 from lmjax.training.state import TrainState
 from lmjax.training.step import TrainStep
@@ -43,9 +43,10 @@ class Replicas:
 
     def __init__(self, step: TrainStep, count: int, state: TrainState, batch: Batch):
         """Compiles the step for a state and a batch of one run, of which shapes alone are read."""
-        devices = jax.devices()
-        self.device_count = most_devices(count, len(devices))
-        devices = devices[: self.device_count]
+        devices = jax.devices()[:count]
+        self.device_count = len(devices)
+        # Where they don't spread evenly, the last places hold copies of the first replica.
+        self._places = -(-count // len(devices)) * len(devices)
         axis = (AxisType.Auto,)
         mesh = jax.make_mesh((len(devices),), ("replica",), axis_types=axis, devices=devices)
         self._place = NamedSharding(mesh, PartitionSpec("replica"))
@@ -56,7 +57,7 @@ class Replicas:
         start = time.monotonic()
         stacked = partial(jax.ShapeDtypeStruct, sharding=self._place)
         shapes = jax.tree.map(
-            lambda leaf: stacked((count, *leaf.shape), leaf.dtype), (state, batch)
+            lambda leaf: stacked((self._places, *leaf.shape), leaf.dtype), (state, batch)
         )
         step = jax.jit(jax.vmap(step), donate_argnums=0, out_shardings=self._place)
         self._step = step.lower(*shapes).compile()
@@ -86,7 +87,7 @@ class Replicas:
         """Takes a step of the replicas that have a batch, for whose result nobody waits yet."""
         self.settle()
         start, any_batch = time.monotonic(), next(iter(batches.values()))
-        rows = [batches.get(index, any_batch) for index in range(self.count)]
+        rows = [batches.get(index, any_batch) for index in range(self._places)]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
         self._state, metrics = self._step(self._state, jax.device_put(stacked, self._place))
         before, self._before = self._before, StackedMetrics(metrics)
@@ -104,6 +105,7 @@ class Replicas:
         """Puts in place what was taken since."""
         if self._state is None:
             states = [self._taken.pop(index) for index in range(self.count)]
+            states += states[:1] * (self._places - self.count)
             stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *jax.device_get(states))
             self._state = jax.device_put(stacked, self._place)
         while self._taken:

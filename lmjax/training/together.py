@@ -5,8 +5,8 @@ with others. Its seconds are its share of the time that all took.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,27 +84,43 @@ def train_together(
     is saved.
     """
     console = console or Console()
-    quiet = Console(quiet=True)
     members = {}
     for path, config in configs.items():
-        shown = console if not members else quiet  # one run's lines are enough to follow
-        member = members[path] = _Member(RunDirectory(path), config, shown)
+        member = members[path] = _Member(RunDirectory(path), config, Console(quiet=True))
         member.attempt(checked_run, config, path)
         if member.outcome is None and is_done(member.run, config):
             member.outcome = finished(member.run, console)
-    left = [member for member in members.values() if member.outcome is None]
-    if left:
-        with StopSignals() as signals, device_errors():
+    with StopSignals() as signals:
+        left = _left(members.values())
+        with _errors_end(left):
             _prepare(left)
-            left = [member for member in left if member.outcome is None]
-            while left:
-                done = _train_group(left, most, signals, console)
-                left = left[done:]
+        while left := _left(left):
+            with _errors_end(left):
+                group, replicas = _fitting(left, most, console)
+                with _errors_end(group):
+                    _train_group(group, replicas, signals, console)
     return {path: member.outcome for path, member in members.items()}
+
+
+def _left(members: Iterable[_Member]) -> list[_Member]:
+    return [member for member in members if member.outcome is None]
+
+
+@contextmanager
+def _errors_end(members: Sequence[_Member]) -> Iterator[None]:
+    """An error within ends those of the members that have not ended, and no other run."""
+    try:
+        with device_errors():
+            yield
+    except Exception as error:
+        for member in _left(members):
+            member.outcome = error
 
 
 def _prepare(members: Sequence[_Member]) -> None:
     """All but their folders; text, tokenizer and, where it is the same, the model are shared."""
+    if not members:
+        return
     first = prepare(members[0].config)
     for member in members:
         plan, config = first.plan, member.config
@@ -123,8 +139,8 @@ def _planned_apart(config: ConfigDict, like: Prepared) -> Prepared:
     return replace(like, model=model, plan=plan_training(config, like.dataset, model))
 
 
-def _train_group(members: list[_Member], most: int, signals: StopSignals, console: Console) -> int:
-    """Trains the first of the members, as many as fit; returns how many those are."""
+def _fitting(members: list[_Member], most: int, console: Console) -> tuple[list[_Member], Replicas]:
+    """The first of the members, as many as memory has room for, and their program."""
     plan = members[0].prepared.plan
     rates = {float(member.prepared.plan.hyperparameters.dropout) for member in members}
     if len(rates) > 1:
@@ -137,9 +153,15 @@ def _train_group(members: list[_Member], most: int, signals: StopSignals, consol
         count = math.ceil(len(members) / groups)
         say(console, f"memory has room for {fitting} of {len(members)} runs at a time")
         replicas = _replicas(plan, count)
-    group = members[:count]
+    return members[:count], replicas
+
+
+def _train_group(
+    group: list[_Member], replicas: Replicas, signals: StopSignals, console: Console
+) -> None:
+    group[0].console = console  # one run's lines are enough to follow
     names = ", ".join(str(member.run.path) for member in group)
-    say(console, f"{count} runs as one program, of which the first is shown: {names}")
+    say(console, f"{len(group)} runs as one program, of which the first is shown: {names}")
     with ExitStack() as stack:
         for member, seat in zip(group, replicas.seats, strict=True):
             member.attempt(_begin, member, seat, stack, signals)
@@ -149,7 +171,6 @@ def _train_group(members: list[_Member], most: int, signals: StopSignals, consol
         for member, params in ended:
             results = member.attempt(_conclude, member, params, console)
             member.outcome = results or member.outcome
-    return count
 
 
 def _replicas(plan: TrainingPlan, count: int) -> Replicas:

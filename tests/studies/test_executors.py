@@ -86,16 +86,15 @@ def test_a_process_that_dies_is_no_failure_of_its_run(tmp_path, runs, environmen
 
 def test_a_slurm_array_trains_what_is_left(tmp_path, runs, environment):
     study = tmp_path / "study"
-    executor = SlurmScript("--partition=gpu --time=1:00:00", replicas=0)
+    executor = SlurmScript("-p gpu --time=1:00:00", replicas=0)
     with pytest.raises(Stopped, match=r"3 runs are left, as 2 jobs: .*sbatch .*array\.sh") as stop:
         executor(runs, study, Console(quiet=True))
     assert stop.value.exit_code == 0
     script = study / "slurm" / "array.sh"
     lines = script.read_text().splitlines()
-    assert lines[:4] == [
+    assert lines[:3] == [
         "#!/bin/bash",
-        "#SBATCH --partition=gpu",
-        "#SBATCH --time=1:00:00",
+        "#SBATCH -p gpu --time=1:00:00",
         "#SBATCH --array=0-1",
     ]
     for index in range(2):
@@ -114,8 +113,10 @@ def test_by_submitit(tmp_path, runs, environment):
     pytest.importorskip("submitit")
     executor = Submitit("local", "timeout_min=5", replicas=0)
     check(runs, executor(runs, tmp_path / "study", Console(quiet=True)))
-    with pytest.raises(UserError, match="submitit refuses the options 'timeout_mn=5'"):
+    with pytest.raises(UserError, match="submitit refuses 'local:timeout_mn=5'"):
         Submitit("local", "timeout_mn=5")(runs, tmp_path / "study", Console(quiet=True))
+    with pytest.raises(UserError, match="submitit refuses 'slurmm'"):
+        Submitit("slurmm")(runs, tmp_path / "study", Console(quiet=True))
     with pytest.raises(UserError, match="'timeout_min' is no NAME=VALUE"):
         Submitit("local", "timeout_min")(runs, tmp_path / "study", Console(quiet=True))
 
@@ -144,6 +145,7 @@ def test_what_another_process_trains_is_no_failure_of_its_run(tmp_path, runs):
     [
         ("work", "--jobs=FILE is missing"),
         ("work --jobs=none.json", "none.json does not exist"),
+        ("work --jobs=none.json --cores=a", "--cores=a: "),
         ("study --study=x.py --jobs=2 --slurm=", "--jobs and --slurm name different places"),
         ("study --study=x.py --jobs=0", "--jobs must be 1 or more"),
         ("study --study=x.py --replicas=-1", "--replicas 1 or more, or 0"),

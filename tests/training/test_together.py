@@ -175,6 +175,24 @@ def test_memory_decides_how_many_train_at_a_time(tmp_path, text, monkeypatch):
     assert "memory has room for 1 of 3 runs at a time" in shown
 
 
+def test_what_fails_for_all_ends_those_that_share_the_program_alone(tmp_path, text, monkeypatch):
+    short = {"training.duration": "2 steps", "evaluation.every": "0 steps"}
+    configs = {str(seed): config_of(text, seed=seed, **short) for seed in range(4)}
+    train(configs["0"], tmp_path / "0", Console(quiet=True))
+    step, programs = Replicas.step, []
+
+    def failing(self, batches):
+        programs.append(self)
+        if self is not programs[0]:
+            raise RuntimeError("out of luck")
+        return step(self, batches)
+
+    monkeypatch.setattr(Replicas, "step", failing)
+    outcomes, _ = together(tmp_path, configs, most=2)
+    assert [outcomes[name]["training"]["steps"] for name in "012"] == [2, 2, 2]
+    assert str(outcomes["3"]) == "out of luck"
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"model.width": 8}, {"training.duration": "9 steps"}, {"data.batch_size": 8}],
