@@ -15,10 +15,18 @@ def estimate_on_random_windows(
     model: LanguageModel, params: Any, stream: TokenStream, config: ConfigDict, batches: int
 ) -> float:
     """Mean nats a token over so many batches of random windows, sized as in training."""
+    return float(np.mean(random_window_means(model, params, stream, config, batches)))
+
+
+def random_window_means(
+    model: LanguageModel, params: Any, stream: TokenStream, config: ConfigDict, batches: int
+) -> np.ndarray:
+    """Nats a token of each of so many batches of random windows."""
     data = ConfigDict({**config.data.to_dict(), "batching": "random_windows", "resets": "none"})
     windows = training_batches(stream, data, config.seed)
-    means = [
-        -float(np.mean(batch_predictions(model, params, next(windows), None, None)[0]))
-        for _ in range(batches)
-    ]
-    return float(np.mean(means))
+    return np.array(
+        [
+            -float(np.mean(batch_predictions(model, params, next(windows), None, None)[0]))
+            for _ in range(batches)
+        ]
+    )

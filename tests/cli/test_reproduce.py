@@ -9,6 +9,7 @@ import yaml
 
 import lmjax
 from lmjax.cli.main import main
+from lmjax.evaluation.estimate import estimate_on_random_windows
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train
 
@@ -59,6 +60,15 @@ CLAIMS = [
         "published": {"test": 1.0},
         "status": "needs",
         "reason": "a cell that is not here",
+        "experiment": None,
+    },
+    {
+        "id": "tested",
+        "variant": "a toy",
+        "published": {"test": 1.0},
+        "status": "by command",
+        "reason": "a package",
+        "command": "pytest tests/toy.py",
         "experiment": None,
     },
 ]
@@ -187,13 +197,23 @@ def test_a_counted_model_has_one_seed_and_a_cache_its_own_results(root, capsys):
 def test_an_estimate_is_over_random_windows(root):
     assert call(root, "sampled", f"--workdir={root / 'runs'}") in (0, 1)
     (part,) = result(root, "sampled")["parts"].values()
-    assert (part["context"], part["targets"]) == ("random windows of 16", 2 * 4 * 16)
+    assert (part["context"], part["targets"]) == ("random windows of 16", 40 * 2 * 4 * 16)
     assert 1 < part["by_seed"]["0"] < 3
+    draws = result(root, "sampled")["runs"]["0"]["draws"]
+    trained = lmjax.load(root / "runs" / "seed_0")
+    stream = trained.dataset().splits["validation"]
+    first = estimate_on_random_windows(trained.model, trained.params, stream, trained.config, 2)
+    assert draws["validation"]["first"] == pytest.approx(first)
+    assert abs(first - part["by_seed"]["0"]) < 5 * draws["validation"]["deviation"]
 
 
 def test_what_cannot_be_run_says_why(root, capsys):
     assert call(root, "lacking") == 0
     assert "not run (needs a cell that is not here)" in " ".join(capsys.readouterr().out.split())
+    assert call(root, "tested") == 0
+    said = capsys.readouterr().out
+    assert "not run (needs a package and `pytest tests/toy.py`)" in " ".join(said.split())
+    assert "nothing was run: tested is measured by `pytest tests/toy.py`" in said
     assert call(root, "trainde") == 2
     assert "did you mean 'trained'" in capsys.readouterr().err
     for wrong, message in (
