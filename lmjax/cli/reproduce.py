@@ -77,6 +77,8 @@ def _one(values: flags.FlagValues, path: Path) -> int:
     kept = read_result(results, claim)
     if claim.status != "runnable":
         console.print(one_table(claim, kept))
+        if claim.command:
+            print(f"nothing was run: {claim.id} is measured by `{claim.command}`")
         return 0
     if values.runs:
         new = take_in(claim, [Path(run) for run in values.runs], root, console)
@@ -99,7 +101,7 @@ def _define(values: flags.FlagValues):
     flags.DEFINE_string(
         "status",
         "",
-        "list: runnable | needs | 'not reproducible' | infeasible",
+        "list: runnable | 'by command' | needs | 'not reproducible' | infeasible",
         flag_values=values,
     )
     flags.DEFINE_boolean(

@@ -189,6 +189,8 @@ def verdict(claim: Claim, result: ClaimResult | None) -> str:
 def _needs(claim: Claim) -> str:
     if claim.status == "infeasible":
         return f"more than is at hand: {claim.reason}"
+    if claim.command:
+        return f"{claim.reason} and `{claim.command}`"
     if claim.status == "needs":
         return claim.reason
     minutes = claim.cost.get("minutes")
@@ -200,7 +202,21 @@ def _needs(claim: Claim) -> str:
     }[claim.tier]
 
 
+def remarks(claim: Claim, result: ClaimResult | None) -> str:
+    """Why the verdict is what it is, and how far a reference is away; empty if neither is given."""
+    if result is None:
+        return ""
+    values = {name: value for name, value in claim.reference.items() if name in result.parts}
+    away = " / ".join(
+        shown(result.parts[name].summary.mean - value, claim.metric, signed=True)
+        for name, value in values.items()
+    )
+    reference = " / ".join(f"{value:g}" for value in values.values())
+    beside = f"{away} from the reference {reference} ({claim.reference_from})" if values else ""
+    return "; ".join(filter(None, (claim.why, beside)))
+
+
 def shown(value: float, metric: str, *, signed: bool = False) -> str:
     """A number with as many digits as its metric has."""
     digits = 2 if metric in ("perplexity", "word_perplexity", "bleu", "accuracy") else 4
-    return f"{value:{'+' if signed else ''}.{digits}f}"
+    return f"{value:{'+z' if signed else ''}.{digits}f}"

@@ -24,7 +24,7 @@ CLAIMS_FILE = Path("experiments/claims.yaml")
 MOST_BYTES = 1 << 20
 CERTAINTIES = ("source file", "issue thread", "compilation", "memory")
 TIERS = ("cpu", "gpu10", "gpu30", "big")
-STATUSES = ("runnable", "needs", "not reproducible", "infeasible")
+STATUSES = ("runnable", "by command", "needs", "not reproducible", "infeasible")
 MEASURED = (*VIEWS, "accuracy", "bleu", "spearman")  # what a run can be measured by
 ID = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 
@@ -49,6 +49,10 @@ class Claim:
     experiment: str = ""  # FILE.py[:argument]
     tolerance: float | None = None  # of the metric; what still counts as reproduced
     tolerance_from: str = ""  # what the tolerance comes from, if it wasn't set before
+    command: str = ""  # what measures it if its status is `by command`
+    why: str = ""  # what is known of a verdict's cause, what isn't, and what would tell
+    reference: Mapping[str, float] = field(default_factory=dict)  # measured by another program
+    reference_from: str = ""  # by which
     measure: Mapping[str, Any] = field(default_factory=dict)  # beside the metric: see MEASURE
     cost: Mapping[str, float] = field(default_factory=dict)  # flops, tokens, minutes
 
@@ -60,7 +64,7 @@ class Claim:
 
 MEASURE = {  # how a published number was measured
     "cache": is_true_or_false,  # with a unigram cache, tuned on validation
-    "random_batches": is_count,  # over so many batches of random windows
+    "random_batches": is_count,  # over batches of random windows; so many are a draw
     "beam": is_count,  # translations by a beam search of this width; 1: greedy
 }
 COST = {"flops": is_positive_number, "tokens": is_positive_number, "minutes": is_positive_number}
@@ -137,6 +141,7 @@ def _claim(given: dict[str, Any], path: Path, place: str) -> Claim:
             **dict.fromkeys(TEXTS, is_text),
             "number": is_count,
             "published": {...: is_number},
+            "reference": {...: is_number},
             "measure": {...: _is_anything},
             "cost": {...: is_positive_number},
         },
@@ -168,6 +173,12 @@ def _check(claim: Claim, source: str, root: Path) -> None:
         check_fields(claim.tolerance, is_positive_number, source, "tolerance", "mend it")
     if claim.experiment and not (root / claim.experiment.partition(":")[0]).is_file():
         raise UserError(f"{source}: there is no experiment {claim.experiment}; mend its path")
+    if unknown := [name for name in claim.reference if name not in claim.published]:
+        raise UserError(f"{source}: reference {unknown[0]!r} is of nothing published; mend it")
+    if bool(claim.reference) != bool(claim.reference_from):
+        raise UserError(f"{source}: reference and reference_from go together; give both")
+    if (claim.status == "by command") != bool(claim.command):
+        raise UserError(f"{source}: the status 'by command' and a command go together; give both")
     if claim.status != "runnable":
         if not claim.reason:
             raise UserError(f"{source}: its status is {claim.status!r}; add the reason")

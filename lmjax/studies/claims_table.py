@@ -1,8 +1,9 @@
 """Claims as tables: on the terminal, and in the README between two marks."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from lmjax.errors import UserError, writing
 from lmjax.runs.files import read_whole, write_atomically
-from lmjax.studies.claim_results import ClaimResult, differences, shown, verdict
+from lmjax.studies.claim_results import ClaimResult, differences, remarks, shown, verdict
 from lmjax.studies.claims import Claim
 
 BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
@@ -43,7 +44,7 @@ def list_table(pairs: Pairs) -> Table:
             f"measured {measured(claim, result)}" if result else "",
         )
         numbers = ", ".join(filter(None, parts))
-        judged = Text(f"{numbers}: {verdict(claim, result)}")  # in which no [ ] is markup
+        judged = Text(f"{numbers}: {_judged(claim, result)}")  # in which no [ ] is markup
         table.add_row(claim.id, claim.tier, judged)
     return table
 
@@ -55,13 +56,16 @@ def one_table(claim: Claim, result: ClaimResult | None) -> Table:
         "claim": f"{claim.variant} ({', '.join(filter(None, (claim.paper, claim.table)))})",
         "of": f"{claim.corpus}, {claim.metric}",
         "published": _published(claim),
+        "status": "" if claim.status == "runnable" else claim.status,
         "read in": f"{claim.certainty}: {claim.where}",
         "measured": measured(claim, result),
         "difference": _differences(claim, result),
         "tolerance": "" if claim.tolerance is None else f"± {claim.tolerance:g}",
         "context": _facts(result, "context"),
         "scored targets": _facts(result, "targets"),
+        "how": _how(result),
         "verdict": verdict(claim, result),
+        "why": remarks(claim, result),
     }
     for name, text in rows.items():
         if text:
@@ -72,8 +76,8 @@ def one_table(claim: Claim, result: ClaimResult | None) -> Table:
 def readme_table(pairs: Pairs) -> str:
     """The claims that were measured, as Markdown."""
     lines = [
-        "| claim | published | measured here | difference (tolerated) | verdict |",
-        "|---|---|---|---|---|",
+        "| claim | published | measured here | difference (tolerated) | how | verdict |",
+        "|---|---|---|---|---|---|",
     ]
     done = [(claim, result) for claim, result in pairs if result and claim.tolerance]
     for claim, result in done:
@@ -83,7 +87,8 @@ def readme_table(pairs: Pairs) -> str:
             _published(claim),
             measured(claim, result),
             f"{_differences(claim, result)} ({claim.tolerance:g})",
-            verdict(claim, result),
+            _how(result),
+            _judged(claim, result),
         )
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     lines += [
@@ -113,7 +118,7 @@ def write_readme(path: Path, pairs: Pairs) -> bool:
 
 
 def measured(claim: Claim, result: ClaimResult | None) -> str:
-    """The measured means with half of their 95 % intervals, and of how many seeds."""
+    """The measured means with half of their 95 % intervals."""
     if result is None:
         return ""
     means = {
@@ -125,11 +130,53 @@ def measured(claim: Claim, result: ClaimResult | None) -> str:
         )
         for name, part in result.parts.items()
     }
-    n = len(result.runs)
-    seeds = (
-        f", {n} seed{'s' if n > 1 else ''}" if all(seed.isdecimal() for seed in result.runs) else ""
-    )
-    return _joined(claim, means) + seeds
+    return _joined(claim, means)
+
+
+def _judged(claim: Claim, result: ClaimResult | None) -> str:
+    return ": ".join(filter(None, (verdict(claim, result), remarks(claim, result))))
+
+
+def _how(result: ClaimResult | None) -> str:
+    """How many seeds, minutes, date, device and commit, or that it is not on record."""
+    if result is None:
+        return ""
+    runs = list(result.runs.values())
+    several = "s" if len(runs) > 1 else ""
+    minutes = [run["minutes"] for run in runs if run.get("minutes") is not None]
+    mean = sum(minutes) / len(minutes) if minutes else 0.0
+    facts = {
+        "minutes": f"{mean:.{0 if mean >= 10 else 2}f} min{' each' if several else ''}"
+        if minutes
+        else "",
+        "date": _distinct(run.get("measured_on") for run in runs),
+        "device": _distinct(_device(run) for run in runs),
+        "commit": _distinct(_commit(run) for run in runs),
+    }
+    lacking = [name for name, text in facts.items() if not text]
+    texts = [text for text in facts.values() if text]
+    if all(seed.isdecimal() for seed in result.runs):
+        texts.insert(0, f"{len(runs)} seed{several}")
+    if lacking:
+        texts.append(f"{'/'.join(lacking)} not on record")
+    return ", ".join(texts)
+
+
+def _device(run: Mapping[str, Any]) -> str:
+    kinds = [name.partition(": ")[2] for name in run.get("devices") or ()]
+    if set(kinds) != {"cpu"}:
+        return _distinct(kinds)
+    cores = run.get("cores")
+    return f"{cores} CPU core{'s' if cores > 1 else ''}" if cores else "CPU"
+
+
+def _commit(run: Mapping[str, Any]) -> str:
+    commit = run.get("commit")
+    return f"{commit[:7]}{' with changes' if run.get('dirty') else ''}" if commit else ""
+
+
+def _distinct(texts: Iterable[str | None]) -> str:
+    return " and ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _published(claim: Claim) -> str:

@@ -115,6 +115,7 @@ def _measured_run(claim: Claim, path: Path, console: Console) -> ClaimResult:
         "dirty": bool(_changed(source)) if source else None,
         "devices": environment["devices"],
         "processor": environment["machine"].get("processor"),
+        "cores": environment["machine"].get("cores"),
         "versions": {name: environment["versions"].get(name) for name in PACKAGES},
         **details,
     }

@@ -74,7 +74,7 @@ def test_it_is_kept_and_read_again(tmp_path):
     assert read_result(tmp_path, CLAIM) == found
     written = json.loads(path.read_text())["parts"]["test"]
     assert written["mean"] == 115.0 and written["half_width"] == pytest.approx(2.484, abs=1e-3)
-    assert measured(CLAIM, found) == "120.00 ± 2.48 / 115.00 ± 2.48 (validation / test), 3 seeds"
+    assert measured(CLAIM, found) == "120.00 ± 2.48 / 115.00 ± 2.48 (validation / test)"
     assert read_result(tmp_path, replace(CLAIM, id="other")) is None
 
 
@@ -119,10 +119,32 @@ def test_what_was_entered_by_hand_makes_way_for_what_is_measured():
 
 
 def test_the_table_of_the_readme_has_what_was_measured():
-    text = readme_table([(CLAIM, result(122.0, 116.28)), (replace(CLAIM, id="b"), None)])
+    run = {
+        "minutes": 24.6,
+        "measured_on": "2026-11-29",
+        "devices": ["cpu: cpu"],
+        "cores": 2,
+        "commit": "abc1234def",
+        "dirty": False,
+    }
+    missed = replace(
+        CLAIM, why="nobody knows", reference={"test": 116.0}, reference_from="another program"
+    )
+    found = result(122.0, 116.28, runs={"0": run})
+    text = readme_table([(missed, found), (replace(CLAIM, id="b"), None)])
     assert (
         "| PTB perplexity: a toy (Somebody 2020) | 120 / 114.5 (validation / test) | "
-        "122.00 / 116.28 (validation / test), 1 seed | +2.00 / +1.78 (1.5) | "
-        "missed by +2.00 (validation), +1.78 (test) |"
+        "122.00 / 116.28 (validation / test) | +2.00 / +1.78 (1.5) | "
+        "1 seed, 25 min, 2026-11-29, 2 CPU cores, abc1234 | "
+        "missed by +2.00 (validation), +1.78 (test): nobody knows; "
+        "+0.28 from the reference 116 (another program) |"
     ) in text
     assert "shows the other 1 claims" in text
+    runs = {
+        "0": {"minutes": 3.0, "devices": ["gpu: H200", "gpu: H200"]},
+        "1": {"minutes": 4.0, "devices": ["gpu: H200"], "commit": "abc1234def", "dirty": True},
+        "2": {},
+    }
+    text = readme_table([(CLAIM, result(120.0, 114.5, ("0", "1", "2"), runs=runs))])
+    how = "3 seeds, 3.50 min each, H200, abc1234 with changes, date not on record"
+    assert f"| {how} | reproduced |" in text
