@@ -9,8 +9,8 @@ Tuning    every trained arm tries the same five learning rates, each on a fifth 
           validation chooses. The scale of the initial weights is a family's own: see base.py.
 Hardware  one CPU core, half an hour.
 Expected  no published number to meet: no paper compares these nine alike at this size.
-Differs   FLOPs are those of matrix products: of Mamba, its scan is not among them. The n-gram is
-          counted: it has a size of its own, and its order is the one that validation prefers.
+Differs   The n-gram is counted: it has a size of its own, and its order is the one that validation
+          prefers.
 
 `:smoke`, or `:flops,smoke`, takes some steps of each.
 """

@@ -10,36 +10,43 @@ import numpy as np
 from jax.extend import core
 from ml_collections import ConfigDict
 
+from lmjax.models.flops import Flops
 from lmjax.models.registry import build_model
 from lmjax.objectives.registry import make_objective
 from lmjax.training.program import row_loss, training_cost
 from lmjax.training.state import initial_params
 
 
-def count_row(config: ConfigDict, tokenizer: Any) -> tuple[float, float]:
-    """Of a training row, forward and backward: our count of products, and XLA's of everything."""
+def count_row(config: ConfigDict, tokenizer: Any) -> tuple[Flops, float]:
+    """Of a training row, forward and backward: our count, and XLA's of everything."""
     model = build_model(config.model, tokenizer)
     objective = make_objective(config.objective, tokenizer)
     params = jax.eval_shape(partial(initial_params, model, length=1), np.uint32(0))
     cost = training_cost(config.data, objective, model, params)
-    ours = cost.training_flops_per_token * objective.row_targets(config.data)
+    targets = objective.row_targets(config.data)
+    ours = Flops(
+        round(cost.training_flops_per_token * targets),
+        round(cost.training_elementwise_per_token * targets),
+    )
     batch = objective.example_batch(config.data)
     gradient = jax.grad(partial(row_loss, objective, model))
     return ours, xla_flops(gradient, nn.meta.unbox(params), batch)
 
 
 def xla_flops(function: Callable, *arguments: Any) -> float:
-    """What XLA's cost analysis counts of the compiled `function`, element-wise operations included.
+    """What XLA's cost analysis counts of `function`, element-wise operations included.
 
-    It counts the body of a loop once, so scans are unrolled for it. Arguments may be abstract.
-    Raises ValueError if a loop of another kind is left.
+    It is of the program before XLA has fused it: fused operations may compute a number anew
+    wherever it is read, as the CPU's do. A loop's body is counted once, so scans are unrolled for
+    it. Exponentials and the like are not in it. Arguments may be abstract. Raises ValueError if a
+    loop of another kind is left.
     """
     closed = jax.make_jaxpr(function)(*arguments)
     flat = core.jaxpr_as_fun(core.ClosedJaxpr(_unrolled(closed.jaxpr), closed.consts))
-    compiled = jax.jit(flat).lower(*jax.tree.leaves(arguments)).compile()
-    if " while(" in compiled.as_text():
+    lowered = jax.jit(flat).lower(*jax.tree.leaves(arguments))
+    if "stablehlo.while" in lowered.as_text():
         raise ValueError("a loop is left, whose body XLA would count once")
-    return compiled.cost_analysis()["flops"]
+    return lowered.cost_analysis()["flops"]
 
 
 def _unrolled(jaxpr: core.Jaxpr) -> core.Jaxpr:

@@ -13,13 +13,16 @@ from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.flops import flops_of
 from lmjax.nn.leaves import leaf_name
 
+MENTIONED_SHARE = 0.05  # of operations element by element: above it, tables speak of them
+
 
 @dataclass(frozen=True)
 class ModelCost:
     """Counts for one model.
 
-    Floating-point operations are those of matrix products and convolutions, a multiply and an add
-    each; element-wise ones, also those of scans, are left out. `not_counted` names all others.
+    Floating-point operations (FLOPs) are those of matrix products and convolutions, a multiply and
+    an add each; those done element by element, also in scans, are apart. `not_counted` names all
+    others.
     """
 
     parameters: int
@@ -28,7 +31,19 @@ class ModelCost:
     state_bytes: int  # of the carry of one row
     flops_per_token: float  # forward
     training_flops_per_token: float  # forward and backward
+    elementwise_per_token: float = 0.0  # forward
+    training_elementwise_per_token: float = 0.0  # forward and backward
     not_counted: tuple[str, ...] = ()  # what works on matrices beside products and convolutions
+
+    @property
+    def training_operations_per_token(self) -> float:
+        """All that are counted: by it arms' training is matched."""
+        return self.training_flops_per_token + self.training_elementwise_per_token
+
+    @property
+    def elementwise_share(self) -> float:
+        """Of the operations of training."""
+        return self.training_elementwise_per_token / max(self.training_operations_per_token, 1)
 
     def to_json(self) -> dict[str, Any]:
         """As in `results.json`."""
@@ -77,6 +92,8 @@ def model_cost(
         state_bytes=state_bytes(model, plain, length, source_length),
         flops_per_token=forward.counted / (targets or length),
         training_flops_per_token=training.counted / (targets or length),
+        elementwise_per_token=forward.elementwise / (targets or length),
+        training_elementwise_per_token=training.elementwise / (targets or length),
         not_counted=tuple(sorted(forward.not_counted | training.not_counted)),
     )
 

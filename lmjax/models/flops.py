@@ -1,16 +1,20 @@
 """Floating-point operations of a program, counted from what JAX traced of it.
 
-Counted are matrix products and convolutions, a multiply and an add each, loops as often as they
-run. Not counted are element-wise operations, those of scans included, and reductions: next to
-products of some width they are few. What else works on matrices is named, so that no count is
-short in silence.
+Counted are matrix products and convolutions, a multiply and an add each, and, apart from them, what
+is done element by element: arithmetic on floating-point numbers, one for each that comes out, and
+reductions, one for each that goes in. Loops count as often as they run. Comparisons, selections and
+conversions are no arithmetic; exponentials and the like are one operation each. What else works on
+matrices is named, so that no count is short in silence.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
+from jax.interpreters.partial_eval import dce_jaxpr
 
 # Primitives that work on whole matrices, or whose work can't be told from what was traced.
 UNCOUNTED = {
@@ -35,45 +39,136 @@ UNCOUNTED = {
     "tridiagonal",
     "tridiagonal_solve",
 }
+ELEMENTWISE = {
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "add_any",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "ceil",
+    "clamp",
+    "cos",
+    "cosh",
+    "digamma",
+    "div",
+    "erf",
+    "erf_inv",
+    "erfc",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "integer_pow",
+    "lgamma",
+    "log",
+    "log1p",
+    "logistic",
+    "max",
+    "min",
+    "mul",
+    "neg",
+    "nextafter",
+    "pow",
+    "rem",
+    "round",
+    "rsqrt",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "tan",
+    "tanh",
+}
+REDUCTIONS = {
+    "argmax",
+    "argmin",
+    "cumlogsumexp",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_sum",
+}
+SCATTERS = {"scatter-add", "scatter-mul", "scatter-max", "scatter-min", "scatter_add"}
 
 
 @dataclass(frozen=True)
 class Flops:
     """Operations of a program, and the names of what else it does that is not among them."""
 
-    counted: int = 0
+    counted: int = 0  # of matrix products and convolutions
+    elementwise: int = 0
     not_counted: frozenset[str] = frozenset()
 
     def __add__(self, other: "Flops") -> "Flops":
-        return Flops(self.counted + other.counted, self.not_counted | other.not_counted)
+        return Flops(
+            self.counted + other.counted,
+            self.elementwise + other.elementwise,
+            self.not_counted | other.not_counted,
+        )
 
     def times(self, repeats: int) -> "Flops":
         """Those of a program that runs this one so often."""
-        return Flops(repeats * self.counted, self.not_counted)
+        return Flops(repeats * self.counted, repeats * self.elementwise, self.not_counted)
 
 
 def flops_of(jaxpr: core.Jaxpr) -> Flops:
-    """The operations of a program; of a condition, those of its dearest branch."""
+    """The operations of a program; of a condition, those of its dearest branch.
+
+    What nothing of the results depends on is left out, as XLA leaves it out.
+    """
+    return _flops_of(dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))[0])
+
+
+def _flops_of(jaxpr: core.Jaxpr) -> Flops:
     return sum(map(_flops_of_equation, jaxpr.eqns), Flops())
 
 
 def _flops_of_equation(equation: core.JaxprEqn) -> Flops:
     name, params = equation.primitive.name, equation.params
     if name in UNCOUNTED:
-        return Flops(0, frozenset({name}))
+        return Flops(not_counted=frozenset({name}))
     if name == "dot_general":
         return Flops(_product(equation))
     if name == "conv_general_dilated":
         return Flops(_convolution(equation))
-    inner = [flops_of(jaxpr) for jaxpr in _inner(equation)]
+    if name in ELEMENTWISE:
+        return Flops(elementwise=_numbers(equation.outvars[0]))
+    if name in REDUCTIONS:
+        return Flops(elementwise=_numbers(equation.invars[0]))
+    if name in SCATTERS:
+        return Flops(elementwise=_numbers(equation.invars[2]))
+    inner = [_flops_of(jaxpr) for jaxpr in _inner(equation)]
     if name == "while":
-        found = sum(inner, Flops())
-        repeated = {"products in a while loop"} if found.counted else set()
-        return Flops(0, found.not_counted | repeated)
+        return Flops(not_counted=_of_a_while_loop(sum(inner, Flops())))
     if name == "cond":
+        dearest = max(inner, key=lambda branch: branch.counted + branch.elementwise)
         names = frozenset().union(*(branch.not_counted for branch in inner))
-        return Flops(max(branch.counted for branch in inner), names)
+        return replace(dearest, not_counted=names)
     return sum(inner, Flops()).times(params["length"] if name == "scan" else 1)
+
+
+def _of_a_while_loop(once: Flops) -> frozenset[str]:
+    """What can't be counted, as nobody knows how often the loop runs."""
+    what = "products" if once.counted else "element-wise operations" if once.elementwise else ""
+    return once.not_counted | ({f"{what} in a while loop"} if what else set())
+
+
+def _numbers(variable: Any) -> int:
+    """How many floating-point numbers an array has; none, if it is of others."""
+    aval = variable.aval
+    return math.prod(aval.shape) if jnp.issubdtype(aval.dtype, jnp.inexact) else 0
 
 
 def _product(equation: core.JaxprEqn) -> int:

@@ -44,6 +44,10 @@ def is_number(value: Any) -> bool:
     return numeric and abs(value) <= sys.float_info.max
 
 
+def is_number_or_nothing(value: Any) -> bool:
+    return value is None or is_number(value)
+
+
 def is_positive_number(value: Any) -> bool:
     return is_number(value) and value > 0
 

@@ -44,16 +44,15 @@ def trained_arms(study: StudyRecord) -> dict[str, ArmRecord]:
     return {arm.name: arm for arm in study.arms if arm.finished and not arm.is_counted}
 
 
-def quantity_of(run: RunRecord, quantity: str) -> float | None:
-    """What a finished run has of one of MATCHES; None if it was not written down."""
+def quantity_of(study: StudyRecord, run: RunRecord, quantity: str) -> float | None:
+    """What a finished run of a study has of one of MATCHES; None if it was not written down."""
     results: Mapping[str, Any] = run.results
-    tokens, flops = results["training"]["tokens"], results.get("training_flops_per_token")
     return {
         "parameters": results["parameters"]["total"],
         "non_embedding_parameters": results["parameters"]["non_embedding"],
         "state_bytes": results["state_bytes"],
-        "training_tokens": tokens,
-        "training_flops": None if flops is None else tokens * flops,
+        "training_tokens": results["training"]["tokens"],
+        "training_flops": run.training_flops(study.knows_elementwise),
     }[quantity]
 
 
@@ -66,7 +65,7 @@ def match_target(study: StudyRecord, quantity: str) -> float | None:
     if study.target is not None and quantity == first:
         return study.target
     baseline = trained_arms(study).get(study.baseline)
-    return baseline and quantity_of(baseline.finished[0], quantity)
+    return baseline and quantity_of(study, baseline.finished[0], quantity)
 
 
 def match_distance(study: StudyRecord, quantity: str) -> float | None:
@@ -78,7 +77,7 @@ def match_distance(study: StudyRecord, quantity: str) -> float | None:
     for part in by_fold(study):
         target = match_target(part, quantity)
         values = [
-            quantity_of(run, quantity)
+            quantity_of(part, run, quantity)
             for arm in trained_arms(part).values()
             for run in arm.finished
         ]

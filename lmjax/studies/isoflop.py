@@ -51,7 +51,7 @@ def write_scaling(study: StudyRecord, split: str, folder: Path) -> Scaling | Non
     folder.mkdir(parents=True, exist_ok=True)
     lines, laws, envelope = [], [], None
     for count, meaning in COUNTS.items():
-        observations = [_observation(run, split, count) for run in runs]
+        observations = [_observation(run, split, count, study.knows_elementwise) for run in runs]
         for fit, told in ((fit_envelope, _envelope_line), (fit_parametric, _parametric_line)):
             try:
                 law = fit(observations)
@@ -66,7 +66,7 @@ def write_scaling(study: StudyRecord, split: str, folder: Path) -> Scaling | Non
     header = ("parameters_counted", "law", "quantity", "value", "low", "high")
     write_atomically(folder / f"{NAME}_laws.csv", _csv(header, laws))
     with matplotlib.rc_context(STYLE):
-        observations = [_observation(run, split, "total") for run in runs]
+        observations = [_observation(run, split, "total", study.knows_elementwise) for run in runs]
         svg = save_figure(draw(observations, envelope, split), folder / NAME)
     return Scaling(svg, tuple(lines))
 
@@ -119,13 +119,13 @@ def _draw_laws(axes: Axes, envelope: Envelope) -> None:
     axes.set_xlabel("training FLOPs")
 
 
-def _observation(run: RunRecord, split: str, count: str) -> Observation:
+def _observation(run: RunRecord, split: str, count: str, elementwise: bool) -> Observation:
     results = run.results
     tokens = results["training"]["tokens"]
     return Observation(
         parameters=results["parameters"][count],
         tokens=tokens,
-        flops=tokens * results["training_flops_per_token"],
+        flops=run.training_flops(elementwise),
         loss=results["splits"][split]["bits_per_byte"],
     )
 
@@ -161,7 +161,7 @@ def _runs_csv(study: StudyRecord, split: str) -> str:
     for arm in study.arms:
         for run in arm.finished:
             if run.seed in arm.scores(split):
-                one = _observation(run, split, "total")
+                one = _observation(run, split, "total", study.knows_elementwise)
                 counts = [run.results["parameters"][count] for count in COUNTS]
                 rows.append((arm.name, run.seed, *counts, one.tokens, one.flops, one.loss))
     return _csv(header, rows)

@@ -24,8 +24,7 @@ def is_counted(arm: Arm) -> bool:
 
 def training_tokens(arm: Arm, dataset: Dataset) -> int:
     """How many tokens the training of an arm reads."""
-    clock = _clock(arm, dataset)
-    return clock.steps(arm.config.training.duration) * clock.tokens_per_step
+    return _training_tokens(arm, _clock(arm, dataset))
 
 
 class Measures:
@@ -37,8 +36,7 @@ class Measures:
     def of(self, arm: Arm, quantity: str) -> float:
         """One of MATCHES; raises UserError for an arm that can't be."""
         if quantity == "training_tokens":
-            clock = self.clock(arm)
-            return clock.steps(arm.config.training.duration) * clock.tokens_per_step
+            return _training_tokens(arm, self.clock(arm))
         if quantity == "training_flops":
             per_token = self._once(arm, quantity, _training_flops_per_token)
             return per_token * self.of(arm, "training_tokens")
@@ -71,6 +69,10 @@ def _clock(arm: Arm, dataset: Dataset) -> Clock:
     return Clock(batching.steps_per_epoch, batching.tokens_per_step)
 
 
+def _training_tokens(arm: Arm, clock: Clock) -> int:
+    return clock.steps(arm.config.training.duration) * clock.tokens_per_step
+
+
 def _abstract(arm: Arm, dataset: Dataset) -> tuple[Any, Any]:
     """The model, and the shapes of its parameters with the names of their axes."""
     model = build_model(arm.config.model, dataset.tokenizer)
@@ -94,7 +96,7 @@ def _state_bytes(arm: Arm, dataset: Dataset) -> int:
 def _training_flops_per_token(arm: Arm, dataset: Dataset) -> float:
     objective = make_objective(arm.config.objective, dataset.tokenizer)
     cost = training_cost(arm.config.data, objective, *_abstract(arm, dataset))
-    return cost.training_flops_per_token
+    return cost.training_operations_per_token
 
 
 SIZE_COUNTS = {

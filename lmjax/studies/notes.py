@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from typing import Any
 
+from lmjax.models.cost import MENTIONED_SHARE
 from lmjax.runs.fields import is_number
 from lmjax.runs.terminal import printable
-from lmjax.studies.fairness import cautions, match_distance, match_target
+from lmjax.studies.fairness import cautions, match_distance, match_target, trained_arms
 from lmjax.studies.folds import fold_note
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.study import BEGINNINGS, TOLERANCE, flatten
@@ -23,6 +24,7 @@ def study_notes(study: StudyRecord) -> list[str]:
             "nothing of each other and are not shown, only bits per byte."
         )
     notes += cautions(study)
+    notes += _elementwise(study)
     notes += fold_note(study)
     notes += _contexts(study)
     notes += _begun(study)
@@ -44,6 +46,26 @@ def study_notes(study: StudyRecord) -> list[str]:
         if arm.is_counted and len(study.arms) > 1:
             notes.append(f"{arm.name} is counted, not trained, and states its own size.")
     return notes
+
+
+def _elementwise(study: StudyRecord) -> list[str]:
+    """Whose FLOPs are element by element for more than a little, or that nobody knows."""
+    runs = {name: arm.finished[0] for name, arm in trained_arms(study).items()}
+    if not study.knows_elementwise:
+        return [
+            "FLOPs are of matrix products and convolutions alone: runs of earlier versions tell no "
+            "others."
+        ]
+    shares = {}
+    for name, run in runs.items():
+        if flops := run.training_flops():
+            shares[name] = 1 - run.training_flops(elementwise=False) / flops
+    return [
+        f"{name}: {share:.0%} of its FLOPs are done element by element, which takes longer than "
+        "products do."
+        for name, share in shares.items()
+        if share > MENTIONED_SHARE
+    ]
 
 
 def _contexts(study: StudyRecord) -> list[str]:

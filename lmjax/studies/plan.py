@@ -43,7 +43,7 @@ class ArmPlan:
     @property
     def flops(self) -> float:
         """Of all its trials and runs; none of a counted arm."""
-        return self.tokens * self.cost.training_flops_per_token if self.cost else 0.0
+        return self.tokens * self.cost.training_operations_per_token if self.cost else 0.0
 
     def of(self, quantity: str) -> float:
         """One of MATCHES, of one run of an arm that is trained."""
@@ -51,7 +51,7 @@ class ArmPlan:
             "parameters": self.cost.parameters,
             "non_embedding_parameters": self.cost.non_embedding,
             "state_bytes": self.cost.state_bytes,
-            "training_flops": self.run_tokens * self.cost.training_flops_per_token,
+            "training_flops": self.run_tokens * self.cost.training_operations_per_token,
             "training_tokens": self.run_tokens,
         }[quantity]
 

@@ -7,6 +7,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lmjax.models.cost import MENTIONED_SHARE
 from lmjax.runs.terminal import clock_time, short_number
 from lmjax.studies.plan import ArmPlan
 from lmjax.studies.study import Study
@@ -23,9 +24,11 @@ def plan_text(study: Study, plans: Sequence[ArmPlan], flops_per_second: float) -
     if study.tuning:
         trials = max(plan.trials for plan in plans)
         lines.append(f"tuning: {search_text(study.tuning.to_json(), trials)}")
+    if parts := ", ".join(filter(None, map(_elementwise, plans))):
+        lines.append(f"element by element, which takes longer than products: {parts} of the FLOPs")
     lines.append(
-        "time: of training alone, from the FLOPs (of products and convolutions, forward and "
-        f"backward) at {short_number(flops_per_second)}FLOP/s, which a float32 product reaches "
+        "time: of training alone, from the FLOPs (forward and backward) at "
+        f"{short_number(flops_per_second)}FLOP/s, which a float32 product reaches "
         "here; no model does, so it is rough and a lower bound"
     )
     if any(plan.tokens_per_second for plan in plans):
@@ -50,7 +53,7 @@ def _sizes(plans: Sequence[ArmPlan]) -> Table:
             continue
         cost = plan.cost
         counts = cost.parameters, cost.non_embedding, cost.active, cost.state_bytes
-        flops = short_number(cost.training_flops_per_token)
+        flops = short_number(cost.training_operations_per_token)
         table.add_row(plan.name, *(f"{count:,}" for count in counts), flops)
     return table
 
@@ -59,6 +62,12 @@ def _values(plan: ArmPlan) -> str:
     """The fields by which an arm is matched."""
     values = (f"{name.rpartition('.')[2]} {value}" for name, value in plan.sizes.items())
     return f"{plan.name}: {', '.join(values)}" if plan.sizes else ""
+
+
+def _elementwise(plan: ArmPlan) -> str:
+    """The share of an arm's FLOPs that is done element by element, where it is to be told."""
+    share = plan.cost.elementwise_share if plan.cost else 0
+    return f"{plan.name} {share:.0%}" if share > MENTIONED_SHARE else ""
 
 
 def _work(plans: Sequence[ArmPlan], flops_per_second: float) -> Table:

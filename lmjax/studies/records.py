@@ -14,6 +14,7 @@ from lmjax.runs.fields import (
     is_count,
     is_integer,
     is_number,
+    is_number_or_nothing,
     is_positive_number,
     is_text,
     is_text_or_nothing,
@@ -26,7 +27,7 @@ from lmjax.runs.terminal import printable
 from lmjax.studies.failures import ERROR_FILE, read_failure
 from lmjax.studies.held_out import count_reads, read_log
 from lmjax.studies.study import MATCHES
-from lmjax.studies.tuning import is_number_or_nothing, read_tuning
+from lmjax.studies.tuning import read_tuning
 
 SEED_FOLDER = re.compile(r"seed_\d+")
 LONGEST_TEXT = 1 << 20  # bytes, of a sample or an error
@@ -60,6 +61,8 @@ RESULTS = {
     "splits": {...: SCORE},
     "parameters": {"total": is_positive_number, "non_embedding": is_count},
     "state_bytes": is_number,
+    "training_flops_per_token": is_number_or_nothing,
+    "training_elementwise_per_token": is_number_or_nothing,
     "training": {"steps": is_count, "tokens": is_positive_number, "seconds": is_positive_number},
 }
 TRANSLATED = {
@@ -105,6 +108,15 @@ class RunRecord:
     def fold(self) -> int | None:
         """Which fold of the corpus it validates on; None if there are none."""
         return self.config["data"]["fold"] if self.config["data"]["folds"] else None
+
+    def training_flops(self, elementwise: bool = True) -> float | None:
+        """Of a finished run's training, with those done element by element or without.
+
+        None: not written down.
+        """
+        products = self.results.get("training_flops_per_token")
+        more = self.results.get("training_elementwise_per_token") or 0 if elementwise else 0
+        return None if products is None else (products + more) * self.results["training"]["tokens"]
 
 
 @dataclass(frozen=True)
@@ -194,6 +206,15 @@ class StudyRecord:
                 for split, score in run.results["splits"].items():
                     tokens.setdefault((split, run.fold), set()).add(score.get("fingerprint"))
         return all(len(prints) == 1 for prints in tokens.values())
+
+    @property
+    def knows_elementwise(self) -> bool:
+        """Whether all runs tell FLOPs done element by element, which older ones lack.
+
+        Those of products alone are to be compared where some don't.
+        """
+        trained = [run for arm in self.arms for run in arm.finished if not arm.is_counted]
+        return all("training_elementwise_per_token" in run.results for run in trained)
 
     @property
     def _kinds(self) -> set[str]:

@@ -14,7 +14,7 @@ from lmjax.studies.spaces import Space, Uniform, combinations, point_name, space
 from lmjax.training.durations import parse_duration
 
 SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
-MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training, by products
+MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training
 DURATION = "training.duration"
 TOLERANCE = 0.01  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on

@@ -108,7 +108,7 @@ def _figures(arm: ArmRecord, study: StudyRecord) -> dict[str, str]:
     tokens = np.mean([run["tokens"] for run in training])
     seconds = np.mean([run["seconds"] for run in training])
     distinct = [run["distinct_tokens"] for run in training if run.get("distinct_tokens")]
-    flops = results[0].get("training_flops_per_token")
+    flops = [run.training_flops(study.knows_elementwise) for run in arm.finished]
     return {
         "seeds": _seeds(arm, study),
         "validation bits/byte": _interval(arm, "validation"),
@@ -123,7 +123,7 @@ def _figures(arm: ArmRecord, study: StudyRecord) -> dict[str, str]:
         "state bytes": f"{results[0]['state_bytes']:,}",
         "tokens": f"{tokens:,.0f}",
         "distinct tokens": f"{np.mean(distinct):,.0f}" if distinct else "",
-        "FLOPs": f"{flops * tokens:.3g}" if flops else "",
+        "FLOPs": f"{np.mean(flops):.3g}" if all(flops) else "",
         "tokens/s": f"{tokens / seconds:,.0f}",
         "time": f"{seconds:.1f} s" if seconds < 60 else clock_time(seconds),
         **_choice(arm),

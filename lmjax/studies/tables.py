@@ -45,8 +45,8 @@ TABLES = {
     "Training": {
         "tokens": "that were trained on, each as often as it was read",
         "distinct tokens": "places of the training text that were read at least once",
-        "FLOPs": "of the matrix products and convolutions of training, a multiply and an add each; "
-        "what is done element by element, in scans too, is not counted",
+        "FLOPs": "of training: of matrix products and convolutions, a multiply and an add each, "
+        "and of what is done element by element, in scans too",
         "tokens/s": "training tokens over seconds of training",
         "time": "of training, without compilation and evaluation",
     },

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmjax.errors import UserError
-from lmjax.runs.fields import check_fields, is_count, is_integer, is_number, is_text
+from lmjax.runs.fields import check_fields, is_count, is_integer, is_number_or_nothing, is_text
 from lmjax.runs.files import inside, plain, read_json, to_json, write_atomically
 from lmjax.runs.run_directory import RunDirectory, differences, listed
 from lmjax.studies.failures import read_failure
@@ -19,14 +19,11 @@ from lmjax.training.durations import parse_duration
 TUNING_FILE = "tuning.json"  # of an arm's trials, and a copy in each of its runs
 
 
-def is_number_or_nothing(value: Any) -> bool:
-    return value is None or is_number(value)
-
-
 ENDED = {
     "splits": {"validation": {"bits_per_byte": is_number_or_nothing}},
     "training": {"tokens": is_count},
     "training_flops_per_token": is_number_or_nothing,
+    "training_elementwise_per_token": is_number_or_nothing,  # missing in older ones
 }
 TRIAL = {
     "fields": {},
@@ -180,12 +177,13 @@ class ArmSearch:
             check_fields(results, ENDED, path)
             tokens = results["training"]["tokens"]
             per_token = results.get("training_flops_per_token")
+            elementwise = results.get("training_elementwise_per_token") or 0
             return Trial(
                 asked.fields,
                 results["splits"]["validation"]["bits_per_byte"],
                 tokens,
                 times=asked.times,
-                flops=per_token and per_token * tokens,
+                flops=per_token and (per_token + elementwise) * tokens,
             )
         failure = read_failure(path)
         is_again = self.retry and (path, asked.times) not in self._given

@@ -69,7 +69,7 @@ def _common(kind: str, plan: TrainingPlan, position: Position) -> dict[str, Any]
         "kind": kind,
         "step": position.step,
         "tokens": tokens,
-        "flops": tokens * plan.cost.training_flops_per_token,
+        "flops": tokens * plan.cost.training_operations_per_token,
         "seconds": position.seconds + position.data_wait_seconds,
     }
 
@@ -87,6 +87,7 @@ def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
     table.add_row("state of a row", f"{cost.state_bytes:,} bytes")
     table.add_row("FLOPs a token, forward", f"{cost.flops_per_token:,.0f}")
     table.add_row("FLOPs a token, training", f"{cost.training_flops_per_token:,.0f}")
+    table.add_row("  element-wise", f"{cost.training_elementwise_per_token:,.0f}")
     return table
 
 

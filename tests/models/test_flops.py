@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from lmjax.models.flops import flops_of
+from lmjax.models.flops import Flops, flops_of
 from tests.properties.variants import build
 
 
@@ -39,7 +39,11 @@ def test_convolutions_and_their_gradients(groups, strides, dilation):
     outputs = layer.apply(params, x_BTD).size
     one = 2 * outputs * 3 * 4 // groups
     assert flops(layer.apply, params, x_BTD).counted == one
-    both = jax.grad(lambda params, x_BTD: layer.apply(params, x_BTD).sum(), argnums=(0, 1))
+
+    def loss(params, x_BTD):
+        return layer.apply(params, x_BTD).sum()
+
+    both = jax.value_and_grad(loss, argnums=(0, 1))
     found = flops(both, params, x_BTD).counted  # padding is counted, in the gradient by the input
     assert 2.5 * one <= found <= 4 * one
 
@@ -86,3 +90,40 @@ def test_what_can_not_be_counted_is_named():
     sizes_G = jnp.array([2, 2])
     ragged = flops(lambda x: lax.ragged_dot(x, jnp.ones((2, 4, 4)), sizes_G), x_DD)
     assert ragged.not_counted == {"ragged_dot_general"}
+
+
+def test_element_wise_operations_are_apart_from_products():
+    def loss(w_DD, x_BD):
+        def step(h_BD, _):
+            return jnp.tanh(h_BD @ w_DD) + x_BD, None  # a tanh and an add of each
+
+        return lax.scan(step, x_BD, None, length=5)[0].sum()
+
+    found = flops(loss, jnp.ones((4, 4)), jnp.ones((3, 4)))
+    assert found.elementwise == 5 * 2 * 12 + 12 and found.counted == 5 * 2 * 3 * 4 * 4
+
+
+def test_what_is_no_arithmetic_or_of_no_floats_or_unused_is_not_counted():
+    def function(x_N, counts_N):
+        unused_N = jnp.exp(x_N) @ jnp.ones((5, 5))
+        del unused_N
+        return jnp.where(x_N > 0, x_N, 0.0).astype(jnp.float16), counts_N + 1
+
+    assert flops(function, jnp.ones(5), jnp.ones(5, jnp.int32)) == Flops()
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x_BD: x_BD.at[jnp.array([0, 1])].add(1.0), 2 * 4),
+        (lambda x_BD: jnp.cumsum(x_BD, axis=0) - x_BD, 2 * 12),
+        (lambda x_BD: lax.cond(x_BD[0, 0] > 0, jnp.exp, lambda x: -jnp.exp(x), x_BD), 2 * 12),
+    ],
+)
+def test_scatters_sums_and_branches_of_element_wise_operations(function, expected):
+    assert flops(function, jnp.ones((3, 4))).elementwise == expected
+
+
+def test_element_wise_loops_without_an_end_are_named():
+    found = flops(lambda x: lax.while_loop(lambda x: x.sum() < 9, lambda x: x + 1, x), jnp.ones(3))
+    assert found.not_counted == {"element-wise operations in a while loop"}

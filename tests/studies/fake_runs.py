@@ -74,7 +74,8 @@ def write_run(
         },
         "parameters": {"total": parameters, "non_embedding": parameters - 300},
         "state_bytes": 64,
-        "training_flops_per_token": 1e4,
+        "training_flops_per_token": 9.9e3,
+        "training_elementwise_per_token": 1e2,
         "training": {
             "duration": config.training.duration,
             "steps": 0 if counted else STEPS[-1],

@@ -48,6 +48,7 @@ def write_runs(workdir, seeds=2, **fields):
             results["parameters"] = {"total": round(size), "non_embedding": round(size / 2)}
             results["training"]["tokens"] = round(budget / (6 * size))
             results["training_flops_per_token"] = 6 * size
+            results["training_elementwise_per_token"] = 0
             (path / "results.json").write_text(json.dumps(results))
 
 

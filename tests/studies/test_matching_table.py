@@ -49,6 +49,7 @@ SMALLER = {
     "LSTM, general attention": {},
     "Transformer": {"layers": 1},
     "Mamba": {"layers": 1},
+    "Mamba, as narrow as it is solved for": {"layers": 1},
     "GRU and attention in layers": {"layers": 2},
     "Sequence to sequence": {},
     "Encoder-decoder": {"layers": 1},
@@ -59,11 +60,11 @@ SMALLER = {
 
 
 @pytest.mark.parametrize("name", SMALLER)
-def test_operations_are_those_that_xla_counts_but_for_element_wise_ones(name):
+def test_operations_are_those_that_xla_counts(name):
     config = CASES[name]
     config.model.update(SMALLER[name])
     ours, xla = count_operations(config)
-    assert xla == pytest.approx(ours, rel=0.05)
+    assert xla == pytest.approx(ours.counted + ours.elementwise, rel=0.015)
 
 
 def test_xla_counts_loops_as_often_as_they_run_and_no_loop_without_an_end():

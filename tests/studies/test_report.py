@@ -11,6 +11,7 @@ from scipy import stats
 from lmjax.errors import UserError
 from lmjax.runs.environment import processor_name
 from lmjax.studies.notes import study_notes
+from lmjax.studies.records import read_study
 from lmjax.studies.report import write_report
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.summary import summary_rows, terminal_summary
@@ -81,7 +82,24 @@ def test_what_flops_are_of_and_what_they_leave_out_is_said(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"not_counted": ["fft", "sort"]}))
     texts = read_page(tmp_path).texts
     assert "A: FLOPs are without those of fft, sort." in texts
-    assert any(text.startswith("FLOPs: of the matrix products") for text in texts)
+    assert any(text.startswith("FLOPs: of training: of matrix products") for text in texts)
+
+
+def test_element_wise_flops_are_told_and_where_runs_lack_them_products_are_matched(tmp_path):
+    fields = {"matched": ("training_flops",), "baseline": "A"}
+    write_study(tmp_path, {"A": [1.0], "B": [1.0]}, **fields)
+    first, second = (tmp_path / "arms" / arm / "seed_0" / "results.json" for arm in "ab")
+    results = json.loads(second.read_text()) | {"training_elementwise_per_token": 1.1e3}
+    second.write_text(json.dumps(results))
+    notes = " ".join(study_notes(read_study(tmp_path)))
+    assert "B: 10% of its FLOPs are done element by element" in notes and "A: 1%" not in notes
+    assert "NOT matched: training flops" in notes and "within 10.00%" in notes
+    results = json.loads(first.read_text())
+    del results["training_elementwise_per_token"]
+    first.write_text(json.dumps(results))
+    notes = " ".join(study_notes(read_study(tmp_path)))
+    assert "FLOPs are of matrix products and convolutions alone" in notes
+    assert "Matched: training flops" in notes and "within 0.00%" in notes
 
 
 def test_runs_of_older_versions_leave_blank_what_they_lack(tmp_path):
