@@ -12,7 +12,7 @@ from lmjax.studies.folds import by_fold
 from lmjax.studies.held_out import readers
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.study import MATCHES, TOLERANCE
-from lmjax.studies.tuned import first_trials, longest_trial, search_text
+from lmjax.studies.tuned import budget_unit, first_trials, search_text
 
 
 def breaches(study: StudyRecord) -> list[str]:
@@ -135,8 +135,9 @@ def _search(arm: ArmRecord) -> str:
 
 def _unequal_trials(study: StudyRecord) -> list[str]:
     tuned = {name: arm.tuning for name, arm in trained_arms(study).items() if arm.tuning}
-    tokens = {name: longest_trial(tuning, "tokens") for name, tuning in tuned.items()}
-    flops = [longest_trial(tuning, "flops") for tuning in tuned.values()]
+    # Of what was asked for: a rung whose trials diverged was lost on equal terms.
+    tokens = {name: budget_unit(tuning, "tokens") for name, tuning in tuned.items()}
+    flops = [budget_unit(tuning, "flops") for tuning in tuned.values()]
     if _are_equal(tokens.values()) or (all(flops) and _are_equal(flops)):
         return []
     each = ", ".join(f"{name} {count:,.0f}" for name, count in tokens.items())

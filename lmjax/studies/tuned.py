@@ -61,5 +61,10 @@ def longest_trial(tuned: Mapping[str, Any], quantity: str) -> float:
     return max((trial[quantity] or 0 for trial in _ended(tuned)), default=0)
 
 
+def budget_unit(tuned: Mapping[str, Any], quantity: str) -> float:
+    """Tokens or FLOPs of a trial of the first budget, as those tell that ended, of any budget."""
+    return max(((trial[quantity] or 0) / trial["times"] for trial in _ended(tuned)), default=0)
+
+
 def _ended(tuned: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [trial for trial in tuned["trials"] if trial["bits_per_byte"] is not None]

@@ -193,6 +193,17 @@ def test_longer_trials_are_refused_unless_they_are_of_equal_flops(study, flops, 
     assert (refused in words(study)) != is_fair
 
 
+def test_a_rung_that_diverged_was_lost_on_equal_terms(study):
+    search = {"search": "successive_halving", "trials": 6, "factor": 3}
+    for arm, last in (("base", 1.9), ("mine", None)):
+        first = Trial({"training.learning_rate": 0.1}, 2.0, 200)
+        longer = Trial({"training.learning_rate": 0.1}, last, 600 if last else 0, times=3)
+        for run in runs(study, arm):
+            tuning = Tuning({"training.learning_rate": (0.1,)}, "20 percent", **search)
+            write_tuning(run, Arm(arm, make_config()), tuning, [first, longer])
+    assert "different lengths" not in words(study)
+
+
 def test_one_seed_is_no_winner(study):
     describe(study, seeds=[0])
     for arm in ("base", "mine"):
