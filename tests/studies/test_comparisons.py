@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from lmjax.studies import resampling
 from lmjax.studies.comparisons import compare_with, hedges_g, holm
 from lmjax.studies.resampling import least_seeds_p_value, seeds_p_value, text_p_value
 from lmjax.studies.statistics import ArmScores, SegmentBits
@@ -148,3 +149,18 @@ def test_counted_arms_are_compared_over_the_text_alone():
     (one,) = compare_with("B", arms)
     assert one.finding == "better"
     assert (one.hedges_g, one.seeds_p_value) == (None, None)
+
+
+def test_what_is_drawn_does_not_depend_on_how_much_fits_at_once(monkeypatch):
+    random = np.random.default_rng(3)
+    bits_SG, bytes_G = random.normal(100, 5, (2, 3, 37)), random.integers(50, 150, 37)
+
+    def found():
+        difference_G = bits_SG[0].mean(0) - bits_SG[1].mean(0)
+        return resampling.bootstrap_errors(bits_SG, bytes_G), text_p_value(difference_G)
+
+    (errors, p_value), parts = found(), list(resampling._parts(10, 37))
+    assert parts == [10]
+    monkeypatch.setattr(resampling, "AT_ONCE", 4 * 37 + 1)
+    assert list(resampling._parts(10, 37)) == [4, 4, 2]
+    assert found()[1] == p_value and found()[0] == pytest.approx(errors, rel=1e-9)
