@@ -26,7 +26,7 @@ from lmjax.studies.failures import (
     keep_failure,
     read_failure,
 )
-from lmjax.studies.matching import is_counted
+from lmjax.studies.measures import is_counted
 from lmjax.studies.records import read_study, read_study_file
 from lmjax.studies.study import Arm, Study
 from lmjax.studies.tuning import (

@@ -34,7 +34,7 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
     sizes = {
         arm.name: Measures().of(arm, "parameters")
         for arm in matched.arms
-        if not matching.is_counted(arm)
+        if not measures.is_counted(arm)
     }
     target = sizes[study.baseline]
     assert all(abs(size - target) <= 0.01 * target for size in sizes.values())
@@ -43,7 +43,7 @@ def test_six_arms_match_without_further_ado(argument, monkeypatch):
 def test_every_trained_arm_is_tuned_alike_and_variants_differ_in_seeds_alone():
     study, other = (load_study(f"{FILE}:{argument}") for argument in ("", "seeds_3"))
     trials = [
-        set(planned_trials(arm, study.tuning)) for arm in study.arms if not matching.is_counted(arm)
+        set(planned_trials(arm, study.tuning)) for arm in study.arms if not measures.is_counted(arm)
     ]
     assert trials == [trials[0]] * 5 and len(trials[0]) == 9
     assert (study.seeds, other.seeds) == ((0, 1, 2), (3, 4, 5))
