@@ -22,9 +22,9 @@ def is_counted(arm: Arm) -> bool:
     return model_class(arm.config.model.name).is_counted
 
 
-def training_tokens(arm: Arm, dataset: Dataset) -> int:
-    """How many tokens the training of an arm reads."""
-    return _training_tokens(arm, _clock(arm, dataset))
+def training_clock(arm: Arm, dataset: Dataset) -> Clock:
+    """What a step of the arm is worth, and how many its training has."""
+    return _clock(arm, dataset).with_total(arm.config.training.duration)
 
 
 class Measures:
@@ -36,7 +36,7 @@ class Measures:
     def of(self, arm: Arm, quantity: str) -> float:
         """One of MATCHES; raises UserError for an arm that can't be."""
         if quantity == "training_tokens":
-            return _training_tokens(arm, self.clock(arm))
+            return self.clock(arm).with_total(arm.config.training.duration).total_tokens
         if quantity == "training_flops":
             per_token = self._once(arm, quantity, _training_flops_per_token)
             return per_token * self.of(arm, "training_tokens")
@@ -67,10 +67,6 @@ def _clock(arm: Arm, dataset: Dataset) -> Clock:
     objective = make_objective(arm.config.objective, dataset.tokenizer)
     batching = objective.batching(dataset.splits["train"], arm.config.data, arm.config.seed)
     return Clock(batching.steps_per_epoch, batching.tokens_per_step)
-
-
-def _training_tokens(arm: Arm, clock: Clock) -> int:
-    return clock.steps(arm.config.training.duration) * clock.tokens_per_step
 
 
 def _abstract(arm: Arm, dataset: Dataset) -> tuple[Any, Any]:

@@ -11,12 +11,15 @@ from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost
 from lmjax.models.registry import build_model
-from lmjax.runs.fields import check_values
+from lmjax.runs.fields import check_fields, check_values, is_number, is_positive_number
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.studies.measures import is_counted, training_tokens
+from lmjax.studies.measures import is_counted, training_clock
 from lmjax.studies.study import BEGINNINGS, DURATION, Arm, Study, flatten
 from lmjax.studies.tuning import planned_trials, trial_durations
 from lmjax.training.program import plan_training
+from lmjax.training.schedules import hyperparameters_of
+
+TRAINED = {"training": {"tokens": is_number, "seconds": is_positive_number}}
 
 
 @dataclass(frozen=True)
@@ -150,18 +153,28 @@ def _plan_arm(
             "no bits per byte for a study to compare; train its runs by `lmjax train`"
         )
     trials = planned_trials(arm, study.tuning, trial_duration).values() if study.tuning else ()
-    for trial in trials:
-        _model(trial, dataset)
     return ArmPlan(
         name=arm.name,
         cost=plan.cost,
         sizes=_sizes(study, arm),
         trials=len(trials),
-        trials_tokens=sum(training_tokens(trial, dataset) for trial in trials),
+        trials_tokens=sum(_trial_tokens(trial, dataset) for trial in trials),
         runs=len(candidates) * len(study.seeds),
-        run_tokens=training_tokens(candidates[0], dataset),
+        run_tokens=plan.clock.total_tokens,
         tokens_per_second=_tokens_per_second(workdir, arm),
     )
+
+
+def _trial_tokens(trial: Arm, dataset: Dataset) -> int:
+    """Raises UserError for a trial that can't run, such as one shorter than its warm-up."""
+    _model(trial, dataset)
+    training = trial.config.training
+    try:
+        clock = training_clock(trial, dataset)
+        hyperparameters_of(training, clock)
+    except UserError as error:
+        raise UserError(f"its trials, of {training.duration}, can't: {error}") from error
+    return clock.total_tokens
 
 
 def _sizes(study: Study, arm: Arm) -> dict[str, Any]:
@@ -174,9 +187,19 @@ def _sizes(study: Study, arm: Arm) -> dict[str, Any]:
 def _tokens_per_second(workdir: Path | None, arm: Arm) -> float | None:
     """Of an arm's finished runs in a study's folder, all together."""
     files = sorted(workdir.glob(f"arms/{arm.folder}/**/results.json")) if workdir else []
-    training = [RunDirectory(file.parent).results()["training"] for file in files]
+    training = [run for file in files if (run := _readable_training(file))]
     seconds = sum(run["seconds"] for run in training)
     return sum(run["tokens"] for run in training) / seconds if seconds else None
+
+
+def _readable_training(file: Path) -> Mapping[str, Any] | None:
+    """What a results file says of tokens and seconds; None if damaged, which its report tells."""
+    try:
+        results = RunDirectory(file.parent).results()
+        check_fields(results, TRAINED, file)
+    except UserError:
+        return None
+    return results["training"]
 
 
 def _model(arm: Arm, dataset: Dataset) -> LanguageModel:

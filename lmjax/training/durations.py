@@ -38,6 +38,11 @@ class Clock:
             raise UserError(f"{duration!r} is more than {MOST_STEPS:,} steps; give a shorter one")
         return max(1, round(steps)) if amount else 0
 
+    @property
+    def total_tokens(self) -> int:
+        """Of the whole training."""
+        return self.total_steps * self.tokens_per_step
+
     def with_total(self, duration: str) -> "Clock":
         """The same clock for a training of the given duration; raises UserError if it is zero."""
         total = self.steps(duration)

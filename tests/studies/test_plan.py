@@ -119,6 +119,25 @@ def test_an_arm_that_cannot_run_is_named(files, fields, message):
         plan_study(study(files, **fields))
 
 
+def test_trials_too_short_for_the_warm_up_are_refused_although_runs_are_not(files):
+    warming = study(files)
+    for arm in warming.arms[1:]:
+        arm.config.training.warmup = "3 steps"  # of 10, and trials of 2
+    message = "arm 'A' can't run: its trials, of 2 steps, can't: training.warmup '3 steps' is 3"
+    with pytest.raises(UserError, match=message):
+        plan_study(warming)
+    plan_study(replace(warming, tuning=replace(warming.tuning, budget="30 percent")))
+
+
+@pytest.mark.parametrize("damage", ['{"training": {"tokens": 3000}}', "{}", "[", '{"training": 1}'])
+def test_damaged_results_leave_the_plan_as_it_is(files, tmp_path, damage):
+    whole, folder = study(files), tmp_path / "study" / "arms" / "a"
+    for seed in (1, 2):
+        write_run(whole.arms[1].config, folder / f"seed_{seed}", seconds=15.0)
+    (folder / "seed_2" / "results.json").write_text(damage)
+    assert plan_study(whole, tmp_path / "study")[1].tokens_per_second == 200
+
+
 def test_an_arm_that_predicts_no_text_is_refused(files):
     words = config(files, "word_vectors", width=4)
     words.data.tokenizer = "word"
