@@ -20,7 +20,8 @@ from lmjax.studies import best_of, forest, isoflop, plots
 from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
-from lmjax.studies.records import StudyRecord, read_study
+from lmjax.studies.reading import read_study
+from lmjax.studies.records import StudyRecord
 from lmjax.studies.study import flatten
 from lmjax.studies.summary import study_samples, summary_rows
 from lmjax.studies.tables import shown_tables

@@ -27,7 +27,7 @@ from lmjax.studies.failures import (
     read_failure,
 )
 from lmjax.studies.measures import is_counted
-from lmjax.studies.records import read_study, read_study_file
+from lmjax.studies.reading import read_study, read_study_file
 from lmjax.studies.study import Arm, Study
 from lmjax.studies.tuning import (
     TUNING_FILE,

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from lmjax.errors import UserError
 from lmjax.studies.adaptations import adaptation_rows
-from lmjax.studies.records import read_study
+from lmjax.studies.reading import read_study
 from lmjax.studies.report import write_report
 from lmjax.studies.summary import terminal_summary
 from tests.studies.fake_runs import make_config, write_run

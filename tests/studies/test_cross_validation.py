@@ -13,7 +13,7 @@ import lmjax
 from lmjax.errors import UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies.judging import study_comparisons, study_verdict
-from lmjax.studies.records import read_study
+from lmjax.studies.reading import read_study
 from lmjax.studies.report import write_report
 from lmjax.studies.statistics import ArmScores, SegmentBits, difference, verdict
 from lmjax.studies.study import Arm, Study, Tuning

@@ -13,7 +13,7 @@ from lmjax.studies.budgets import at_budgets
 from lmjax.studies.isoflop import write_scaling
 from lmjax.studies.judging import study_comparisons, study_verdict
 from lmjax.studies.measures import Measures
-from lmjax.studies.records import read_study
+from lmjax.studies.reading import read_study
 from lmjax.studies.report import write_report
 from lmjax.studies.study import Arm
 from tests.studies.fake_runs import make_study

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lmjax.studies.plots import AXES, Curve, draw, read_curve, spread, to_csv, write_plots
-from lmjax.studies.records import StudyRecord, read_study
+from lmjax.studies.reading import read_study
+from lmjax.studies.records import StudyRecord
 from lmjax.studies.summary import summary_rows
 from tests.studies.fake_runs import STEPS, make_config, write_run
 

@@ -11,7 +11,7 @@ from scipy import stats
 from lmjax.errors import UserError
 from lmjax.runs.environment import processor_name
 from lmjax.studies.notes import study_notes
-from lmjax.studies.records import read_study
+from lmjax.studies.reading import read_study
 from lmjax.studies.report import write_report
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.summary import summary_rows, terminal_summary

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lmjax.errors import DivergedError, UserError
-from lmjax.studies.records import read_study
+from lmjax.studies.reading import read_study
 from lmjax.studies.spaces import LogUniform, draw
 from lmjax.studies.study import Tuning
 from lmjax.studies.summary import summary_rows

@@ -10,7 +10,7 @@ from lmjax import api
 from lmjax.errors import DivergedError, InUseError, UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.studies import runner
-from lmjax.studies.records import read_study
+from lmjax.studies.reading import read_study
 from lmjax.studies.study import Arm, Tuning
 from lmjax.studies.tuning import read_tuning
 from tests.studies.fake_runs import make_config, make_study, write_run
