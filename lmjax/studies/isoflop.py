@@ -18,16 +18,11 @@ from matplotlib.ticker import EngFormatter, FuncFormatter
 
 from lmjax.errors import UserError
 from lmjax.runs.files import write_atomically
+from lmjax.studies.envelope import Envelope, fit_envelope
+from lmjax.studies.parametric import ParametricLoss, fit_parametric
 from lmjax.studies.plots import INK, MUTED, STYLE, arm_look, save_figure
 from lmjax.studies.records import RunRecord, StudyRecord
-from lmjax.studies.scaling import (
-    Envelope,
-    Observation,
-    ParametricLoss,
-    by_budget,
-    fit_envelope,
-    fit_parametric,
-)
+from lmjax.studies.scaling import Observation, by_budget
 
 NAME = "scaling"
 NUMBERS = EngFormatter(sep="\N{NO-BREAK SPACE}")

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.studies.scaling import Observation, by_budget, fit_envelope, fit_parametric
+from lmjax.studies.envelope import fit_envelope
+from lmjax.studies.parametric import fit_parametric
+from lmjax.studies.scaling import Observation, by_budget
 
 # Hoffmann et al. (2022), equation 10: E, A, B, alpha, beta.
 E, A, B, ALPHA, BETA = 1.69, 406.4, 410.7, 0.34, 0.28
