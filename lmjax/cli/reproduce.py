@@ -80,6 +80,8 @@ def _one(values: flags.FlagValues, path: Path) -> int:
         if claim.command:
             print(f"nothing was run: {claim.id} is measured by `{claim.command}`")
         return 0
+    if values["runs"].present and not values.runs:
+        raise UserError("--runs is empty; give the folders of finished runs, DIR,DIR")
     if values.runs:
         new = take_in(claim, [Path(run) for run in values.runs], root, console)
     else:

@@ -53,5 +53,5 @@ def _failures_told(path: str):
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{failure_of_file(path, error)}; mend the file") from error

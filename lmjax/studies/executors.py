@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,7 +64,7 @@ class Processes:
         jobs = write_jobs(folder, groups)
         waiting, failures = list(enumerate(groups)), {}
         working: dict[int, tuple[int, subprocess.Popen]] = {}  # by place: index, process
-        ends = undone_at_the_end(lambda: [process.terminate() for _, process in working.values()])
+        ends = undone_at_the_end(lambda: _stop([process for _, process in working.values()]))
         try:
             with ends, progress_bar(console, "runs", len(runs)) as advance:
                 while waiting or working:
@@ -83,10 +84,7 @@ class Processes:
                         failures |= ended
                         advance(len(ended))
         finally:
-            for _, process in working.values():
-                process.terminate()
-            for _, process in working.values():
-                process.wait()
+            _stop([process for _, process in working.values()])
         return failures
 
     def _start(self, jobs: Path, index: int, place: int) -> subprocess.Popen:
@@ -98,11 +96,12 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C is for this process to pass on
                 env={**os.environ, **_devices(place)},
             )
 
     def _ended(
-        self, group: Iterable[Path], index: int, process: subprocess.Popen, folder: Path
+        self, group: Sequence[Path], index: int, process: subprocess.Popen, folder: Path
     ) -> Failures:
         """What became of the runs of a process, as their folders tell."""
         lost = Failure(
@@ -113,6 +112,18 @@ class Processes:
             path: None if RunDirectory(path).is_finished else read_failure(path) or lost
             for path in group
         }
+
+
+def _stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Asks processes to save and stop, and waits until they have; a signal's handler may call it.
+
+    `Popen.wait` could wait for ever there, for a lock that was held when the signal came.
+    """
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, 0)
 
 
 def _devices(place: int) -> dict[str, str]:

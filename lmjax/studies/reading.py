@@ -193,10 +193,11 @@ def _other_folders(arms: Path, known: Sequence[str]) -> tuple[str, ...]:
 
 
 def _failures(folder: Path) -> tuple[str, ...]:
-    return tuple(
-        printable(f"{file.parent.relative_to(folder)}: {read_failure(file.parent).line}")
-        for file in files_named(ERROR_FILE, folder)
-    )
+    found = []
+    for path in (file.parent for file in files_named(ERROR_FILE, folder)):
+        place = "" if path == folder else f"{path.relative_to(folder)}: "
+        found.append(printable(place + read_failure(path).line))
+    return tuple(found)
 
 
 def _run_paths(folder: Path) -> list[Path]:

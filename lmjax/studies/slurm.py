@@ -38,6 +38,8 @@ class SlurmScript:
         folder = (workdir / "slurm").absolute()
         jobs, script = write_jobs(folder, groups), folder / "array.sh"
         options = " ".join(self.options.split("\n")).strip()
+        if options and not options.startswith("-"):
+            raise UserError(f"--slurm={options!r} is no option of sbatch; give '--partition=gpu'")
         text = SCRIPT.format(
             options=f"#SBATCH {options}\n" if options else "",
             last=len(groups) - 1,

@@ -15,6 +15,7 @@ from lmjax.training.durations import parse_duration
 
 SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
 MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training
+MOST_SEED = (1 << 32) - 1
 DURATION = "training.duration"
 TOLERANCE = 0.01  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on
@@ -166,6 +167,7 @@ class Study:
     reference: str = ""  # FILE.py[:argument] that `load_study` took it from
 
     def __post_init__(self):
+        _check_kinds(self)
         names = {}
         for arm in self.arms:
             if not arm.name.isprintable():
@@ -209,6 +211,33 @@ class Study:
     def target_of(self) -> str:
         """What of all that is matched the target is of: the first of MATCHES."""
         return next(quantity for quantity in MATCHES if quantity in self.matched)
+
+
+def _check_kinds(study: Study) -> None:
+    """Raises UserError for seeds, matched quantities and size fields that are of no such kind."""
+    for name in ("arms", "seeds", "matched"):
+        if not isinstance(getattr(study, name), tuple | list):
+            raise UserError(
+                f"study {study.name!r} has {name}={getattr(study, name)!r}; give a tuple, and "
+                "end one of a single entry by a comma: (entry,)"
+            )
+    for seed in study.seeds:
+        if type(seed) is not int or not 0 <= seed <= MOST_SEED:
+            raise UserError(
+                f"study {study.name!r} has the seed {seed!r}; give whole numbers from 0 to "
+                f"{MOST_SEED}"
+            )
+    for arm in study.arms:
+        if type(arm.multiple_of) is not int or arm.multiple_of < 1:
+            raise UserError(f"arm {arm.name!r} has multiple_of={arm.multiple_of!r}; give 1 or more")
+        known = flatten(arm.config)
+        for name in filter(None, (arm.size_field, arm.fine_field)):
+            is_size = name.startswith("model.") and type(known.get(name, 0)) is int
+            if name != DURATION and not is_size:
+                raise UserError(
+                    f"arm {arm.name!r} is to be sized by {name}, which is no whole number of its "
+                    f"model; give one such as model.width, or {DURATION}"
+                )
 
 
 def _check_folds(study: Study) -> None:

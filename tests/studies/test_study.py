@@ -1,5 +1,7 @@
 """Studies as data, and the mistakes that their files can hold."""
 
+import re
+
 import pytest
 
 from lmjax.errors import UserError
@@ -113,3 +115,32 @@ def test_candidates_are_all_combinations_and_leave_the_arm_as_it_is():
 def test_a_mistyped_field_is_an_error_that_names_the_nearest():
     with pytest.raises(UserError, match=r"did you mean 'model\.width'"):
         Arm("A", make_config()).with_fields({"model.widht": 3})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seeds": 3}, "has seeds=3; give a tuple"),
+        ({"seeds": (0, 1.5)}, "the seed 1.5; give whole numbers from 0 to 4294967295"),
+        ({"seeds": (-1,)}, "the seed -1"),
+        ({"seeds": ("0",)}, "the seed '0'"),
+        ({"matched": "parameters"}, "has matched='parameters'; give a tuple"),
+    ],
+)
+def test_seeds_and_what_is_matched_are_of_their_kinds(fields, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        make_study(**fields)
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"size_field": "training.learning_rate"}, "sized by training.learning_rate, which is no"),
+        ({"size_field": "model.cell"}, "sized by model.cell, which is no whole number"),
+        ({"fine_field": "model.dropout"}, "sized by model.dropout"),
+        ({"multiple_of": 0}, "has multiple_of=0; give 1 or more"),
+    ],
+)
+def test_a_size_is_a_whole_number_of_the_model(arm, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        make_study(arms=(Arm("LSTM", make_config(), **arm),))
