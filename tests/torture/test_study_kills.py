@@ -3,13 +3,15 @@
 import os
 import random
 import re
+import signal
 import sys
 import time
 
 import pytest
 
+from lmjax.errors import PREEMPTED
 from lmjax.runs.run_directory import RUN_FILE, files_named
-from tests.torture.runs import ROOT, Outcome, Process, log
+from tests.torture.runs import ROOT, Outcome, Process, committed_steps, log
 
 KILLS = 5
 STUDY = """
@@ -44,10 +46,10 @@ class StudyRuns:
         config = f"{experiment.folder / 'config.py'}:rnn"
         self.file.write_text(STUDY.format(config=config))
 
-    def start(self, workdir):
+    def start(self, workdir, *flags):
         command = [sys.executable, "-m", "lmjax", "study", f"--study={self.file}"]
         return Process(
-            [*command, f"--workdir={workdir}", f"--replicas={self.replicas}"],
+            [*command, f"--workdir={workdir}", f"--replicas={self.replicas}", *flags],
             {
                 **os.environ,
                 "JAX_PLATFORMS": "cpu",
@@ -121,3 +123,19 @@ def test_a_study_killed_at_random_times(replicas, experiment, full, scorecard, t
     if tables(workdir) != tables(tmp_path / "golden"):
         failures.append("the report's tables differ")
     scorecard(f"1 SIGKILL of a study, replicas={replicas}", kills, failures, f"{len(golden)} runs")
+
+
+def test_processes_save_before_a_study_that_is_stopped_ends(experiment, full, scorecard, tmp_path):
+    if not full:
+        pytest.skip("with LMJAX_TORTURE=full")
+    runs, workdir, failures = StudyRuns(experiment, tmp_path, replicas=1), tmp_path / "study", []
+    process = runs.start(workdir, "--jobs=2")
+    assert process.when(lambda: lines_of_logs(workdir) > 3, signal.SIGTERM)
+    code, output = process.wait()
+    if code != PREEMPTED:
+        failures.append(f"exit {code}: {output[-1000:]}")
+    begun = [path for path in run_paths(workdir) if "step" in log(path)]
+    failures += [f"{path} was not saved" for path in begun if not committed_steps(path)]
+    if locked := list(workdir.rglob("lock.json")):
+        failures.append(f"{locked} are held still")
+    scorecard("4 SIGTERM of a study with --jobs=2", 1, failures, f"{len(begun)} runs begun")
