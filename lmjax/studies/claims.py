@@ -105,7 +105,7 @@ def find_claim(claims: Sequence[Claim], claim_id: str) -> Claim:
 
 def _groups(path: Path) -> list[dict[str, Any]]:
     try:
-        groups = yaml.load(read_whole(path, MOST_BYTES), _UniqueKeys)
+        groups = _UniqueKeys(read_whole(path, MOST_BYTES)).get_single_data()
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}; mend it") from error
     check_fields({"groups": groups}, {"groups": [{"claims": [{}]}]}, path, cure="mend it")
