@@ -13,10 +13,11 @@ from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
+from lmjax.mixers.forms import by_steps
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.position_bias import PositionBias
-from lmjax.nn.precision import wide_product
+from lmjax.nn.precision import wide, wide_product
 from lmjax.nn.segments import segment_starts
 from lmjax.nn.softmax import HIDDEN
 
@@ -40,11 +41,21 @@ def empty_cache(batch_size: int, slots: int, heads: int, head_width: int) -> Key
 
 
 def step(
-    q_BHK: jax.Array, k_BSHK: jax.Array, v_BSHK: jax.Array, visible_BS: jax.Array
+    q_BHK: jax.Array,
+    k_BSHK: jax.Array,
+    v_BSHK: jax.Array,
+    visible_BS: jax.Array,
+    bias_BHS: jax.Array | None = None,
+    scaled: bool = True,
 ) -> jax.Array:
-    """`y_BHK = softmax(q k / sqrt(K)) v` over the visible slots (equation 1)."""
-    scores_BHS = jnp.einsum("bhk,bshk->bhs", q_BHK, k_BSHK) / jnp.sqrt(q_BHK.shape[-1])
-    weights_BHS = jax.nn.softmax(jnp.where(visible_BS[:, None, :], scores_BHS, -jnp.inf))
+    """`y_BHK = softmax(q k / sqrt(K) + bias) v` over the visible slots (equation 1)."""
+    q_BHK, k_BSHK, v_BSHK = (leaf.astype(wide(leaf.dtype)) for leaf in (q_BHK, k_BSHK, v_BSHK))
+    scores_BHS = jnp.einsum("bhk,bshk->bhs", q_BHK, k_BSHK)
+    if scaled:
+        scores_BHS /= jnp.sqrt(q_BHK.shape[-1])
+    if bias_BHS is not None:
+        scores_BHS += bias_BHS
+    weights_BHS = jax.nn.softmax(jnp.where(visible_BS[:, None, :], scores_BHS, HIDDEN))
     return jnp.einsum("bhs,bshk->bhk", weights_BHS, v_BSHK)
 
 
@@ -94,6 +105,8 @@ class Attention(Mixer):
     def __post_init__(self):
         super().__post_init__()
         width_of_head(self.width, self.heads, self.head_width)
+        if self.form == "step" and self.dropout:
+            raise UserError("the form 'step' of attention has no dropout; set model.dropout=0")
 
     @property
     def _head_width(self) -> int:
@@ -145,7 +158,14 @@ class Attention(Mixer):
         bias_BHTS = None
         if bias is not None:
             bias_BHTS = bias(jnp.arange(k_BSHK.shape[1])[None, None] - index_BT[..., None])
-        return parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop, bias_BHTS, self.scaled)
+        if self.form == "parallel":
+            return parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop, bias_BHTS, self.scaled)
+
+        def one(state, q_BHK, visible_BS, bias_BHS):
+            return step(q_BHK, k_BSHK, v_BSHK, visible_BS, bias_BHS, self.scaled), state
+
+        bias_BTHS = None if bias_BHTS is None else bias_BHTS.swapaxes(1, 2)
+        return by_steps(one, None, q_BTHK, visible_BTS, bias_BTHS)[0].astype(q_BTHK.dtype)
 
 
 def width_of_head(width: int, heads: int, head_width: int) -> int:

@@ -8,6 +8,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from lmjax.errors import UserError, nearest
+from lmjax.mixers.forms import FORMS, Form, by_steps
+
 Carry = Any  # a tree of arrays, each of which leads with B
 
 
@@ -17,12 +20,24 @@ class Mixer(nn.Module, kw_only=True):
     A subclass defines `initial_carry` and `__call__`. Its fields are its options, beside those that
     a stack of layers gives to every mixer that has a field of that name: `width`, `heads`, `bias`,
     `dropout`, `initializer`, and `output_initializer`, for weights whose product is what is added
-    to the residual stream.
+    to the residual stream. Raises UserError for an unknown form.
     """
 
     width: int  # D, of x
+    form: str = "parallel"  # of FORMS: the same function, step after step or as fast as it goes
 
     is_endless = True  # False: a carry takes in only the `max_length` tokens that it was made for
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.form not in FORMS:
+            raise UserError(f"unknown form {self.form!r} of a mixer: {nearest(self.form, FORMS)}")
+
+    def run(self, step: Form, parallel: Form, state: Carry, *inputs: Any) -> tuple[Any, Carry]:
+        """`y, state` by this mixer's form; see `lmjax.mixers.forms`. One token is always a step."""
+        if self.form == "step" or jax.tree.leaves(inputs)[0].shape[1] == 1:
+            return by_steps(step, state, *inputs)
+        return parallel(state, *inputs)
 
     def initial_carry(self, batch_size: int, max_length: int) -> Carry:
         """The memory of `batch_size` rows before their first of at most `max_length` tokens.

@@ -5,6 +5,7 @@ state of N numbers, which `step` says how one token changes.
 """
 
 import math
+from functools import partial
 
 import flax.linen as nn
 import flax.struct
@@ -15,9 +16,11 @@ from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
+from lmjax.mixers.forms import in_chunks, segment_begins
 from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
+from lmjax.nn.short_convolution import ShortConvolution, initial_past
 
 SHORTEST, LONGEST = 1e-3, 0.1  # time steps at the start of training
 
@@ -30,7 +33,7 @@ class MambaCarry:
     past_BWE: jax.Array
 
 
-def step(h_BEN, x_BE, delta_BE, a_EN, b_BN, c_BN, begins_B):
+def step(h_BEN, x_BE, delta_BE, b_BN, c_BN, begins_B, *, a_EN):
     """`y_BE, h_BEN` after one token; a row whose token begins a segment starts from zeros.
 
     `h = exp(delta a) h + delta b x`, `y = c h` (equations 2 and 4, with `delta b` for the exact
@@ -42,7 +45,7 @@ def step(h_BEN, x_BE, delta_BE, a_EN, b_BN, c_BN, begins_B):
     return jnp.sum(h_BEN * c_BN[:, None, :], axis=-1), h_BEN
 
 
-def parallel(h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN, begins_BT):
+def parallel(h_BEN, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, *, a_EN):
     """`y_BTE, h_BEN`: `step` for each of T tokens, by an associative scan in log T rounds.
 
     Two spans of tokens that take h to `f h + g` and `F h + G` together take it to
@@ -72,10 +75,11 @@ class Mamba(Mixer):
     convolution_width: int = 4
     expansion: int = 2  # the inner width as a multiple of the model's
     rank: int = 0  # of the projection to time steps; 0: a sixteenth of the width, rounded up
+    chunk: int = 128  # tokens whose states are held at a time
 
     def __post_init__(self):
         super().__post_init__()
-        for field in ("state_width", "convolution_width", "expansion"):
+        for field in ("state_width", "convolution_width", "expansion", "chunk"):
             if getattr(self, field) < 1:
                 raise UserError(f"{field} of mamba is {getattr(self, field)}; it is at least 1")
 
@@ -83,7 +87,7 @@ class Mamba(Mixer):
         inner = self.expansion * self.width
         return MambaCarry(
             h_BEN=jnp.zeros((batch_size, inner, self.state_width)),
-            past_BWE=jnp.zeros((batch_size, self.convolution_width - 1, inner)),
+            past_BWE=initial_past(batch_size, self.convolution_width, inner),
         )
 
     @nn.compact
@@ -101,31 +105,14 @@ class Mamba(Mixer):
         inner = self.expansion * self.width
         both_BTE = Dense(2 * inner, ("embed", "mlp"), False, self.initializer, name="input")(x_BTD)
         x_BTE, gate_BTE = jnp.split(both_BTE, 2, axis=-1)
-        joined_BTE = jnp.concatenate([before.past_BWE.astype(x_BTE.dtype), x_BTE], axis=1)
-        x_BTE = nn.silu(self._convolve(joined_BTE, positions_BT)).astype(x_BTE.dtype)
-        begins_BT = jnp.zeros((rows, length), bool)
-        if segment_ids_BT is not None:
-            begins_BT = jnp.broadcast_to(positions_BT == 0, begins_BT.shape)
+        convolve = ShortConvolution(self.convolution_width, name="convolution")
+        convolved_BTE, past_BWE = convolve(x_BTE, before.past_BWE, positions_BT)
+        x_BTE = nn.silu(convolved_BTE).astype(x_BTE.dtype)
+        begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
         y_BTE, h_BEN = self._select(before.h_BEN, x_BTE, begins_BT)
         y_BTE = (y_BTE * nn.silu(gate_BTE)).astype(x_BTD.dtype)
         output = Dense(self.width, ("mlp", "embed"), False, self.output_initializer, name="output")
-        if carry is not None:
-            carry = MambaCarry(h_BEN, joined_BTE[:, length:].astype(carry.past_BWE.dtype))
-        return output(y_BTE), carry
-
-    def _convolve(self, joined_BTE: jax.Array, positions_BT: jax.Array) -> jax.Array:
-        """The sum of the last W inputs of each channel's segment, weighted; the present is last."""
-        taps = self.convolution_width
-        uniform = symmetric_uniform(taps**-0.5)
-        length, inner = joined_BTE.shape[1] - taps + 1, joined_BTE.shape[2]
-        kernel_WE = self._parameter("convolution_kernel", uniform, (None, "mlp"), (taps, inner))
-        bias_E = self._parameter("convolution_bias", uniform, ("mlp",), (inner,))
-        total_BTE = bias_E[None, None]
-        for tap in range(taps):
-            within_BT1 = (positions_BT >= taps - 1 - tap)[..., None]
-            shifted_BTE = joined_BTE[:, tap : tap + length]
-            total_BTE += jnp.where(within_BT1, shifted_BTE, 0.0) * kernel_WE[tap][None, None]
-        return total_BTE
+        return output(y_BTE), None if carry is None else MambaCarry(h_BEN, past_BWE)
 
     def _select(self, h_BEN, x_BTE, begins_BT) -> tuple[jax.Array, jax.Array]:
         """`y_BTE, h_BEN` of the state space whose time step, b and c are projections of x."""
@@ -142,9 +129,9 @@ class Mamba(Mixer):
         log_a_EN = self._parameter("log_decay", real_decay, ("mlp", None), (inner, states))
         skip_E = self._parameter("skip", nn.initializers.ones, ("mlp",), (inner,))
         x_BTE = x_BTE.astype(wide(x_BTE.dtype))
-        y_BTE, h_BEN = parallel(
-            h_BEN, x_BTE, delta_BTE, -jnp.exp(log_a_EN), b_BTN, c_BTN, begins_BT
-        )
+        one, many = (partial(form, a_EN=-jnp.exp(log_a_EN)) for form in (step, parallel))
+        inputs = x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT
+        y_BTE, h_BEN = self.run(one, partial(in_chunks, many, self.chunk), h_BEN, *inputs)
         return y_BTE + skip_E[None, None] * x_BTE, h_BEN
 
     def _parameter(self, name, initializer, axes, shape) -> jax.Array:

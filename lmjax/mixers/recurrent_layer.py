@@ -12,7 +12,7 @@ from lmjax.mixers.contract import Mixer
 from lmjax.mixers.elman import ELMAN
 from lmjax.mixers.gru import GRU
 from lmjax.mixers.lstm import LSTM
-from lmjax.mixers.recurrence import Cell, State, fast
+from lmjax.mixers.recurrence import Cell, State, fast, sequence
 from lmjax.nn.precision import wide_product
 
 CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
@@ -84,7 +84,8 @@ class RecurrentLayer(Mixer, kw_only=True):
         input_TBG = input_sums(weights, x_BTE)
         if joined_BE is not None:
             input_TBG += (joined_BE @ weights.input_kernel_EG[-joined_width:])[None]
-        y_TBD, state = fast(
+        loop = sequence if self.form == "step" else fast
+        y_TBD, state = loop(
             find_cell(self.cell),
             weights.recurrent_kernel_DG,
             weights.recurrent_bias_G,

@@ -37,8 +37,8 @@ def test_the_step_follows_the_equations_of_the_paper():
     """Algorithm 2, one number of the state at a time."""
     h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN = draw_space()
     begins_B = np.array([False, True])
-    token = x_BTE[:, 0], delta_BTE[:, 0], a_EN, b_BTN[:, 0], c_BTN[:, 0]
-    y_BE, after_BEN = step(h_BEN, *token, begins_B)
+    token = x_BTE[:, 0], delta_BTE[:, 0], b_BTN[:, 0], c_BTN[:, 0]
+    y_BE, after_BEN = step(h_BEN, *token, begins_B, a_EN=a_EN)
     for row, begins in enumerate(begins_B):
         for e in range(INNER):
             y, delta = 0.0, delta_BTE[row, 0, e]
@@ -60,13 +60,13 @@ def test_the_parallel_form_is_step_after_step(resets):
     def stepwise(h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
         found = []
         for t in range(LENGTH):
-            token = x_BTE[:, t], delta_BTE[:, t], a_EN, b_BTN[:, t], c_BTN[:, t], begins_BT[:, t]
-            y_BE, h_BEN = step(h_BEN, *token)
+            token = x_BTE[:, t], delta_BTE[:, t], b_BTN[:, t], c_BTN[:, t], begins_BT[:, t]
+            y_BE, h_BEN = step(h_BEN, *token, a_EN=a_EN)
             found.append(y_BE)
         return jnp.stack(found, axis=1), h_BEN
 
-    def whole(*space):
-        return parallel(*space, begins_BT)
+    def whole(h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
+        return parallel(h_BEN, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, a_EN=a_EN)
 
     def outcome(form):
         def total(*space):
@@ -115,8 +115,8 @@ def test_the_layer_is_that_of_transformers(params):
     ours = params["params"]
     renamed = {
         "in_proj.weight": ours["input"]["kernel"].T,
-        "conv1d.weight": ours["convolution_kernel"].T[:, None],
-        "conv1d.bias": ours["convolution_bias"],
+        "conv1d.weight": ours["convolution"]["kernel"].T[:, None],
+        "conv1d.bias": ours["convolution"]["bias"],
         "x_proj.weight": ours["selection"]["kernel"].T,
         "dt_proj.weight": ours["step_kernel"].T,
         "dt_proj.bias": ours["step_bias"],
@@ -135,7 +135,7 @@ def test_the_layer_is_that_of_transformers(params):
     expected = {name: leaf.grad.numpy() for name, leaf in theirs.named_parameters()}
     for name, leaf in (
         ("in_proj.weight", gradient["input"]["kernel"].T),
-        ("conv1d.weight", gradient["convolution_kernel"].T[:, None]),
+        ("conv1d.weight", gradient["convolution"]["kernel"].T[:, None]),
         ("dt_proj.bias", gradient["step_bias"]),
         ("A_log", gradient["log_decay"]),
         ("D", gradient["skip"]),

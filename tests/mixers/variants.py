@@ -1,0 +1,14 @@
+"""Each registered mixer, with the options under which it computes something else."""
+
+# name -> options of each variant
+MIXER_VARIANTS = {
+    "attention": [dict(), dict(head_width=3, scaled=False)],
+    "mamba": [dict(state_width=3, chunk=4)],
+    "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
+    "sliding_window": [dict(window=4), dict(window=40)],
+}
+
+
+def mixer_variants():
+    """`name, options` of each."""
+    return [(name, options) for name, found in MIXER_VARIANTS.items() for options in found]
