@@ -14,11 +14,11 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import by_steps
+from lmjax.mixers.slots import remember, visible, without_memory
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.position_bias import PositionBias
 from lmjax.nn.precision import wide, wide_product
-from lmjax.nn.segments import segment_starts
 from lmjax.nn.softmax import HIDDEN
 
 
@@ -141,15 +141,14 @@ class Attention(Mixer):
         """`y_BTHK, carry`; a kind of attention of its own overrides it."""
         length = q_BTHK.shape[1]
         if carry is None:
-            index_BT, start_BT = jnp.arange(length)[None], jnp.zeros((1, 1), jnp.int32)
-            if segment_ids_BT is not None:
-                start_BT = segment_starts(index_BT, segment_ids_BT)
-            visible_BTS = _visible(index_BT, start_BT, length)
+            index_BT, start_BT = without_memory(length, segment_ids_BT)
+            visible_BTS = visible(index_BT, start_BT, length)
             return self._read(q_BTHK, k_BTHK, v_BTHK, visible_BTS, index_BT, bias, drop), None
-        carry, index_BT, start_BT = remember(carry, k_BTHK, v_BTHK, segment_ids_BT)
+        new = {"k_BSHK": k_BTHK, "v_BSHK": v_BTHK}
+        carry, index_BT, start_BT = remember(carry, new, segment_ids_BT)
         k_BSHK, v_BSHK = (cache.astype(q_BTHK.dtype) for cache in (carry.k_BSHK, carry.v_BSHK))
         slots = k_BSHK.shape[1]
-        visible_BTS = _visible(index_BT, start_BT, slots)
+        visible_BTS = visible(index_BT, start_BT, slots)
         y_BTHK = self._read(q_BTHK, k_BSHK, v_BSHK, visible_BTS, index_BT, bias, drop)
         return jnp.where(index_BT[..., None, None] < slots, y_BTHK, jnp.nan), carry
 
@@ -194,38 +193,3 @@ def query_initializer(
         return kernel_DF.at[:, :inner].multiply(head_width**-0.5)
 
     return initialize
-
-
-def _visible(index_BT: jax.Array, start_BT: jax.Array, slots: int) -> jax.Array:
-    slot_S = jnp.arange(slots)[None, None]
-    return (start_BT[..., None] <= slot_S) & (slot_S <= index_BT[..., None])
-
-
-def remember(
-    cache: KeyValueCache,
-    k_BTHK: jax.Array,
-    v_BTHK: jax.Array,
-    segment_ids_BT: jax.Array | None,
-) -> tuple[KeyValueCache, jax.Array, jax.Array]:
-    """`cache, index_BT, start_BT`: each new token's slot, and that where its segment begins.
-
-    What finds no free slot is not written.
-    """
-    rows, length = k_BTHK.shape[:2]
-    index_BT = cache.length_B[:, None] + jnp.arange(length)[None]
-    if segment_ids_BT is None:
-        segment_id_B, start_B = cache.segment_id_B, cache.segment_start_B
-        start_BT = start_B[:, None]
-    else:
-        before_B = cache.segment_id_B, cache.segment_start_B
-        start_BT = segment_starts(index_BT, segment_ids_BT, before_B)
-        segment_id_B, start_B = segment_ids_BT[:, -1], start_BT[:, -1]
-    slots = jnp.arange(rows)[:, None], index_BT
-    cache = KeyValueCache(
-        k_BSHK=cache.k_BSHK.at[slots].set(k_BTHK, mode="drop"),
-        v_BSHK=cache.v_BSHK.at[slots].set(v_BTHK, mode="drop"),
-        length_B=cache.length_B + length,
-        segment_start_B=start_B,
-        segment_id_B=segment_id_B,
-    )
-    return cache, index_BT, start_BT
