@@ -105,8 +105,12 @@ MODELS = {
         context_length=256,  # tokens; no limit where neither positions nor mixers set one
         norm="layer_norm",  # layer_norm | rms_norm
         position="learned",  # learned | sinusoidal | none; the last two have no end
-        # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish | gated_gelu
+        norm_epsilon=1e-5,  # added to the variance
+        # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish |
+        # squared_relu | geglu (also gated_gelu) | swiglu | none (a layer is its mixer)
         feed_forward="gelu",
+        feed_forwards=(),  # one for each mixer of the pattern; empty: feed_forward for all
+        feed_forward_options=dict(),  # by name; those not given are the defaults
         pattern=("attention",),  # mixers of the layers, over and over, see lmjax/mixers/registry.py
         mixers=dict(),  # their options by name; those not given are the defaults of the mixer
         bias=False,  # biases in the dense layers and norms
@@ -132,7 +136,7 @@ MODELS = {
         position_buckets=32,  # relative: of distances
         position_farthest=128,  # relative: tokens; from here on all distances are one
         scaled_scores=True,  # of attention, by 1/sqrt(head width)
-        feed_forward="relu",  # relu | swish | gelu | gelu_exact | gated_gelu
+        feed_forward="relu",  # relu | swish | gelu | gelu_exact | squared_relu | geglu | swiglu
         bias=True,  # biases in the dense layers and norms
         dropout=0.1,  # on embeddings, attention weights and residual branches
         shared_embedding=True,  # sources and targets have one vocabulary and one table
@@ -178,7 +182,16 @@ ENCODER_DECODERS = {
 }
 
 # Fields that configurations of before lack in their run directories, with what they are in them.
-LATER = {"data.folds": 0, "data.fold": 0}
+LATER = {
+    "data.folds": 0,
+    "data.fold": 0,
+    "model.feed_forward_options": {},
+    "model.feed_forwards": [],
+    "model.norm_epsilon": 1e-5,
+}
+
+# Fields of models that hold options by the name of what they are of.
+OPTIONS = ("mixers", "feed_forward_options")
 
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {
@@ -386,10 +399,11 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
 
 def lock(config: ConfigDict) -> ConfigDict:
-    """`config`, which takes no further fields now but options of its mixers, by their name."""
+    """`config`, which takes no further fields now but options of its model's parts, by name."""
     config.lock()
-    if "mixers" in config.model:
-        config.model.mixers.unlock()
+    for parts in OPTIONS:
+        if parts in config.model:
+            config.model[parts].unlock()
     return config
 
 

@@ -7,20 +7,18 @@ from ml_collections import ConfigDict
 
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
 from lmjax.interop.settings import Settings, check_fixed, is_size, their_name
-from lmjax.nn.norms import EPSILON
-from lmjax.runs.fields import is_number
+from lmjax.runs.fields import is_number, is_positive_number
 
 ACTIVATIONS = {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "gelu": "gelu_exact"}
 DROPOUTS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 TIED = {True: True, False: False}
 # What is the same in every GPT-2, whatever else our Transformer can be.
 FIXED = {"norm": "layer_norm", "position": "learned", "pattern": ("attention",), "bias": True}
-FIXED |= {"scan_layers": False}
+FIXED |= {"scan_layers": False, "feed_forwards": ()}
 
 
 def to_model(theirs: Settings) -> dict[str, Any]:
     """The fields of `config.model`."""
-    theirs.require("layer_norm_epsilon", EPSILON, 1e-5)
     theirs.require("scale_attn_weights", True, True)
     theirs.require("scale_attn_by_inverse_layer_idx", False, False)
     theirs.require("add_cross_attention", False, False)
@@ -32,6 +30,7 @@ def to_model(theirs: Settings) -> dict[str, Any]:
         "heads": theirs.take("n_head", is_size),
         "feed_forward_width": theirs.take("n_inner", is_size, 0),
         "context_length": theirs.take("n_positions", is_size, 1024),
+        "norm_epsilon": theirs.take("layer_norm_epsilon", is_positive_number, 1e-5),
         "feed_forward": theirs.choose("activation_function", ACTIVATIONS, "gelu_new"),
         "dropout": theirs.equal(DROPOUTS, is_number, 0.1),
         "tied": theirs.choose("tie_word_embeddings", TIED, True),
@@ -49,7 +48,7 @@ def to_settings(model: ConfigDict, vocabulary_size: int) -> dict[str, Any]:
         "n_inner": model.feed_forward_width or None,
         "n_positions": model.context_length,
         "activation_function": their_name(ACTIVATIONS, model, "feed_forward", "GPT-2"),
-        "layer_norm_epsilon": EPSILON,
+        "layer_norm_epsilon": model.norm_epsilon,
         "tie_word_embeddings": model.tied,
         **dict.fromkeys(DROPOUTS, model.dropout),
     }

@@ -2,13 +2,12 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
+from lmjax.nn.options import part_maker
 
 MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
@@ -41,23 +40,4 @@ def mixer_maker(
 
     Raises UserError for an unknown option, one of another type, and a value that the mixer refuses.
     """
-    mixer = mixer_class(name, own)
-    found = {field.name: field for field in fields(mixer) if field.name not in ("parent", "name")}
-    known = [option for option, field in found.items() if field.type in (bool, int, float, str)]
-    known.remove("width")
-    for option, value in options.items():
-        if option not in known:
-            raise UserError(f"mixer {name!r} has no option {option!r}: {nearest(option, known)}")
-        kind = found[option].type
-        if type(value) is not kind and not (kind is float and type(value) is int):
-            raise UserError(
-                f"option {option!r} of mixer {name!r} is {value!r}; give a value of type "
-                f"{kind.__name__}"
-            )
-    values = {field: value for field, value in given.items() if field in found} | dict(options)
-    missing = [n for n, field in found.items() if field.default is MISSING and n not in values]
-    if missing:
-        raise UserError(f"mixer {name!r} has no value for {missing[0]!r}; set it in model.mixers")
-    make = partial(mixer, **values)
-    make(parent=None)  # what its fields refuse is refused now
-    return make
+    return part_maker("mixer", name, mixer_class(name, own), options, given, "model.mixers")

@@ -86,10 +86,12 @@ class BertEncoder(nn.Module):
                 ),
             ),
             norm=self._make_norm,
-            feed_forward=partial(
-                FEED_FORWARDS["gelu_exact"],
-                inner_width=self.feed_forward_width or 4 * self.width,
-                **drawn,
+            feed_forwards=(
+                partial(
+                    FEED_FORWARDS["gelu_exact"],
+                    inner_width=self.feed_forward_width or 4 * self.width,
+                    **drawn,
+                ),
             ),
             dropout=self.dropout,
             remat=self.remat,

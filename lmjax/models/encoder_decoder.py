@@ -172,10 +172,12 @@ class EncoderDecoder(ConditionalModel):
             layers=self.layers if encodes else self.decoder_layers or self.layers,
             mixers=(partial(BidirectionalAttention if encodes else Attention, **attention),),
             norm=partial(NORMS[self.norm], bias=self.bias, epsilon=self.norm_epsilon),
-            feed_forward=partial(
-                FEED_FORWARDS[self.feed_forward],
-                inner_width=self.feed_forward_width or 4 * self.width,
-                **drawn,
+            feed_forwards=(
+                partial(
+                    FEED_FORWARDS[self.feed_forward],
+                    inner_width=self.feed_forward_width or 4 * self.width,
+                    **drawn,
+                ),
             ),
             dropout=self.dropout,
             remat="none",

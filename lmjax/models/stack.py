@@ -1,6 +1,7 @@
 """Layers of a mixer and a feed-forward network each, around a residual stream."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -24,6 +25,8 @@ REMATERIALISATIONS = {
 class Block(nn.Module):
     """A mixer, then a feed-forward network, each with a norm, dropout and the residual stream.
 
+    Without a feed-forward network the layer is its mixer alone.
+
     `norm_order` is `pre`: x + mixer(norm(x)), or `post`: norm(x + mixer(x)) (Xiong et al. 2020).
     With `make_source_attention`, what it gives is added between the two; then the carry is that of
     the mixer and what `remember` gave.
@@ -31,7 +34,7 @@ class Block(nn.Module):
 
     norm: Callable[..., nn.Module]
     mixer: Callable[..., nn.Module]
-    feed_forward: Callable[..., nn.Module]
+    feed_forward: Callable[..., nn.Module] | None
     dropout: float
     norm_order: str = "pre"
     make_source_attention: Callable[..., nn.Module] | None = None
@@ -78,7 +81,10 @@ class Block(nn.Module):
                 lambda x_BTD: self.source_attention(x_BTD, memory, deterministic),
             )
             after = after, memory
-        return add(x_BTD, "feed_forward", self.feed_forward(name="feed_forward")), after
+        if self.feed_forward is not None:
+            feed = partial(self.feed_forward(name="feed_forward"), deterministic=deterministic)
+            x_BTD = add(x_BTD, "feed_forward", feed)
+        return x_BTD, after
 
 
 class Period(nn.Module):
@@ -112,7 +118,7 @@ class Stack(nn.Module):
     layers: int
     mixers: tuple[Callable[..., nn.Module], ...]  # of the pattern
     norm: Callable[..., nn.Module]
-    feed_forward: Callable[..., nn.Module]
+    feed_forwards: tuple[Callable[..., nn.Module] | None, ...]  # one for each of them; None: none
     dropout: float
     remat: str
     scan: bool
@@ -145,16 +151,16 @@ class Stack(nn.Module):
                 Block, policy=policy, prevent_cse=not self.scan, static_argnums=(deterministic,)
             )
 
-        def maker(mixer):
+        def maker(mixer, feed_forward):
             def make(**name):
-                parts = self.norm, mixer, self.feed_forward, self.dropout
+                parts = self.norm, mixer, feed_forward, self.dropout
                 return block(*parts, self.norm_order, self.make_source_attention, **name)
 
             return make
 
         if self.make_position_bias is not None:
             self.position_bias = self.make_position_bias()
-        makers = tuple(maker(mixer) for mixer in self.mixers)
+        makers = tuple(map(maker, self.mixers, self.feed_forwards))
         if self.scan:
             repeat = nn.scan(
                 Period,

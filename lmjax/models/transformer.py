@@ -1,6 +1,6 @@
 """The decoder-only Transformer of GPT-2 (Radford et al. 2019); parts and mixers go by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,14 +19,14 @@ from lmjax.models.stack import Stack
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
-from lmjax.nn.feed_forward import FEED_FORWARDS
+from lmjax.nn.feed_forward_registry import feed_forward_maker
 from lmjax.nn.norms import NORMS
 from lmjax.nn.positions import POSITIONS
 from lmjax.nn.precision import DTYPES, in_dtype
 from lmjax.nn.segments import segment_starts
 
 DEFAULTS = MODELS["transformer"]
-PARTS = {"norm": NORMS, "position": POSITIONS, "feed_forward": FEED_FORWARDS, "dtype": DTYPES}
+PARTS = {"norm": NORMS, "position": POSITIONS, "dtype": DTYPES}
 
 
 @flax.struct.dataclass
@@ -42,6 +42,7 @@ class Transformer(LanguageModel):
     """Pre-norm layers of a mixer and a feed-forward network each, attention unless named otherwise.
 
     The mixers of `pattern` follow each other, over and over; `mixers` are their options by name.
+    Each has one of `feed_forwards` where these are given, all have `feed_forward` otherwise.
 
     Weights are drawn as GPT-2's: normal with the deviation `initialization`, which is divided by
     sqrt(2 L) where a layer adds to the residual stream. `dtype` is that of activations;
@@ -51,8 +52,9 @@ class Transformer(LanguageModel):
     `context_length` or finds no free slot in the carry: never a number that a shorter context would
     have given.
 
-    Raises UserError for an unknown part, mixer or option, more mixers than layers, a width that the
-    heads don't divide, and rows that are longer than the context.
+    Raises UserError for an unknown part, mixer or option, more mixers than layers, another number
+    of feed-forward networks than of mixers, a width that the heads don't divide, and rows that are
+    longer than the context.
     """
 
     layers: int = DEFAULTS["layers"]
@@ -61,8 +63,11 @@ class Transformer(LanguageModel):
     feed_forward_width: int = DEFAULTS["feed_forward_width"]
     context_length: int = DEFAULTS["context_length"]
     norm: str = DEFAULTS["norm"]
+    norm_epsilon: float = DEFAULTS["norm_epsilon"]
     position: str = DEFAULTS["position"]
     feed_forward: str = DEFAULTS["feed_forward"]
+    feed_forwards: tuple[str, ...] = DEFAULTS["feed_forwards"]
+    feed_forward_options: Mapping[str, Mapping[str, Any]] = freeze(DEFAULTS["feed_forward_options"])
     pattern: tuple[str, ...] = DEFAULTS["pattern"]
     mixers: Mapping[str, Mapping[str, Any]] = freeze(DEFAULTS["mixers"])
     bias: bool = DEFAULTS["bias"]
@@ -76,8 +81,10 @@ class Transformer(LanguageModel):
     own_mixers = MappingProxyType({})  # name -> class, where a subclass brings mixers of its own
 
     def __post_init__(self):
-        options = {name: dict(options) for name, options in self.mixers.items()}
-        self.mixers, self.pattern = freeze(options), tuple(self.pattern)
+        for field in ("mixers", "feed_forward_options"):
+            options = {name: dict(options) for name, options in getattr(self, field).items()}
+            setattr(self, field, freeze(options))
+        self.pattern, self.feed_forwards = tuple(self.pattern), tuple(self.feed_forwards)
         super().__post_init__()
         if self.layers < 1:
             raise UserError(f"model.layers is {self.layers}; it is at least 1")
@@ -90,12 +97,15 @@ class Transformer(LanguageModel):
             name = getattr(self, part)
             if name not in choices:
                 raise UserError(f"unknown model.{part} {name!r}: {nearest(name, choices)}")
-        for name in options:
-            if name not in self.pattern:
-                raise UserError(
-                    f"model.mixers has options of {name!r}, which model.pattern does not name; "
-                    f"{nearest(name, self.pattern)}"
-                )
+        if len(self.feed_forwards) not in (0, len(self.pattern)):
+            raise UserError(
+                f"model.feed_forwards names {len(self.feed_forwards)} feed-forward networks for "
+                f"the {len(self.pattern)} mixers of model.pattern; give one for each, or none and "
+                "model.feed_forward for all"
+            )
+        self._check_options("mixers", "model.pattern", self.pattern)
+        used = "model.feed_forwards" if self.feed_forwards else "model.feed_forward"
+        self._check_options("feed_forward_options", used, self._feed_forwards)
         self._make_stack(parent=None)
 
     def setup(self):
@@ -105,7 +115,7 @@ class Transformer(LanguageModel):
         self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
         self.position_embedding = POSITIONS[self.position](self.context_length, self.width, normal)
         self.drop = Dropout(self.dropout)
-        self.final_norm = NORMS[self.norm](bias=self.bias)
+        self.final_norm = self._make_norm()
         if not self.tied:
             self.head = Dense(
                 self.vocabulary_size, ("embed", "vocab"), False, normal, wide_output=True
@@ -119,29 +129,45 @@ class Transformer(LanguageModel):
             heads=self.heads,
             bias=self.bias,
             dropout=self.dropout,
+            norm_epsilon=self.norm_epsilon,
             initializer=normal,
             output_initializer=residual,
         )
-        feed_forward = partial(
-            FEED_FORWARDS[self.feed_forward],
-            inner_width=self.feed_forward_width or 4 * self.width,
-            bias=self.bias,
-            initializer=normal,
-            output_initializer=residual,
-        )
+        inner = dict(inner_width=self.feed_forward_width or 4 * self.width)
         return Stack(
             self.layers,
             tuple(
                 mixer_maker(name, self.mixers.get(name, {}), given, self.own_mixers)
                 for name in self.pattern
             ),
-            partial(NORMS[self.norm], bias=self.bias),
-            feed_forward,
+            self._make_norm,
+            tuple(
+                feed_forward_maker(name, self.feed_forward_options.get(name, {}), given | inner)
+                for name in self._feed_forwards
+            ),
             self.dropout,
             self.remat,
             self.scan_layers,
             **parent,
         )
+
+    @property
+    def _feed_forwards(self) -> tuple[str, ...]:
+        """The name of one for each mixer of the pattern."""
+        return self.feed_forwards or (self.feed_forward,) * len(self.pattern)
+
+    @property
+    def _make_norm(self) -> Callable[..., nn.Module]:
+        return partial(NORMS[self.norm], bias=self.bias, epsilon=self.norm_epsilon)
+
+    def _check_options(self, field: str, where: str, names: tuple[str, ...]) -> None:
+        """That options are of what is there."""
+        for name in getattr(self, field):
+            if name not in names:
+                raise UserError(
+                    f"model.{field} has options of {name!r}, which {where} does not name; "
+                    f"{nearest(name, names)}"
+                )
 
     @property
     def longest_context(self) -> int | None:

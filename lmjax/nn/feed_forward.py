@@ -5,6 +5,7 @@ from functools import partial
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.nn.dense import Dense
@@ -20,8 +21,8 @@ class FeedForward(nn.Module):
     output_initializer: Initializer
 
     @nn.compact
-    def __call__(self, x_BTD: jax.Array) -> jax.Array:
-        """`y_BTD`, through F = `inner_width`."""
+    def __call__(self, x_BTD: jax.Array, deterministic: bool = True) -> jax.Array:
+        """`y_BTD`, through F = `inner_width`; nothing of it is drawn."""
         down = Dense(
             x_BTD.shape[-1], ("mlp", "embed"), self.bias, self.output_initializer, name="down"
         )
@@ -43,6 +44,11 @@ class GatedFeedForward(FeedForward):
         return self.activation(self._dense("gate")(x_BTD)) * self._dense("up")(x_BTD)
 
 
+def squared_relu(x: jax.Array) -> jax.Array:
+    """So et al. 2021 (Primer), section 3."""
+    return jnp.square(jax.nn.relu(x))
+
+
 # GELU: Hendrycks & Gimpel 2016; GPT-2 uses its approximation by tanh, nanoGPT the exact one.
 gelu = partial(jax.nn.gelu, approximate=True)
 FEED_FORWARDS = {
@@ -50,5 +56,8 @@ FEED_FORWARDS = {
     "gelu_exact": partial(FeedForward, partial(jax.nn.gelu, approximate=False)),
     "relu": partial(FeedForward, jax.nn.relu),
     "swish": partial(FeedForward, jax.nn.swish),
-    "gated_gelu": partial(GatedFeedForward, gelu),
+    "squared_relu": partial(FeedForward, squared_relu),
+    "gated_gelu": partial(GatedFeedForward, gelu),  # T5's name of the next one
+    "geglu": partial(GatedFeedForward, gelu),
+    "swiglu": partial(GatedFeedForward, jax.nn.swish),
 }

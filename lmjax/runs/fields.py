@@ -119,8 +119,10 @@ def read_config(path: Path) -> ConfigDict:
         known["objective"] = objective_config(fields["objective"]["name"]).to_dict()
         if "file" in (fields["data"].get("tokenizer"), fields["data"].get("source_tokenizer")):
             fields["data"]["tokenizer_file"] = str(path.parent / "tokenizer.json")
-        later = {name.removeprefix("data."): value for name, value in LATER.items()}
-        fields["data"] = later | fields["data"]
+        for name, value in LATER.items():
+            section, field = name.split(".")
+            if field in known[section]:
+                fields[section].setdefault(field, value)
         config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:

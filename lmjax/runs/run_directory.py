@@ -328,10 +328,13 @@ def differences(
 
     Those that begin like one of `harmless` may differ.
     """
-    old, new = LATER | dict(_fields(old)), LATER | dict(_fields(new))
+    old, new = dict(_fields(old)), dict(_fields(new))
+    both = old | new
+    later = {key: value for key, value in LATER.items() if key in both}
+    old, new = later | old, later | new
     return [
         f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
-        for key in sorted({**old, **new})
+        for key in sorted(both)
         if (key in old, old.get(key)) != (key in new, new.get(key)) and not key.startswith(harmless)
     ]
 

@@ -19,7 +19,7 @@ def test_what_is_missing_is_as_theirs_by_default():
     assert found == {
         **FIXED,
         **{"layers": 2, "width": 8, "heads": 2, "feed_forward_width": 0, "context_length": 1024},
-        **{"feed_forward": "gelu", "dropout": 0.1, "tied": True},
+        **{"feed_forward": "gelu", "dropout": 0.1, "tied": True, "norm_epsilon": 1e-5},
     }
 
 
@@ -27,7 +27,8 @@ def test_what_is_missing_is_as_theirs_by_default():
 @pytest.mark.parametrize("width", [0, 24])
 def test_there_and_back_is_the_same(feed_forward, width):
     ours = model(
-        layers=3, width=12, feed_forward=feed_forward, feed_forward_width=width, tied=False
+        **{"layers": 3, "width": 12, "feed_forward": feed_forward, "feed_forward_width": width},
+        **{"tied": False, "norm_epsilon": 1e-6},
     )
     again = to_model(Settings(to_settings(ours, 50), "config.json"))
     assert again.items() <= ours.to_dict().items()
@@ -37,7 +38,7 @@ def test_there_and_back_is_the_same(feed_forward, width):
     ("fields", "told"),
     [
         ({"activation_function": "relu"}, "activation_function 'relu' is none of ours"),
-        ({"layer_norm_epsilon": 1e-12}, "layer_norm_epsilon is '1e-12', and only 1e-05"),
+        ({"layer_norm_epsilon": 0.0}, "'layer_norm_epsilon' should be: positive number, not 0.0"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
         ({"n_layer": "2"}, "'n_layer' should be: size, not '2'"),
         ({"n_layer": None}, "'n_layer' should be: size"),

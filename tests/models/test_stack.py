@@ -95,6 +95,20 @@ def test_layers_in_a_loop_are_the_same_function_of_the_same_parameters(params, r
         assert_close(found, (stacked(gradient), results))
 
 
+@pytest.mark.parametrize("feed_forward", [None, "swiglu"])
+def test_each_mixer_of_the_pattern_has_its_own_feed_forward_network_or_none(feed_forward):
+    changes = dict(feed_forwards=("none", feed_forward or "none"), tied=False, norm="rms_norm")
+    unrolled, loop = make(**changes), make(scan_layers=True, remat="block", **changes)
+    boxed = jax.jit(unrolled.init)(jax.random.key(0), tokens_BT)
+    params = jax.tree.map(lambda leaf: 10 * leaf, nn.meta.unbox(boxed))
+    parts = [set(params["params"][f"blocks_{layer}"]) for layer in range(LAYERS)]
+    alone = {"mixer", "mixer_norm"}
+    second = alone | {"feed_forward", "feed_forward_norm"} if feed_forward else alone
+    assert parts == [alone, second] * 2
+    gradient, results = outcome(unrolled, params)
+    assert_close(outcome(loop, stacked(params)), (stacked(gradient), results))
+
+
 def test_layers_in_a_loop_are_drawn_apart_with_the_same_deviations():
     changes = dict(width=32, layers=3, pattern=("attention",))
     loop, unrolled = make(scan_layers=True, **changes), make(**changes)
@@ -114,7 +128,7 @@ class Constant(nn.Module):
     value: float
 
     @nn.compact
-    def __call__(self, x_BTD, carry=(), *context):
+    def __call__(self, x_BTD, carry=(), *context, deterministic=True):
         y_BTD = jnp.full_like(x_BTD, self.value)
         return y_BTD if carry == () else (y_BTD, carry)
 
@@ -122,8 +136,8 @@ class Constant(nn.Module):
 @pytest.mark.parametrize("scan", [False, True], ids=["unrolled", "loop"])
 def test_each_layer_drops_by_itself(scan):
     """Two layers add 1 or nothing, each: were they to drop alike, nowhere would be 2."""
-    mixer, feed_forward = partial(Constant, 1.0), partial(Constant, 0.0)
-    stack = Stack(2, (mixer,), LayerNorm, feed_forward, 0.5, "none", scan)
+    mixers, feed_forwards = (partial(Constant, 1.0),), (partial(Constant, 0.0),)
+    stack = Stack(2, mixers, LayerNorm, feed_forwards, 0.5, "none", scan)
     arguments = np.zeros((4, 5, 6), np.float32), (None, None), np.arange(5)[None], None
     params = stack.init(jax.random.key(0), *arguments, True)
     keys = {"dropout": jax.random.key(1)}
@@ -142,13 +156,13 @@ def test_norms_stand_before_what_is_added_or_after_the_sum(order, expected):
     class Add(nn.Module):
         times: float
 
-        def __call__(self, x_BTD, carry=(), *context):
+        def __call__(self, x_BTD, carry=(), *context, deterministic=True):
             y_BTD = self.times * x_BTD
             return y_BTD if carry == () else (y_BTD, carry)
 
     # pre: 1 + 100 / 10 = 11, + 30 / 11 * 11; post: (1 + 99) / 10 = 10, (10 + 30) / 10.
     mixer, feed_forward = (100, 300 / 11) if order == "pre" else (99, 3)
-    parts = (partial(Add, mixer),), Norm, partial(Add, feed_forward)
+    parts = (partial(Add, mixer),), Norm, (partial(Add, feed_forward),)
     stack = Stack(1, *parts, 0.0, "none", False, norm_order=order)
     y_BTD, _ = stack.apply(
         {}, np.ones((1, 1, 1), np.float32), (None,), np.zeros((1, 1)), None, True
@@ -158,7 +172,7 @@ def test_norms_stand_before_what_is_added_or_after_the_sum(order, expected):
 
 def test_an_unknown_order_of_norms_is_named():
     with pytest.raises(UserError, match="unknown model.norm_order 'pots': did you mean 'post'"):
-        Stack(1, (partial(Constant, 1.0),), LayerNorm, Constant, 0.0, "none", False, "pots")
+        Stack(1, (partial(Constant, 1.0),), LayerNorm, (None,), 0.0, "none", False, "pots")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +183,10 @@ def test_an_unknown_order_of_norms_is_named():
         (dict(remat="blok"), "unknown model.remat 'blok': did you mean 'block'"),
         (dict(layers=3, scan_layers=True), "model.layers 3 is not a multiple of the 2 mixers"),
         (dict(mixers={"recurent": {}}), "'recurent', which model.pattern does not name; did you"),
+        (dict(feed_forwards=("gelu",)), "names 1 feed-forward networks for the 2 mixers"),
+        (dict(feed_forwards=("none", "swigloo")), "unknown .* 'swigloo': did you mean 'swiglu'"),
+        (dict(feed_forward_options={"relu": {}}), "'relu', which model.feed_forward does not name"),
+        (dict(feed_forward_options={"gelu": {"inner": 3}}), "did you mean 'inner_width'"),
         (dict(mixers={"recurrent": {"cel": "gru"}}), "did you mean 'cell'"),
     ],
 )

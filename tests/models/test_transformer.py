@@ -6,6 +6,7 @@ What holds for every model is in tests/properties; agreement with GPT-2 in tests
 from functools import partial
 from types import SimpleNamespace
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from flax.linen import meta
 from lmjax.config import model_config
 from lmjax.errors import UserError
 from lmjax.models.registry import build_model
+from lmjax.nn.norms import Norm
 
 VOCABULARY, CONTEXT = 11, 8
 tokens_BT = np.random.default_rng(0).integers(0, VOCABULARY, (2, CONTEXT)).astype(np.int32)
@@ -117,6 +119,19 @@ def test_initial_weights_have_the_deviation_asked_for_and_by_default_gpt2s(field
             residual = "['output']" in name or "['down']" in name
             expected = deviation / (2 * layers) ** 0.5 if residual else deviation
             np.testing.assert_allclose(np.std(leaf), expected, rtol=0.15, err_msg=name)
+
+
+def test_what_is_added_to_the_variance_is_what_was_asked_for_in_every_norm():
+    model, found = build(norm_epsilon=0.5), {}
+
+    def note(next_fun, args, kwargs, context):
+        if isinstance(context.module, Norm):
+            found[context.module.name] = context.module.epsilon
+        return next_fun(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        jax.eval_shape(model.init, jax.random.key(0), tokens_BT)
+    assert found == dict.fromkeys(("mixer_norm", "feed_forward_norm", "final_norm"), 0.5)
 
 
 def test_tied_logits_share_the_embedding():

@@ -27,12 +27,18 @@ def swish(x):
     return x / (1 + np.exp(-x))
 
 
+def squared_relu(x):
+    return np.maximum(x, 0) ** 2
+
+
+GATED = {"gated_gelu": by_tanh, "geglu": by_tanh, "swiglu": swish}
 ACTIVATIONS = {
     "gelu": by_tanh,
     "gelu_exact": exact,
     "relu": relu,
     "swish": swish,
-    "gated_gelu": by_tanh,
+    "squared_relu": squared_relu,
+    **GATED,
 }
 
 
@@ -50,7 +56,6 @@ def test_each_choice_is_products_around_its_activation(name, bias):
         return x @ params[part]["kernel"] + (params[part]["bias"] if bias else 0)
 
     activation, up_BTF = ACTIVATIONS[name], dense("up", x_BTD)
-    gated = name == "gated_gelu"
-    inner_BTF = activation(dense("gate", x_BTD)) * up_BTF if gated else activation(up_BTF)
+    inner_BTF = activation(dense("gate", x_BTD)) * up_BTF if name in GATED else activation(up_BTF)
     expected_BTD = dense("down", inner_BTF)
     np.testing.assert_allclose(layer.apply({"params": params}, x_BTD), expected_BTD, rtol=2e-5)

@@ -48,6 +48,20 @@ def test_a_config_of_before_there_were_folds_is_that_of_none(run):
         run.check(config)
 
 
+def test_a_config_that_lacks_later_fields_of_a_model_is_that_of_their_defaults(tmp_path):
+    config, run = base_config("transformer"), RunDirectory(tmp_path)
+    run.create(config)
+    older = json.loads((path := run.path / "config.json").read_text())
+    for name in ("feed_forwards", "feed_forward_options", "norm_epsilon"):
+        del older["model"][name]
+    path.write_text(json.dumps(older))
+    assert run.config() == config
+    run.check(config)
+    config.model.norm_epsilon = 1e-6
+    with pytest.raises(UserError, match="model.norm_epsilon: 1e-05 there, 1e-06 here"):
+        run.check(config)
+
+
 def test_another_config_is_refused_with_both_values(run):
     config = base_config("rnn")
     config.model.width = 64

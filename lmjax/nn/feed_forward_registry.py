@@ -1,0 +1,31 @@
+"""From the name of a feed-forward network and its options to the network."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from lmjax.errors import UserError, nearest
+from lmjax.nn.feed_forward import FEED_FORWARDS
+from lmjax.nn.options import part_maker
+
+NONE = "none"  # a layer is its mixer
+
+
+def feed_forward_maker(
+    name: str, options: Mapping[str, Any], given: Mapping[str, Any]
+) -> Callable[..., nn.Module] | None:
+    """Makes the network of that name with its options; None for `none`.
+
+    What is `given` is that which it has a field for. Raises UserError for an unknown name or
+    option, one of another type, and a value that the network refuses.
+    """
+    if name not in (NONE, *FEED_FORWARDS):
+        hint = nearest(name, (NONE, *FEED_FORWARDS))
+        raise UserError(f"unknown model.feed_forward {name!r}: {hint}")
+    if name == NONE:
+        if options:
+            raise UserError("model.feed_forward_options has options of 'none'; leave them out")
+        return None
+    part, source = FEED_FORWARDS[name], "model.feed_forward_options"
+    return part_maker("feed-forward network", name, part, options, given, source)

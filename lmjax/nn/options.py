@@ -1,0 +1,48 @@
+"""Options of a model's parts: what a configuration may set of the fields of a module, by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+
+from lmjax.errors import UserError, nearest
+
+PLAIN = (bool, int, float, str)  # the types of options
+
+
+def part_maker(
+    kind: str,
+    name: str,
+    part: type[nn.Module] | partial,
+    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    source: str,
+) -> Callable[..., nn.Module]:
+    """Makes the part with its options, and of what is `given` the fields that it has.
+
+    `kind` and `name` are what an error calls it, `source` is the field of a configuration where its
+    options stand. Raises UserError for an unknown option, one of another type, and a value that the
+    part refuses.
+    """
+    module, bound = (part.func, part.args) if isinstance(part, partial) else (part, ())
+    found = {field.name: field for field in fields(module) if field.name not in ("parent", "name")}
+    found = dict(list(found.items())[len(bound) :])
+    known = [option for option, field in found.items() if field.type in PLAIN and option != "width"]
+    for option, value in options.items():
+        if option not in known:
+            raise UserError(f"{kind} {name!r} has no option {option!r}: {nearest(option, known)}")
+        wanted = found[option].type
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise UserError(
+                f"option {option!r} of {kind} {name!r} is {value!r}; give a value of type "
+                f"{wanted.__name__}"
+            )
+    values = {field: value for field, value in given.items() if field in found} | dict(options)
+    missing = [n for n, field in found.items() if field.default is MISSING and n not in values]
+    if missing:
+        raise UserError(f"{kind} {name!r} has no value for {missing[0]!r}; set it in {source}")
+    make = partial(part, **values)
+    make(parent=None)  # what its fields refuse is refused now
+    return make
