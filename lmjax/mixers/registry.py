@@ -12,6 +12,9 @@ from lmjax.nn.options import part_maker
 MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
     "mamba": "lmjax.mixers.mamba:Mamba",
+    "multi_head_latent_attention": (
+        "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
+    ),
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
 }

@@ -4,6 +4,10 @@
 MIXER_VARIANTS = {
     "attention": [dict(), dict(head_width=3, scaled=False)],
     "mamba": [dict(state_width=3, chunk=4)],
+    "multi_head_latent_attention": [
+        dict(),
+        dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
+    ],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "sliding_window": [dict(window=4), dict(window=40)],
 }
