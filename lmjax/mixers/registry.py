@@ -11,6 +11,8 @@ from lmjax.nn.options import part_maker
 
 MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
+    "delta_net": "lmjax.mixers.delta_net:DeltaNet",
+    "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
     "mamba": "lmjax.mixers.mamba:Mamba",
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"

@@ -3,6 +3,8 @@
 # name -> options of each variant
 MIXER_VARIANTS = {
     "attention": [dict(), dict(head_width=3, scaled=False)],
+    "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
+    "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
     "mamba": [dict(state_width=3, chunk=4)],
     "multi_head_latent_attention": [
         dict(),
