@@ -13,11 +13,14 @@ MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
     "delta_net": "lmjax.mixers.delta_net:DeltaNet",
     "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
+    "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",
+    "linear_attention": "lmjax.mixers.linear_attention:LinearAttention",
     "mamba": "lmjax.mixers.mamba:Mamba",
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
+    "retention": "lmjax.mixers.retention:Retention",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
 }
 

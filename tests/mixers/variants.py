@@ -5,12 +5,19 @@ MIXER_VARIANTS = {
     "attention": [dict(), dict(head_width=3, scaled=False)],
     "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
     "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
+    "gated_linear_attention": [dict(chunk=4, temperature=2.0)],
+    "linear_attention": [
+        dict(),
+        dict(feature_map="taylor", key_width=3, chunk=5),
+        dict(feature_map="identity", normalized=False, chunk=4),
+    ],
     "mamba": [dict(state_width=3, chunk=4)],
     "multi_head_latent_attention": [
         dict(),
         dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
     ],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
+    "retention": [dict(), dict(chunk=5, expansion=1)],
     "sliding_window": [dict(window=4), dict(window=40)],
 }
 
