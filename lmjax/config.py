@@ -185,9 +185,12 @@ ENCODER_DECODERS = {
 LATER = {
     "data.folds": 0,
     "data.fold": 0,
+    "data.length_deviation": 0.0,
     "model.feed_forward_options": {},
     "model.feed_forwards": [],
     "model.norm_epsilon": 1e-5,
+    "training.averaging": "none",
+    "training.averaging_patience": 5,
 }
 
 # Fields of models that hold options by the name of what they are of.
@@ -326,6 +329,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices
     data.length = 128  # tokens a row; documents: the most of one, longer ones are left out
+    # stream: of normal lengths about data.length, or in 1 of 20 rows about half of it, rounded to
+    # multiples of 5; the learning rate goes with the length (Merity et al. 2018). 0: all the same.
+    data.length_deviation = 0.0
     data.source_length = 128  # documents: the most tokens of a source
     data.read_threads = 1  # that prepare batches; their order does not depend on it
 
@@ -354,6 +360,11 @@ def base_config(model: str = "transformer") -> ConfigDict:
     training.weight_decay = 0.0  # decoupled, on matrices only
     training.clip_norm = 0.0  # largest global norm of the gradient; 0: off
     training.clip_value = 0.0  # largest absolute value of a gradient's entry; 0: off
+    # Which parameters are evaluated and saved: none (those after the last step) | from_start (the
+    # mean of those after each step) | triggered (their mean from that evaluation on which is worse
+    # than the best but for the last averaging_patience: with sgd, NT-ASGD of Merity et al. 2018).
+    training.averaging = "none"
+    training.averaging_patience = 5  # triggered: evaluations
     training.loss_reduction = "token_mean"  # token_mean | sequence_mean (summed over time)
     training.accumulation_steps = 1  # micro-batches a step
 

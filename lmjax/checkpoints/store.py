@@ -263,8 +263,11 @@ class Checkpoints:
 
 
 def _without_params(state: State) -> dict[str, Any]:
-    others = (field.name for field in fields(state) if field.name != "params")
-    return {name: getattr(state, name) for name in others}
+    """The other fields, without those that are None, as by default: checkpoints may be older."""
+    others = [field for field in fields(state) if field.name != "params"]
+    values = {field.name: getattr(state, field.name) for field in others}
+    absent = {field.name for field in others if field.default is None is values[field.name]}
+    return {name: value for name, value in values.items() if name not in absent}
 
 
 def _host(tree: Any) -> Any:

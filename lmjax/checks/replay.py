@@ -59,7 +59,7 @@ def replay(workdir: Path, console: Console, step: int | None = None) -> str | No
     table.add_row("loss", f"{metrics['nats'] / metrics['weight']:.6g} nats/token")
     table.add_row("gradient norm", f"{metrics['gradient_norm']:.6g}")
     table.add_row("learning rate", f"{metrics['learning_rate']:.6g}")
-    table.add_row("largest parameter before", _largest(before.params))
+    table.add_row("largest parameter before", _largest(before.trained))
     table.add_row("first output not finite", _first_bad_output(model, before, batch) or "none")
     table.add_row("verdict", what or "all finite: it did not happen again")
     console.print(table)
@@ -125,7 +125,7 @@ def _largest(params: Any) -> str:
 def _first_bad_output(model: LanguageModel, state: TrainState, batch: Batch) -> str | None:
     """The module that was the first to return what is not finite, without dropout."""
     _, captured = model.apply(
-        state.params,
+        state.trained,
         batch.tokens_BT,
         state.carry,
         **batch.inputs(),

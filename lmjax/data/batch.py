@@ -28,6 +28,7 @@ class Draw(IntEnum):
     OBJECTIVE = 4
     CELL_ORDER = 5
     SENTENCE_PAIRS = 6
+    LENGTHS = 7
 
 
 @flax.struct.dataclass
@@ -57,13 +58,13 @@ def row_borders(stream: TokenStream, rows: int) -> np.ndarray:
 
 
 def contiguous_batch(
-    stream: TokenStream, rows: int, length: int, step: int, by_document: bool = False
+    stream: TokenStream, rows: int, begin: int, length: int, by_document: bool = False
 ) -> Batch:
-    """Columns `step * length` and on of the stream in `rows` rows, equally long but for one."""
+    """`length` columns from `begin` on of the stream in `rows` rows, equally long but for one."""
     borders = row_borders(stream, rows)
-    targets_BT = borders[:-1, None] + step * length + np.arange(length)[None, :]
+    targets_BT = borders[:-1, None] + begin + np.arange(length)[None, :]
     exists_BT = targets_BT < borders[1:, None]
-    batch = gather(stream, targets_BT, exists_BT, continues=step > 0)
+    batch = gather(stream, targets_BT, exists_BT, continues=begin > 0)
     return documents_apart(batch, stream, targets_BT) if by_document else batch
 
 

@@ -22,6 +22,7 @@ from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import progress_bar, say
+from lmjax.training.averaging import triggers
 from lmjax.training.health import Unhealthy, examine
 from lmjax.training.metrics import (
     cost_table,
@@ -288,6 +289,7 @@ class TrainingLoop:
         for line in astray(score, plan.model.vocabulary_size):
             self._say(f"validation: {line}")
         position.evaluated_step = position.step
+        self._average_if_triggered(score.nats_per_token)
         if score.nats_per_token < position.best_nats_per_token:
             position.best_step, position.best_nats_per_token = position.step, score.nats_per_token
             position.evaluations_since_best = 0
@@ -296,6 +298,18 @@ class TrainingLoop:
         training = plan.config.training
         if training.schedule == "plateau":
             self.seat.scale_learning_rate(training.decay_factor)
+
+    def _average_if_triggered(self, nats_per_token: float) -> None:
+        position, training = self.position, self.plan.config.training
+        before, position.evaluations = position.evaluations, [*position.evaluations, nats_per_token]
+        if training.averaging != "triggered" or position.averaged_since >= 0:
+            return
+        if triggers(before, nats_per_token, training.averaging_patience):
+            position.averaged_since = position.step
+            self.seat.begin_averaging()
+            self._say(
+                f"step {position.step:,}: from now on, parameters are averaged over the steps"
+            )
 
     def _save(self) -> None:
         self._flush()

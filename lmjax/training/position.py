@@ -28,6 +28,8 @@ class Position:
     best_step: int = -1
     best_nats_per_token: float = math.inf
     evaluations_since_best: int = 0
+    evaluations: list[float] = field(default_factory=list)  # nats per token of each so far
+    averaged_since: int = -1  # the step after which parameters began to be averaged
     skips: int = 0
     rollbacks: int = 0
     spikes: int = 0

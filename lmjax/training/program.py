@@ -1,7 +1,7 @@
 """What a configuration, a dataset and a model make of training by gradient, before it begins."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from lmjax.models.cost import ModelCost, model_cost
 from lmjax.objectives.contract import Objective
 from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from lmjax.runs.ranges import check_ranges
+from lmjax.training.averaging import check_averaging
 from lmjax.training.durations import Clock
 from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
@@ -102,7 +103,7 @@ class TrainingPlan(Program):
         state, training = super().fresh_state(), self.config.training
         if training.initial_params:
             found = self.warm_start()
-            merged = replace(state, params=found.merged(state.params))
+            merged = state.beginning_with(found.merged(state.params))
             return Beginning(merged, found.origin, tuple(found.remarks()))
         if training.initial_embedding:
             begun = with_initial_embedding(
@@ -111,7 +112,7 @@ class TrainingPlan(Program):
                 self.tokenizer,
                 self.model.vocabulary_size,
             )
-            return Beginning(replace(state, params=begun.params), remarks=(begun.remark,))
+            return Beginning(state.beginning_with(begun.params), remarks=(begun.remark,))
         return Beginning(state)
 
     def check_beginning(self) -> None:
@@ -160,6 +161,7 @@ def make_program(
     """The program of `config` for a model; raises UserError for a field that cannot be."""
     check_ranges(config)
     data, training = config.data, config.training
+    check_averaging(training)
     params = jax.eval_shape(partial(initial_params, model, length=data.length), np.uint32(0))
     optimizer = make_optimizer(training, params)
     step = TrainStep(
@@ -171,6 +173,7 @@ def make_program(
         accumulation_steps=training.accumulation_steps,
         skip_nonfinite=config.health.on_nonfinite == "skip",
         frozen_L=tuple(jax.tree.leaves(frozen_leaves(params, training.frozen))),
+        full_length=data.length if data.length_deviation else 0,
     )
     begin = partial(
         initial_state,
@@ -179,6 +182,7 @@ def make_program(
         batch_size=data.batch_size,
         length=data.length,
         carried=data.batching == "stream",
+        averaging=training.averaging,
     )
     hyperparameters = hyperparameters_of(training, clock, config.model.get("dropout", 0.0))
     named = jax.eval_shape(begin, np.uint32(0), hyperparameters)

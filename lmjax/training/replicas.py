@@ -124,6 +124,13 @@ class Replicas:
         placed = jax.device_put(scale_R, self._place)
         self._state = replace(self._state, learning_rate_scale=placed)
 
+    def begin_averaging(self, index: int) -> None:
+        self.settle()
+        count_R = np.array(self._state.averaging.count)
+        count_R[index] = 1
+        averaging = replace(self._state.averaging, count=jax.device_put(count_R, self._place))
+        self._state = replace(self._state, averaging=averaging)
+
 
 class ReplicaSeat:
     """The seat of one replica, see `seats.Seat`."""
@@ -164,6 +171,9 @@ class ReplicaSeat:
 
     def scale_learning_rate(self, factor: float) -> None:
         self._all.scale_learning_rate(self._index, factor)
+
+    def begin_averaging(self) -> None:
+        self._all.begin_averaging(self._index)
 
 
 def _written(stacked: Any, one: Any, index: jax.Array) -> Any:

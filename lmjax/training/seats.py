@@ -55,6 +55,9 @@ class Seat(Protocol):
     def scale_learning_rate(self, factor: float) -> None:
         """Multiplies the learning rate of all steps to come."""
 
+    def begin_averaging(self) -> None:
+        """From now on parameters are the mean of what they are now and after each step to come."""
+
 
 class OwnSeat:
     """The seat of a run that trains alone."""
@@ -88,6 +91,11 @@ class OwnSeat:
     def scale_learning_rate(self, factor: float) -> None:
         scale = self._state.learning_rate_scale * factor
         self._state = replace(self._state, learning_rate_scale=scale)
+
+    def begin_averaging(self) -> None:
+        count = self._state.averaging.count * 0 + 1  # where it is
+        averaging = replace(self._state.averaging, count=count)
+        self._state = replace(self._state, averaging=averaging)
 
     def step(self, batch: Batch) -> Stepped:
         """Takes a step, for whose result nobody waits yet."""

@@ -23,16 +23,36 @@ class Hyperparameters:
 
 
 @flax.struct.dataclass
+class Averaging:
+    """What is trained where the state's parameters are its mean over the steps."""
+
+    iterate: Any  # parameters; without a mean yet, the state's own
+    count: jax.Array  # int32, of iterates in the mean; 0: it has not begun
+
+
+@flax.struct.dataclass
 class TrainState:
     """The state between two steps; with the data position it is the whole run."""
 
     step: jax.Array
     seed: jax.Array  # uint32
     hyperparameters: Hyperparameters
-    params: Any
+    params: Any  # those that are evaluated
     optimizer_state: Any
     carry: Carry  # of the rows of the batch; None where no state is carried over
     learning_rate_scale: jax.Array  # what plateau decay has multiplied the learning rate by
+    averaging: Averaging | None = None  # None: the parameters are trained themselves
+
+    @property
+    def trained(self) -> Any:
+        """The parameters that a step changes."""
+        return self.params if self.averaging is None else self.averaging.iterate
+
+    def beginning_with(self, params: Any) -> "TrainState":
+        """The state before the first step, with other parameters."""
+        if self.averaging is None:
+            return self.replace(params=params)
+        return self.replace(params=params, averaging=self.averaging.replace(iterate=params))
 
 
 @flax.struct.dataclass
@@ -57,8 +77,12 @@ def initial_state(
     batch_size: int,
     length: int,
     carried: bool,
+    averaging: str = "none",
 ) -> TrainState:
-    """The state before the first step; parameters come boxed, as from `initial_params`."""
+    """The state before the first step; parameters come boxed, as from `initial_params`.
+
+    `averaging` is that of `config.training`.
+    """
     params = initial_params(model, seed, length)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -68,6 +92,9 @@ def initial_state(
         optimizer_state=optimizer.init(params),
         carry=initial_carry(model, params, batch_size, length) if carried else None,
         learning_rate_scale=jnp.ones((), jnp.float32),
+        averaging=None
+        if averaging == "none"
+        else Averaging(params, jnp.int32(averaging == "from_start")),
     )
 
 

@@ -15,6 +15,7 @@ from lmjax.models.contract import LanguageModel, initial_carry, restart_rows
 from lmjax.nn.dropout import dropout_rate
 from lmjax.nn.leaves import leaf_name
 from lmjax.objectives.contract import Objective, Outcome
+from lmjax.training.averaging import averaged
 from lmjax.training.schedules import Schedule
 from lmjax.training.state import TrainState, random_key
 
@@ -36,6 +37,8 @@ class TrainStep:
     frozen_L: tuple[bool, ...] = ()  # of each leaf, whether it has no gradient; empty: none
     axis_name: str | None = None
     has_own_dropout: bool = False  # the rate is the state's, whatever the model's
+    # Tokens of a row that the learning rate is of; it goes with those of the batch. 0: it doesn't.
+    full_length: int = 0
 
     def __post_init__(self):
         if self.loss_reduction not in REDUCTIONS:
@@ -58,13 +61,15 @@ class TrainStep:
         )
         learning_rate = self.schedule(state.step, state.hyperparameters)
         learning_rate *= state.learning_rate_scale
+        if self.full_length:
+            learning_rate *= batch.tokens_BT.shape[1] / self.full_length
         direction, optimizer_state = optax.with_extra_args_support(self.optimizer).update(
             gradient,
             state.optimizer_state,
-            state.params,
+            state.trained,
             weight_decay=state.hyperparameters.weight_decay,
         )
-        params = jax.tree.map(lambda p, d: p - learning_rate * d, state.params, direction)
+        params = jax.tree.map(lambda p, d: p - learning_rate * d, state.trained, direction)
         counts = self._total(outcome.counts)
         metrics = {
             "nats": self._total(outcome.nats),
@@ -74,13 +79,12 @@ class TrainStep:
             "learning_rate": learning_rate,
             "gradient_norm": jnp.sqrt(squared_norms_L.sum()),
             "squared_norms_L": squared_norms_L,
-            "before_finite_L": _finite_leaves(state.params),
+            "before_finite_L": _finite_leaves(state.trained),
             "after_finite_L": _finite_leaves(params),
         }
         after = replace(
-            state,
+            averaged(state, params),
             step=state.step + 1,
-            params=params,
             optimizer_state=optimizer_state,
             carry=outcome.carry,
         )
@@ -119,16 +123,16 @@ class TrainStep:
         def micro_step(gradient, micro):
             index, batch, carry = micro
             key = jax.random.fold_in(step_key, index)
-            more, outcome = jax.grad(loss, has_aux=True)(state.params, batch, carry, key)
+            more, outcome = jax.grad(loss, has_aux=True)(state.trained, batch, carry, key)
             return jax.tree.map(jnp.add, gradient, more), outcome
 
         if self.accumulation_steps == 1:
             whole = partial(loss, batch=batch, carry=state.carry, key=step_key)
-            _, pullback, outcome = jax.vjp(whole, state.params, has_aux=True)
+            _, pullback, outcome = jax.vjp(whole, state.trained, has_aux=True)
             # Scaled here, the gradient needs no pass over all parameters to be divided.
             return pullback(1 / self._denominator(outcome))[0], outcome
         micros = jax.tree.map(self._split, (batch, state.carry))
-        zeros = jax.tree.map(jnp.zeros_like, state.params)
+        zeros = jax.tree.map(jnp.zeros_like, state.trained)
         gradient, outcomes = lax.scan(
             micro_step, zeros, (jnp.arange(self.accumulation_steps), *micros)
         )

@@ -44,7 +44,8 @@ OF_MODELS = ("initialization", "dropout")
 def shared_program(config: ConfigDict) -> str | None:
     """What runs must have in common to be replicas of one program; None: it must train alone."""
     whole_machine = config.execution.mode == "jit" and tuple(config.execution.mesh) == ("data=-1",)
-    if not whole_machine or config.data.batching == "documents" or jax.process_count() > 1:
+    lengths_vary = config.data.batching == "documents" or config.data.length_deviation
+    if not whole_machine or lengths_vary or jax.process_count() > 1:
         return None
     fixed = ConfigDict(config.to_dict())
     fixed.update_from_flattened_dict(dict.fromkeys(NUMBERS, 0))

@@ -86,6 +86,15 @@ CASES = [
     *((family, {}) for family in TRAINED),
     ("rnn", dict(training__schedule="plateau", training__optimizer="sgd")),
     ("rnn", dict(training__schedule="epoch_decay", training__decay_after="1 epochs")),
+    (
+        "rnn",
+        dict(
+            training__averaging="triggered",
+            training__averaging_patience=0,
+            training__optimizer="sgd",
+            training__learning_rate=300.0,
+        ),
+    ),
     ("transformer", dict(data__batching="packed")),
     (
         "transformer",
@@ -113,6 +122,8 @@ def test_stopped_at_every_kind_of_step(family, changes, config_of, tmp_path):
     assert any(name.startswith("carry/") for name in straight) == (
         plan.config.data.batching == "stream"
     )
+    if plan.config.training.averaging == "triggered":
+        assert 0 < straight["position: averaged_since"] < max(STOPS)
     assert len(straight) > 50 and straight["step"] == END
     assert differing(straight, stopped) == []
 

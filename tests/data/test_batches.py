@@ -90,6 +90,44 @@ def test_stream_rows_hold_all_targets_in_order(size, rows, length):
     assert_equal(batches[0], batches[-1])
 
 
+@given(st.integers(1, 3000), small, st.integers(1, 80), st.integers(0, 3))
+def test_stream_rows_of_varied_lengths_hold_all_targets_in_order(size, rows, length, epoch):
+    stream, data = counting_stream(size + rows), data_config("stream", rows, length)
+    data.update(resets="none", length_deviation=5.0)
+    batching = make_batching(stream, data, 0)
+    steps = range(epoch * batching.steps_per_epoch, (epoch + 1) * batching.steps_per_epoch)
+    batches = [batching.batch(step) for step in steps]
+    for batch in batches:
+        check_arrays(batch, rows, batch.tokens_BT.shape[1])
+        assert batch.tokens_BT.shape[1] % 5 == 0
+    assert all(batch.weights_BT.any() for batch in batches)
+    by_row = [
+        np.concatenate([b.targets_BT[row][b.weights_BT[row] == 1] for b in batches])
+        for row in range(rows)
+    ]
+    np.testing.assert_array_equal(np.concatenate(by_row), stream.tokens_N)
+    assert [batch.continues_B.any() for batch in batches] == [False] + [True] * (len(steps) - 1)
+
+
+def test_varied_lengths_are_the_papers_and_each_epochs_own():
+    """70 tokens and half of that in 1 of 20, with a deviation of 5, over rows of PTB's length."""
+    stream, data = counting_stream(20 * 46_480), data_config("stream", 20, 70)
+    data.length_deviation = 5.0
+    batching, other = make_batching(stream, data, 0), make_batching(stream, data, 1)
+    epochs = [np.diff(batching._borders(epoch)) for epoch in range(20)]
+    lengths = np.concatenate(epochs)
+    assert len(set(lengths)) < 22
+    halved = lengths < 52
+    assert abs(halved.mean() - 0.05) < 0.01
+    for part, mean in ((lengths[halved], 35), (lengths[~halved], 70)):
+        assert abs(part.mean() - mean) < 1 and abs(part.std() - 5) < 1
+    assert (epochs[0] != epochs[1]).any()
+    assert (epochs[0] != np.diff(other._borders(0))).any()
+    seen = sum(batch.weights_BT.sum() for batch in map(batching.batch, range(7)))
+    assert batching.distinct_targets(7) == seen
+    assert batching.tokens_per_step == pytest.approx(20 * lengths.mean(), abs=1)
+
+
 def test_unknown_resets_and_resets_of_no_state_are_refused():
     data = data_config("stream", 2, 3)
     data.resets = "document"

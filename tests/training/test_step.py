@@ -332,3 +332,9 @@ def _sgd():
     training = base_config().training
     training.optimizer = "sgd"
     return training
+
+
+def test_the_learning_rate_goes_with_the_length_of_the_rows():
+    half = replace(step_of("rnn"), full_length=2 * LENGTH)
+    _, metrics = run(half, JitExecution, 1, carried=True, steps=1)
+    assert metrics["learning_rate"] == pytest.approx(float(NUMBERS.learning_rate) / 2)
