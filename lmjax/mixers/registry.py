@@ -14,8 +14,10 @@ MIXERS = {
     "delta_net": "lmjax.mixers.delta_net:DeltaNet",
     "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
     "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",
+    "lightning_attention": "lmjax.mixers.lightning_attention:LightningAttention",
     "linear_attention": "lmjax.mixers.linear_attention:LinearAttention",
     "mamba": "lmjax.mixers.mamba:Mamba",
+    "mamba2": "lmjax.mixers.mamba2:Mamba2",
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),

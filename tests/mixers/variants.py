@@ -6,12 +6,14 @@ MIXER_VARIANTS = {
     "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
     "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
     "gated_linear_attention": [dict(chunk=4, temperature=2.0)],
+    "lightning_attention": [dict(chunk=6)],
     "linear_attention": [
         dict(),
         dict(feature_map="taylor", key_width=3, chunk=5),
         dict(feature_map="identity", normalized=False, chunk=4),
     ],
     "mamba": [dict(state_width=3, chunk=4)],
+    "mamba2": [dict(state_width=3, head_width=4, groups=2, chunk=4)],
     "multi_head_latent_attention": [
         dict(),
         dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
