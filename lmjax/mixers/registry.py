@@ -16,8 +16,11 @@ MIXERS = {
     "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",
     "lightning_attention": "lmjax.mixers.lightning_attention:LightningAttention",
     "linear_attention": "lmjax.mixers.linear_attention:LinearAttention",
+    "lru": "lmjax.mixers.lru:LRU",
     "mamba": "lmjax.mixers.mamba:Mamba",
     "mamba2": "lmjax.mixers.mamba2:Mamba2",
+    "min_gru": "lmjax.mixers.min_gru:MinGRU",
+    "min_lstm": "lmjax.mixers.min_lstm:MinLSTM",
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),

@@ -12,8 +12,11 @@ MIXER_VARIANTS = {
         dict(feature_map="taylor", key_width=3, chunk=5),
         dict(feature_map="identity", normalized=False, chunk=4),
     ],
+    "lru": [dict(), dict(state_width=5, smallest_radius=0.0, largest_radius=1.0)],
     "mamba": [dict(state_width=3, chunk=4)],
     "mamba2": [dict(state_width=3, head_width=4, groups=2, chunk=4)],
+    "min_gru": [dict(), dict(expansion=1)],
+    "min_lstm": [dict()],
     "multi_head_latent_attention": [
         dict(),
         dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),

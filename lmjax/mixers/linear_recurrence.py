@@ -1,0 +1,84 @@
+"""The recurrence h_t = a_t h_{t-1} + b_t of each number by itself, real or complex.
+
+E stands for one or more dimensions. Its gradient is the same recurrence, backwards in time: with g
+that of all h, `G_t = g_t + a_{t+1} G_{t+1}` is that of b, and `G_t h_{t-1}` is that of a. So it
+keeps a and h alone.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def step(h_BE, decay_BE, added_BE, begins_B):
+    """`h_BE, h_BE` after one token; a row whose token begins a segment starts from zeros."""
+    h_BE = decay_BE * jnp.where(_like(begins_B, h_BE), 0.0, h_BE) + added_BE
+    return h_BE, h_BE
+
+
+def parallel(h_BE, decay_BTE, added_BTE, begins_BT):
+    """`h_BTE, h_BE`: `step` for each of T tokens; it holds B T E numbers, however long T is.
+
+    On CPU, one token after the other: 8,192 tokens of 256 channels take 5 ms with their gradient,
+    and 17 ms in rounds (25 ms with the gradient that JAX derives), whether they are 64 rows or one.
+    Elsewhere, where each operation has a price whatever its size, in rounds.
+    """
+    form = loop if jax.default_backend() == "cpu" else rounds
+    decay_BTE = jnp.where(_like(begins_BT, decay_BTE), 0.0, decay_BTE)
+    h_BTE = _states(form, h_BE, decay_BTE, added_BTE)
+    return h_BTE, h_BTE[:, -1]
+
+
+def loop(h_BE, decay_BTE, added_BTE, reverse=False):
+    """`h_BTE` from a state before the first token (with `reverse`, after the last), in T steps."""
+
+    def one(h_BE, now):
+        decay_BE, added_BE = now
+        h_BE = decay_BE * h_BE + added_BE
+        return h_BE, h_BE
+
+    inputs = decay_BTE.swapaxes(0, 1), added_BTE.swapaxes(0, 1)
+    return lax.scan(one, h_BE, inputs, reverse=reverse)[1].swapaxes(0, 1)
+
+
+def rounds(h_BE, decay_BTE, added_BTE, reverse=False):
+    """`loop` in log T rounds (an associative scan; Martin and Cundy 2018, section 2.2).
+
+    Two spans of tokens that take h to `f h + g` and `F h + G` together take it to
+    `F f h + F g + G`.
+    """
+
+    def join(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    first = -1 if reverse else 0
+    added_BTE = added_BTE.at[:, first].add(decay_BTE[:, first] * h_BE)
+    return lax.associative_scan(join, (decay_BTE, added_BTE), axis=1, reverse=reverse)[1]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _states(form, h_BE, decay_BTE, added_BTE):
+    return form(h_BE, decay_BTE, added_BTE)
+
+
+def _forward(form, h_BE, decay_BTE, added_BTE):
+    h_BTE = form(h_BE, decay_BTE, added_BTE)
+    return h_BTE, (h_BE, decay_BTE, h_BTE)
+
+
+def _backward(form, saved, gradient_BTE):
+    h_BE, decay_BTE, h_BTE = saved
+    next_BTE = jnp.concatenate([decay_BTE[:, 1:], jnp.zeros_like(decay_BTE[:, :1])], axis=1)
+    gradient_BTE = form(jnp.zeros_like(h_BE), next_BTE, gradient_BTE, reverse=True)
+    before_BTE = jnp.concatenate([h_BE[:, None], h_BTE[:, :-1]], axis=1)
+    return decay_BTE[:, 0] * gradient_BTE[:, 0], before_BTE * gradient_BTE, gradient_BTE
+
+
+_states.defvjp(_forward, _backward)
+
+
+def _like(begins, leaf):
+    """`begins`, with as many dimensions as `leaf`."""
+    return begins.reshape(begins.shape + (1,) * (leaf.ndim - begins.ndim))
