@@ -15,6 +15,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.scores import Score, additive, dot, weigh
 from lmjax.nn.dense import Dense
+from lmjax.nn.skew import skew
 
 SCORES = ("additive", "dot", "general", "key_value_predict")
 
@@ -73,15 +74,7 @@ def parallel(
 
     scores_SBT = lax.map(score_slot, jnp.arange(slots))
     weights_BTS = weigh(jnp.moveaxis(scores_SBT, 0, -1), visible_BTS)
-    return _skew(weights_BTS, keys_BNK.shape[1]) @ values_BNK
-
-
-def _skew(weights_BTS: jax.Array, count: int) -> jax.Array:
-    """`weights_BTN`: slot s of token t goes to column t + s of N = `count`, the rest are zeros."""
-    rows, length, slots = weights_BTS.shape
-    # One column more than N: read in rows of N, each row stands one column further right.
-    padded = jnp.pad(weights_BTS, ((0, 0), (0, 0), (0, count + 1 - slots)))
-    return padded.reshape(rows, -1)[:, : length * count].reshape(rows, length, count)
+    return skew(weights_BTS) @ values_BNK[:, :-1]  # the last one is that of no past token
 
 
 class PastAttention(Mixer, kw_only=True):

@@ -27,6 +27,7 @@ MIXERS = {
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
+    "transformer_xl": "lmjax.mixers.transformer_xl:TransformerXL",
 }
 
 

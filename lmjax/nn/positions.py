@@ -37,10 +37,15 @@ class SinusoidalPosition(nn.Module):
 
     def __call__(self, positions_BT: jax.Array) -> jax.Array:
         """`x_BTD`."""
-        frequency_D = 10_000.0 ** (-jnp.arange(0, self.width, 2) / self.width)
-        angle_BTD = positions_BT[..., None] * frequency_D[None, None, :]
-        x_BTD = jnp.concatenate([jnp.sin(angle_BTD), jnp.cos(angle_BTD)], axis=-1)
-        return x_BTD[..., : self.width]
+        return sinusoids(positions_BT, self.width)
+
+
+def sinusoids(positions_BT: jax.Array, width: int) -> jax.Array:
+    """`x_BTD` with D = `width`: the sines and then the cosines of positions at all wavelengths."""
+    frequency_D = 10_000.0 ** (-jnp.arange(0, width, 2) / width)
+    angle_BTD = positions_BT[..., None] * frequency_D[None, None, :]
+    x_BTD = jnp.concatenate([jnp.sin(angle_BTD), jnp.cos(angle_BTD)], axis=-1)
+    return x_BTD[..., :width]
 
 
 class NoPosition(nn.Module):

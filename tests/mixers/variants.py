@@ -24,6 +24,7 @@ MIXER_VARIANTS = {
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
     "sliding_window": [dict(window=4), dict(window=40)],
+    "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }
 
 
