@@ -44,6 +44,7 @@ class DeltaNet(Mixer):
     value_head_width: int = 0  # P; 0: K
     convolution_width: int = 4
     negative_eigenvalues: bool = False  # beta up to 2 in place of 1 (Grazzi et al. 2024)
+    norm_epsilon: float = 1e-5  # added to the mean square
     chunk: int = 64  # tokens that are read at a time
 
     name_in_errors = "delta_net"
@@ -121,7 +122,7 @@ class DeltaNet(Mixer):
     def _normalised(self, y_BTHP, x_BTD) -> jax.Array:
         """`y_BTHP`, each head by itself."""
         rows, length, heads, p = y_BTHP.shape
-        norm = RMSNorm(name="norm")
+        norm = RMSNorm(epsilon=self.norm_epsilon, name="norm")
         return norm(y_BTHP.reshape(rows, length * heads, p)).reshape(y_BTHP.shape)
 
     def _dense(self, features: int, axis: str, name: str, **options: bool) -> Dense:

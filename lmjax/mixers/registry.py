@@ -24,8 +24,11 @@ MIXERS = {
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),
+    "mlstm": "lmjax.mixers.mlstm:MLSTM",
+    "mlstm_large": "lmjax.mixers.mlstm_large:MLSTMLarge",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
+    "slstm": "lmjax.mixers.slstm:SLSTM",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
     "transformer_xl": "lmjax.mixers.transformer_xl:TransformerXL",
 }

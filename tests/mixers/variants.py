@@ -21,8 +21,11 @@ MIXER_VARIANTS = {
         dict(),
         dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
     ],
+    "mlstm": [dict(chunk=5, projection_block=8)],
+    "mlstm_large": [dict(chunk=4, key_width=12, gate_cap=2.0)],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
+    "slstm": [dict()],
     "sliding_window": [dict(window=4), dict(window=40)],
     "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }

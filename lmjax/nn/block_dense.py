@@ -1,0 +1,34 @@
+"""A matrix product with a block-diagonal matrix: groups of features that see themselves alone."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+
+from lmjax.nn.precision import wide
+
+
+class BlockDense(nn.Module):
+    """`y_BTE`, each of `blocks` equal parts of x by a square matrix of its own.
+
+    It computes in the type of x, with sums in float32, in which `wide_output` leaves the result.
+    """
+
+    blocks: int
+    initializer: Initializer
+    wide_output: bool = False
+
+    @nn.compact
+    def __call__(self, x_BTE: jax.Array) -> jax.Array:
+        """`y_BTE`."""
+        size = x_BTE.shape[-1] // self.blocks
+        initializer = nn.with_logical_partitioning(self.initializer, ("heads", None, None))
+        kernel_HKJ = self.param("kernel", initializer, (self.blocks, size, size))
+        y_BTHJ = jnp.einsum(
+            "bthk,hkj->bthj",
+            x_BTE.reshape(*x_BTE.shape[:2], self.blocks, size),
+            kernel_HKJ.astype(x_BTE.dtype),
+            preferred_element_type=wide(x_BTE.dtype),
+        )
+        y_BTE = y_BTHJ.reshape(x_BTE.shape)
+        return y_BTE if self.wide_output else y_BTE.astype(x_BTE.dtype)
