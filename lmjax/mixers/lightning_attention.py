@@ -75,6 +75,6 @@ class LightningAttention(Mixer):
         many = partial(in_chunks, parallel, self.chunk)
         y_BTHK, after = self.run(step, many, before, *qkv, log_decay_BTH1, begins_BT)
         gate_BTD = nn.sigmoid(dense(width, "gate")(x_BTD))
-        y_BTD = RMSNorm(name="norm")(y_BTHK.reshape(x_BTD.shape)) * gate_BTD
+        y_BTD = RMSNorm(epsilon=1e-6, name="norm")(y_BTHK.reshape(x_BTD.shape)) * gate_BTD
         output = Dense(width, ("heads", "embed"), False, self.output_initializer, name="output")
         return output(y_BTD.astype(x_BTD.dtype)), None if carry is None else after
