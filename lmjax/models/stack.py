@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.errors import UserError, nearest
 from lmjax.nn.dropout import Dropout
+from lmjax.nn.extras import SOWN
 
 NORM_ORDERS = ("pre", "post")
 LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
@@ -164,7 +165,7 @@ class Stack(nn.Module):
         if self.scan:
             repeat = nn.scan(
                 Period,
-                variable_axes={"params": 0},
+                variable_axes=dict.fromkeys(("params", *SOWN), 0),
                 split_rngs={"params": True, "dropout": True},
                 in_axes=(0, *(nn.broadcast,) * 4),
                 length=self.layers // len(self.mixers),

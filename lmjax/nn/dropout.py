@@ -8,12 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-_RATE: ContextVar[jax.Array | None] = ContextVar("rate", default=None)
+_RATE: ContextVar[jax.Array | float | None] = ContextVar("rate", default=None)
 
 
 @contextmanager
-def dropout_rate(rate: jax.Array | None) -> Iterator[None]:
-    """While a model is traced within, every `Dropout` has this rate; None: its own."""
+def dropout_rate(rate: jax.Array | float | None) -> Iterator[None]:
+    """While a model is traced within, every `Dropout` has this rate; None: its own; 0.0: none."""
     token = _RATE.set(rate)
     try:
         yield
@@ -32,7 +32,8 @@ class Dropout(nn.Dropout):
         rate = _RATE.get()
         if rate is None:
             return super().__call__(inputs, deterministic)
-        if nn.merge_param("deterministic", self.deterministic, deterministic):
+        is_off = isinstance(rate, float) and rate == 0.0
+        if is_off or nn.merge_param("deterministic", self.deterministic, deterministic):
             return inputs
         key = self.make_rng(self.rng_collection)
         is_kept = jax.random.bernoulli(key, 1.0 - rate, inputs.shape)

@@ -18,6 +18,7 @@ from lmjax.data.streams import TokenStream
 from lmjax.data.training_batches import PreparedBatches, make_batching
 from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
+from lmjax.nn.extras import Collecting
 from lmjax.nn.softmax import log_probs_and_right
 
 OF_TEXT = ("stream", "windows", "random_windows", "packed", "documents")  # each token follows
@@ -36,6 +37,8 @@ class Outcome:
     counts: dict[str, jax.Array]
     carry: Carry
     extras: dict[str, jax.Array]  # auxiliary losses by name, each a mean over the targets
+    # Numbers by name that nothing is descended of, each a mean over the targets.
+    measures: dict[str, jax.Array] = flax.struct.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,23 @@ class Objective:
                 f"{policy.kind!r} reads none; set it to 'documents'"
             )
         return evaluation_batches(stream, policy, batch_size)
+
+
+def outcome_of(
+    objective: Objective,
+    model: LanguageModel,
+    params: Any,
+    batch: Batch,
+    carry: Carry,
+    **context: Any,
+) -> Outcome:
+    """The objective's outcome, with the losses and measures that modules of the model sow."""
+    collecting = Collecting(model)
+    outcome = objective(collecting, params, batch, carry, **context)
+    return outcome.replace(
+        extras={**outcome.extras, **collecting.losses},
+        measures={**outcome.measures, **collecting.measures},
+    )
 
 
 def empty_batch(length: int) -> Batch:

@@ -142,9 +142,13 @@ def mirrored(run: RunDirectory, config: ConfigDict, console: Console):
 def _scalars(row: Row) -> dict[str, float]:
     """The numbers of a row by names such as `train/loss` and `validation/perplexity`."""
     group = row.get("split") or row["kind"]
-    extras = {f"extras/{name}": value for name, value in row.get("extras", {}).items()}
+    beside = {
+        f"{kind}/{name}": value
+        for kind in ("extras", "measures")
+        for name, value in row.get(kind, {}).items()
+    }
     return {
         f"{group}/{name}": value
-        for name, value in {**row, **extras}.items()
+        for name, value in {**row, **beside}.items()
         if isinstance(value, int | float) and name != "step"
     }

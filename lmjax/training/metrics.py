@@ -40,8 +40,9 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
     }
     if metrics["right"] is not None:
         row["accuracy"] = position.right / max(position.weight, 1.0)
-    if metrics["extras"]:
-        row["extras"] = {name: float(extra) for name, extra in metrics["extras"].items()}
+    for kind in ("extras", "measures"):
+        if metrics[kind]:
+            row[kind] = {name: float(mean) for name, mean in metrics[kind].items()}
     position.seconds = position.logged_seconds = seconds
     position.data_wait_seconds = position.nats = position.weight = position.right = 0.0
     return row

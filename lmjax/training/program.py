@@ -22,7 +22,8 @@ from lmjax.errors import UserError
 from lmjax.evaluation.scoring import context_policy
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, model_cost
-from lmjax.objectives.contract import Objective
+from lmjax.nn.dropout import dropout_rate
+from lmjax.objectives.contract import Objective, outcome_of
 from lmjax.objectives.registry import check_batches, check_objective, make_objective
 from lmjax.runs.ranges import check_ranges
 from lmjax.training.averaging import check_averaging
@@ -210,8 +211,10 @@ def training_cost(
 
 
 def row_loss(objective: Objective, model: LanguageModel, params: Any, batch: Batch) -> jax.Array:
-    """What is descended of a batch, but for what it is divided by."""
-    outcome = objective(model, params, batch, None)
+    """What is descended of a batch, but for what it is divided by; nothing is dropped out."""
+    drawn = dict(deterministic=False, rngs={"dropout": jax.random.key(0)})
+    with dropout_rate(0.0):
+        outcome = outcome_of(objective, model, params, batch, None, **drawn)
     return outcome.nats + sum(outcome.extras.values())
 
 

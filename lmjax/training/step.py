@@ -14,7 +14,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel, initial_carry, restart_rows
 from lmjax.nn.dropout import dropout_rate
 from lmjax.nn.leaves import leaf_name
-from lmjax.objectives.contract import Objective, Outcome
+from lmjax.objectives.contract import Objective, Outcome, outcome_of
 from lmjax.training.averaging import averaged
 from lmjax.training.schedules import Schedule
 from lmjax.training.state import TrainState, random_key
@@ -49,8 +49,8 @@ class TrainStep:
         """The next state, and what the step was like.
 
         Of the step: `nats`, `weight` (of the targets), `right` (of them, the model's first choice;
-        None: not told), `extras` (by name, means over the targets), `learning_rate`,
-        `gradient_norm`. Of each leaf of the parameters, in the order of
+        None: not told), `extras` and `measures` (by name, means over the targets),
+        `learning_rate`, `gradient_norm`. Of each leaf of the parameters, in the order of
         `leaf_names`: `squared_norms_L` of the gradient, and whether it was finite before the step
         and after it: `before_finite_L`, `after_finite_L`.
         """
@@ -75,7 +75,10 @@ class TrainStep:
             "nats": self._total(outcome.nats),
             "weight": counts["tokens"],
             "right": counts.get("right"),
-            "extras": jax.tree.map(lambda extra: extra / denominator, self._total(outcome.extras)),
+            **{
+                kind: jax.tree.map(lambda mean: mean / denominator, self._total(means))
+                for kind, means in (("extras", outcome.extras), ("measures", outcome.measures))
+            },
             "learning_rate": learning_rate,
             "gradient_norm": jnp.sqrt(squared_norms_L.sum()),
             "squared_norms_L": squared_norms_L,
@@ -98,8 +101,9 @@ class TrainStep:
     def _gradient(self, state: TrainState, batch: Batch) -> tuple[Any, Outcome]:
         """This device's share in the gradient, and its outcome, summed over the micro-batches.
 
-        An extra is multiplied by the count that the nats are divided by, so that in the end each
-        micro-batch and each device has the share in it that its targets have in the nats.
+        An extra or a measure is multiplied by the count that the nats are divided by, so that in
+        the end each micro-batch and each device has the share in it that its targets have in the
+        nats.
         """
         step_key = random_key(state.seed, "dropout", state.step)
         if self.axis_name:
@@ -113,12 +117,15 @@ class TrainStep:
                 fresh = initial_carry(self.model, params, *batch.tokens_BT.shape)
                 carry = restart_rows(carry, fresh, batch.continues_B)
             with dropout_rate(rate):
-                outcome = self.objective(
-                    self.model, params, batch, carry, deterministic=False, rngs={"dropout": key}
-                )
+                drawn = dict(deterministic=False, rngs={"dropout": key})
+                outcome = outcome_of(self.objective, self.model, params, batch, carry, **drawn)
             count = outcome.counts[REDUCTIONS[self.loss_reduction]]
-            extras = {name: extra * count for name, extra in outcome.extras.items()}
-            return sum(extras.values(), outcome.nats), replace(outcome, extras=extras)
+            extras, measures = (
+                {name: mean * count for name, mean in means.items()}
+                for means in (outcome.extras, outcome.measures)
+            )
+            outcome = replace(outcome, extras=extras, measures=measures)
+            return sum(extras.values(), outcome.nats), outcome
 
         def micro_step(gradient, micro):
             index, batch, carry = micro

@@ -56,7 +56,7 @@ def test_tensorboard_has_the_rows(tmp_path):
     config = config_with("tensorboard")
     run = begun(tmp_path, config)
     with mirrored(run, config, Console(quiet=True)):
-        run.append_metrics(row(5, 3.5, extras={"router": 0.25}))
+        run.append_metrics(row(5, 3.5, extras={"router": 0.25}, measures={"dropped": 0.5}))
         run.append_metrics(row(5, 3.0, "evaluation", split="validation", perplexity=20.0))
         run.append_metrics(row(10, 2.5))
         run.append_metrics(row(15, 2.25))
@@ -68,6 +68,7 @@ def test_tensorboard_has_the_rows(tmp_path):
     assert events_in(tmp_path / "trackers" / "tensorboard") == {
         ("train/loss", 5): 3.5,
         ("train/extras/router", 5): 0.25,
+        ("train/measures/dropped", 5): 0.5,
         ("validation/loss", 5): 3.0,
         ("validation/perplexity", 5): 20.0,
         ("train/loss", 10): 1.0,

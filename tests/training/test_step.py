@@ -13,6 +13,7 @@ from lmjax.config import base_config
 from lmjax.data.batch import Batch
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
+from lmjax.nn.extras import sow_loss, sow_measure
 from lmjax.objectives.causal import Causal
 from lmjax.objectives.registry import objective_class
 from lmjax.training.durations import Clock
@@ -125,6 +126,50 @@ def test_extras_are_those_of_the_whole_batch(execution_class):
     whole = run(step, JitExecution, 1, carried=True)
     parts = run(replace(step, accumulation_steps=2), execution_class, 2, carried=True)
     assert_equal(parts, whole, rtol=1e-5, atol=1e-5)
+
+
+class Sowing(LanguageModel):
+    """Sows a loss and a measure, of its parameters and of each token."""
+
+    @nn.compact
+    def __call__(self, tokens_BT, carry=None, **context):
+        table_VV = self.param("table", nn.initializers.normal(1.0), (self.vocabulary_size,) * 2)
+        logits_BTV = table_VV[tokens_BT]
+        sow_loss(self, "size", 0.1 * jnp.square(logits_BTV).mean())
+        sow_measure(self, "tokens", tokens_BT.mean())
+        return logits_BTV, carry
+
+
+def test_what_a_model_sows_is_descended_and_told_however_the_batch_is_spread():
+    """All weights are one, so that the parts have the share that their tokens have."""
+    model = Sowing(VOCABULARY)
+    step = replace(step_of("rnn"), model=model, optimizer=optax.identity())
+    (batch,) = batches(1)
+    batch = replace(batch, weights_BT=np.ones((ROWS, LENGTH), np.float32))
+    state = nn.meta.unbox(begin(step, carried=False))
+
+    def loss(params):
+        logits_BTV, _ = model.apply(params, batch.tokens_BT)
+        nats_BT = optax.softmax_cross_entropy_with_integer_labels(logits_BTV, batch.targets_BT)
+        return nats_BT.mean() + 0.1 * jnp.square(logits_BTV).mean()
+
+    gradient = jax.grad(loss)(state.params)
+    for execution_class, devices, parts in (
+        (JitExecution, 1, 1),
+        (JitExecution, 1, 2),
+        (PmapExecution, 2, 2),
+    ):
+        spread = replace(step, accumulation_steps=parts)
+        execution = execution_class(spread, jax.devices()[:devices])
+        named = jax.eval_shape(lambda: begin(step, False))
+        placed = execution.place_state(state, named)
+        after, metrics = execution(placed, execution.place_batch(batch))
+        after, metrics = execution.fetch_state(after), execution.fetch(metrics)
+        expected = jax.tree.map(lambda p, g: p - 0.1 * g, state.params, gradient)
+        assert_equal(after.params, expected, rtol=1e-5, atol=1e-6)
+        size = 0.1 * np.square(state.params["params"]["table"][batch.tokens_BT]).mean()
+        assert metrics["extras"] == {"size": pytest.approx(size, rel=1e-5)}
+        assert metrics["measures"] == {"tokens": pytest.approx(batch.tokens_BT.mean(), rel=1e-5)}
 
 
 @pytest.mark.parametrize("execution_class", [JitExecution, PmapExecution])
