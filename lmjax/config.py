@@ -104,7 +104,9 @@ MODELS = {
         feed_forward_width=0,  # 0: four times the width
         context_length=256,  # tokens; no limit where neither positions nor mixers set one
         norm="layer_norm",  # layer_norm | rms_norm
-        position="learned",  # learned | sinusoidal | none; the last two have no end
+        # Added to embeddings: learned (ends at context_length) | sinusoidal; of attention's scores,
+        # with options in mixers: rotary | alibi | relative; none
+        position="learned",
         norm_epsilon=1e-5,  # added to the variance
         # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish |
         # squared_relu | geglu (also gated_gelu) | swiglu | none (a layer is its mixer)

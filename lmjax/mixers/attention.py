@@ -1,9 +1,10 @@
 """Causal multi-head attention, with a cache of keys and values (Vaswani et al. 2017, section 3.2).
 
-`step` is the definition, for one token; `parallel` is the same for many tokens at once.
+Its forms are `step` and `parallel` of `lmjax.mixers.dot_product_attention`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import flax.struct
@@ -11,23 +12,27 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
-from lmjax.errors import UserError
+from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
-from lmjax.mixers.forms import by_steps
+from lmjax.mixers.dot_product_attention import parallel, step
+from lmjax.mixers.forms import by_steps, in_chunks
 from lmjax.mixers.slots import remember, visible, without_memory
+from lmjax.nn import rotary
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
-from lmjax.nn.position_bias import PositionBias
-from lmjax.nn.precision import wide, wide_product
-from lmjax.nn.softmax import HIDDEN
+from lmjax.nn.norms import EPSILON, RMSNorm
+from lmjax.nn.position_bias import Alibi, PositionBias, RelativePosition
+from lmjax.nn.positions import OF_SCORES
+
+Bias = Callable[[jax.Array], jax.Array]  # of distances
 
 
 @flax.struct.dataclass
 class KeyValueCache:
     """S slots a row, filled in order. A token sees those of its segment, up to its own."""
 
-    k_BSHK: jax.Array
-    v_BSHK: jax.Array
+    k_BSGK: jax.Array
+    v_BSGK: jax.Array
     length_B: jax.Array  # int32, slots filled
     segment_start_B: jax.Array  # int32, the slot where the current segment began
     segment_id_B: jax.Array  # int32
@@ -35,61 +40,16 @@ class KeyValueCache:
 
 def empty_cache(batch_size: int, slots: int, heads: int, head_width: int) -> KeyValueCache:
     """A cache of `slots` tokens a row, none of them filled."""
-    k_BSHK = jnp.zeros((batch_size, slots, heads, head_width))
+    k_BSGK = jnp.zeros((batch_size, slots, heads, head_width))
     zeros_B = jnp.zeros(batch_size, jnp.int32)
-    return KeyValueCache(k_BSHK, k_BSHK, zeros_B, zeros_B, zeros_B)
-
-
-def step(
-    q_BHK: jax.Array,
-    k_BSHK: jax.Array,
-    v_BSHK: jax.Array,
-    visible_BS: jax.Array,
-    bias_BHS: jax.Array | None = None,
-    scaled: bool = True,
-) -> jax.Array:
-    """`y_BHK = softmax(q k / sqrt(K) + bias) v` over the visible slots (equation 1)."""
-    q_BHK, k_BSHK, v_BSHK = (leaf.astype(wide(leaf.dtype)) for leaf in (q_BHK, k_BSHK, v_BSHK))
-    scores_BHS = jnp.einsum("bhk,bshk->bhs", q_BHK, k_BSHK)
-    if scaled:
-        scores_BHS /= jnp.sqrt(q_BHK.shape[-1])
-    if bias_BHS is not None:
-        scores_BHS += bias_BHS
-    weights_BHS = jax.nn.softmax(jnp.where(visible_BS[:, None, :], scores_BHS, HIDDEN))
-    return jnp.einsum("bhs,bshk->bhk", weights_BHS, v_BSHK)
-
-
-def parallel(
-    q_BTHK: jax.Array,
-    k_BSHK: jax.Array,
-    v_BSHK: jax.Array,
-    visible_BTS: jax.Array,
-    drop: Callable[[jax.Array], jax.Array] = lambda weights_BHTS: weights_BHTS,
-    bias_BHTS: jax.Array | None = None,
-    scaled: bool = True,
-) -> jax.Array:
-    """`y_BTHK`: `step` for each of T tokens, with `drop` applied to the attention weights.
-
-    `bias_BHTS` is added to the scores, which without `scaled` are not divided by sqrt(K); it and
-    `visible_BTS` may lead with 1 in place of B. A token that sees no slot gets a meaningless y.
-    """
-    # Batched products over (B, H) with keys transposed first: faster on CPU than einsum's order.
-    q_BHTK = q_BTHK.transpose(0, 2, 1, 3)
-    if scaled:
-        q_BHTK *= q_BTHK.shape[-1] ** -0.5
-    k_BHKS = k_BSHK.transpose(0, 2, 3, 1)
-    scores_BHTS = wide_product(q_BHTK, k_BHKS)
-    if bias_BHTS is not None:
-        scores_BHTS += bias_BHTS
-    weights_BHTS = drop(jax.nn.softmax(jnp.where(visible_BTS[:, None], scores_BHTS, HIDDEN)))
-    y_BHTK = weights_BHTS.astype(v_BSHK.dtype) @ v_BSHK.transpose(0, 2, 1, 3)
-    return y_BHTK.transpose(0, 2, 1, 3)
+    return KeyValueCache(k_BSGK, k_BSGK, zeros_B, zeros_B, zeros_B)
 
 
 class Attention(Mixer):
     """Each token attends to those before it in its segment, and to itself.
 
-    Raises UserError for a width that the heads don't divide, unless their own width is given.
+    Keys are cached as they are read: normalised and turned. Raises UserError for a width that the
+    heads don't divide, unless their own width is given, and for options that make no sense.
     """
 
     heads: int
@@ -97,14 +57,43 @@ class Attention(Mixer):
     dropout: float  # on the attention weights
     initializer: Initializer
     output_initializer: Initializer
+    norm_epsilon: float = EPSILON  # added to the mean square
+    key_value_heads: int = 0  # G, each read by heads / G (Ainslie et al. 2023); 0: heads
     head_width: int = 0  # K; 0: width / heads
     scaled: bool = True  # scores are divided by sqrt(K); else queries are drawn that much smaller
+    query_key_norm: bool = False  # RMS norms of each head's queries and keys (Gemma 3)
+    score_cap: float = 0.0  # bounds scores by cap tanh(score / cap) (Gemma 2); 0: no bound
+    sinks: bool = False  # one more term of each head's softmax, learned (GPT-OSS)
+    position: str = "none"  # none | rotary | alibi | relative
+    rotary_base: float = rotary.BASE
+    rotary_share: float = 1.0  # of a head's numbers that are turned, the first ones
+    rotary_scaling: str = "none"  # none | linear | ntk | yarn | llama3
+    rotary_factor: float = 1.0  # how many times longer the context is than in training
+    rotary_trained_length: int = 0  # yarn, llama3: tokens of the context in training
+    position_buckets: int = 32  # relative: of distances, a number for each head and layer
+    position_farthest: int = 128  # relative: tokens; from here on all distances are one
+    chunk: int = 512  # queries of longer rows that are scored at once; sets memory, not results
 
     is_endless = False
 
     def __post_init__(self):
         super().__post_init__()
         width_of_head(self.width, self.heads, self.head_width)
+        groups = self._key_value_heads
+        if groups < 1 or self.heads % groups:
+            raise UserError(
+                f"heads {self.heads} of attention are not a multiple of key_value_heads {groups}; "
+                "change one of them"
+            )
+        if self.position not in ("none", *OF_SCORES):
+            hint = nearest(self.position, ("none", *OF_SCORES))
+            raise UserError(f"unknown position {self.position!r} of attention: {hint}")
+        if self.position == "rotary":
+            self._frequency_N()
+        if self.score_cap < 0:
+            raise UserError(f"score_cap is {self.score_cap}; give 0 for no bound")
+        if self.chunk < 1:
+            raise UserError(f"the chunk of attention is {self.chunk}; it is at least 1")
         if self.form == "step" and self.dropout:
             raise UserError("the form 'step' of attention has no dropout; set model.dropout=0")
 
@@ -112,8 +101,19 @@ class Attention(Mixer):
     def _head_width(self) -> int:
         return width_of_head(self.width, self.heads, self.head_width)
 
+    @property
+    def _key_value_heads(self) -> int:
+        return self.key_value_heads or self.heads
+
+    def _frequency_N(self):
+        if not 0 < self.rotary_share <= 1:
+            raise UserError(f"rotary_share is {self.rotary_share}; it is above 0 and at most 1")
+        scaling = self.rotary_scaling, self.rotary_factor, self.rotary_trained_length
+        turned = int(self._head_width * self.rotary_share)
+        return rotary.frequencies(turned, self.rotary_base, *scaling)
+
     def initial_carry(self, batch_size: int, max_length: int) -> KeyValueCache:
-        return empty_cache(batch_size, max_length, self.heads, self._head_width)
+        return empty_cache(batch_size, max_length, self._key_value_heads, self._head_width)
 
     @nn.compact
     def __call__(
@@ -125,46 +125,104 @@ class Attention(Mixer):
         deterministic: bool,
         bias: PositionBias | None = None,
     ) -> tuple[jax.Array, KeyValueCache | None]:
-        """`y_BTD, carry`; y is NaN for a token that finds no free slot in the carry."""
+        """`y_BTD, carry`; y is NaN for a token that finds no free slot in the carry.
+
+        `bias` is added to the scores, in place of one of this layer's own.
+        """
         rows, length, width = x_BTD.shape
-        inner = self.heads * self._head_width
-        heads = rows, length, 3 * self.heads, self._head_width
-        initializer = query_initializer(self.initializer, inner, self._head_width, self.scaled)
-        project = Dense(3 * inner, ("embed", "heads"), self.bias, initializer, name="qkv")
-        qkv = jnp.split(project(x_BTD).reshape(heads), 3, axis=2)
-        drop = Dropout(self.dropout, deterministic=deterministic)
-        y_BTHK, carry = self._attend(*qkv, carry, segment_ids_BT, bias, drop)
+        heads, groups, head_width = self.heads, self._key_value_heads, self._head_width
+        inner = heads * head_width
+        initializer = query_initializer(self.initializer, inner, head_width, self.scaled)
+        features = inner + 2 * groups * head_width
+        project = Dense(features, ("embed", "heads"), self.bias, initializer, name="qkv")
+        qkv = project(x_BTD).reshape(rows, length, heads + 2 * groups, head_width)
+        q_BTHK, k_BTGK, v_BTGK = jnp.split(qkv, [heads, heads + groups], axis=2)
+        if self.query_key_norm:
+            q_BTHK, k_BTGK = self._normalised("query", q_BTHK), self._normalised("key", k_BTGK)
+        if self.position == "rotary":
+            angle_BTN = rotary.turned_by(positions_BT, self._frequency_N())
+            size = rotary.size(self.rotary_scaling, self.rotary_factor)
+            q_BTHK, k_BTGK = (rotary.rotate(x, angle_BTN, size) for x in (q_BTHK, k_BTGK))
+        y_BTHK, carry = self._attend(
+            q_BTHK,
+            k_BTGK,
+            v_BTGK,
+            carry,
+            segment_ids_BT,
+            self._position_bias() if bias is None else bias,
+            deterministic,
+        )
         output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
         return output(y_BTHK.reshape(rows, length, inner)), carry
 
-    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, bias, drop):
+    def _normalised(self, name, x_BTHK):
+        norm = RMSNorm(epsilon=self.norm_epsilon, name=f"{name}_norm")
+        return norm(x_BTHK.reshape(len(x_BTHK), -1, x_BTHK.shape[-1])).reshape(x_BTHK.shape)
+
+    def _position_bias(self) -> Bias | None:
+        if self.position == "alibi":
+            return Alibi(self.heads)
+        if self.position == "relative":
+            sizes = self.heads, self.position_buckets, self.position_farthest
+            return RelativePosition(*sizes, False, self.initializer, name="position_bias")()
+        return None
+
+    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, bias, deterministic):
         """`y_BTHK, carry`; a kind of attention of its own overrides it."""
-        length = q_BTHK.shape[1]
         if carry is None:
-            index_BT, start_BT = without_memory(length, segment_ids_BT)
-            visible_BTS = visible(index_BT, start_BT, length)
-            return self._read(q_BTHK, k_BTHK, v_BTHK, visible_BTS, index_BT, bias, drop), None
-        new = {"k_BSHK": k_BTHK, "v_BSHK": v_BTHK}
+            index_BT, start_BT = without_memory(q_BTHK.shape[1], segment_ids_BT)
+            visible_BTS = visible(index_BT, start_BT, q_BTHK.shape[1])
+            where = visible_BTS, index_BT
+            return self._read(q_BTHK, k_BTGK, v_BTGK, *where, bias, deterministic), None
+        new = {"k_BSGK": k_BTGK, "v_BSGK": v_BTGK}
         carry, index_BT, start_BT = remember(carry, new, segment_ids_BT)
-        k_BSHK, v_BSHK = (cache.astype(q_BTHK.dtype) for cache in (carry.k_BSHK, carry.v_BSHK))
-        slots = k_BSHK.shape[1]
-        visible_BTS = visible(index_BT, start_BT, slots)
-        y_BTHK = self._read(q_BTHK, k_BSHK, v_BSHK, visible_BTS, index_BT, bias, drop)
+        k_BSGK, v_BSGK = (cache.astype(q_BTHK.dtype) for cache in (carry.k_BSGK, carry.v_BSGK))
+        slots = k_BSGK.shape[1]
+        where = visible(index_BT, start_BT, slots), index_BT
+        y_BTHK = self._read(q_BTHK, k_BSGK, v_BSGK, *where, bias, deterministic)
         return jnp.where(index_BT[..., None, None] < slots, y_BTHK, jnp.nan), carry
 
-    def _read(self, q_BTHK, k_BSHK, v_BSHK, visible_BTS, index_BT, bias, drop):
+    def _read(self, q_BTHK, k_BSGK, v_BSGK, visible_BTS, index_BT, bias, deterministic):
         """`y_BTHK` of tokens that stand at `index_BT` of the S slots."""
-        bias_BHTS = None
-        if bias is not None:
-            bias_BHTS = bias(jnp.arange(k_BSHK.shape[1])[None, None] - index_BT[..., None])
-        if self.form == "parallel":
-            return parallel(q_BTHK, k_BSHK, v_BSHK, visible_BTS, drop, bias_BHTS, self.scaled)
+        kind = dict(sink_H=self._sink_H(), scaled=self.scaled, cap=self.score_cap)
+        memory = k_BSGK, v_BSGK
 
-        def one(state, q_BHK, visible_BS, bias_BHS):
-            return step(q_BHK, k_BSHK, v_BSHK, visible_BS, bias_BHS, self.scaled), state
+        def bias_of(index_BT):
+            if bias is None:
+                return None
+            return bias(jnp.arange(k_BSGK.shape[1])[None, None] - index_BT[..., None])
 
-        bias_BTHS = None if bias_BHTS is None else bias_BHTS.swapaxes(1, 2)
-        return by_steps(one, None, q_BTHK, visible_BTS, bias_BTHS)[0].astype(q_BTHK.dtype)
+        if self.form == "step":
+
+            def one(state, q_BHK, visible_BS, index_B):
+                bias_BHTS = bias_of(index_B[:, None])
+                bias_BHS = None if bias is None else bias_BHTS[:, :, 0]
+                return step(q_BHK, *memory, visible_BS, bias_BHS, **kind), state
+
+            return by_steps(one, None, q_BTHK, visible_BTS, index_BT)[0].astype(q_BTHK.dtype)
+        length = q_BTHK.shape[1]
+        if length <= self.chunk:
+            drop = Dropout(self.dropout, deterministic=deterministic)
+            return parallel(q_BTHK, *memory, visible_BTS, drop, bias_of(index_BT), **kind)
+
+        # No module of a model may be called within a loop: this one is of none, with a key.
+        dropout = Dropout(self.dropout, deterministic=deterministic, parent=None)
+        keys = {name: self.make_rng(name) for name in ("dropout",) if self.has_rng(name)}
+
+        def some(state, q_BTHK, visible_BTS, index_BT, time_BT):
+            rngs = {name: jax.random.fold_in(key, time_BT[0, 0]) for name, key in keys.items()}
+            drop = partial(dropout.apply, {}, rngs=rngs)
+            where = visible_BTS, drop, bias_of(index_BT)
+            return parallel(q_BTHK, *memory, *where, **kind), state
+
+        queries = q_BTHK, visible_BTS, index_BT, jnp.arange(length)[None]
+        return in_chunks(some, self.chunk, None, *queries)[0]
+
+    def _sink_H(self) -> jax.Array | None:
+        if not self.sinks:
+            return None
+        zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("heads",))
+        return self.param("sink", zeros, (self.heads,))
 
 
 def width_of_head(width: int, heads: int, head_width: int) -> int:

@@ -1,6 +1,6 @@
 """Attention of each token to all of its segment (Vaswani et al. 2017; Devlin et al. 2019).
 
-`step` and `parallel` are those of `lmjax.mixers.attention`; what is visible is this file's.
+Its forms are those of `lmjax.mixers.attention`; what is visible is this file's.
 """
 
 import jax
@@ -19,13 +19,14 @@ class BidirectionalAttention(Attention):
     def initial_carry(self, batch_size: int, max_length: int) -> None:
         return None
 
-    def _attend(self, q_BTHK, k_BTHK, v_BTHK, carry, segment_ids_BT, bias, drop):
+    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, bias, deterministic):
         index_BT = jnp.arange(q_BTHK.shape[1])[None]
         if segment_ids_BT is None:
             visible_BTS = jnp.ones((1, *index_BT.shape), bool)
         else:
             visible_BTS = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
-        return self._read(q_BTHK, k_BTHK, v_BTHK, visible_BTS, index_BT, bias, drop), None
+        where = visible_BTS, index_BT
+        return self._read(q_BTHK, k_BTGK, v_BTGK, *where, bias, deterministic), None
 
 
 def padding_apart(weights_BT: jax.Array) -> jax.Array:

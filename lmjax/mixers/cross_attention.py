@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
-from lmjax.mixers.attention import parallel, query_initializer, width_of_head
+from lmjax.mixers.attention import query_initializer, width_of_head
+from lmjax.mixers.dot_product_attention import parallel
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.precision import wide

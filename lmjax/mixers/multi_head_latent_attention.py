@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
-from lmjax.mixers import attention
+from lmjax.mixers import dot_product_attention
+from lmjax.mixers.attention import width_of_head
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import by_steps
 from lmjax.mixers.slots import remember, visible, without_memory
@@ -84,7 +85,7 @@ def parallel(
     )
     both_BTHK = jnp.concatenate([q_BTHK, turned_BTHR], axis=-1)
     both_BSHK = jnp.concatenate([k_BSHK, shared_BSHR], axis=-1)
-    return attention.parallel(both_BTHK, both_BSHK, v_BSHK, visible_BTS, drop)
+    return dot_product_attention.parallel(both_BTHK, both_BSHK, v_BSHK, visible_BTS, drop)
 
 
 class MultiHeadLatentAttention(Mixer):
@@ -110,7 +111,7 @@ class MultiHeadLatentAttention(Mixer):
 
     def __post_init__(self):
         super().__post_init__()
-        attention.width_of_head(self.width, self.heads, self.head_width)
+        width_of_head(self.width, self.heads, self.head_width)
         for field in ("rotary_width", "value_width", "latent_width", "query_rank"):
             if getattr(self, field) < 0:
                 raise UserError(
@@ -129,7 +130,7 @@ class MultiHeadLatentAttention(Mixer):
 
     @property
     def _head_width(self) -> int:
-        return attention.width_of_head(self.width, self.heads, self.head_width)
+        return width_of_head(self.width, self.heads, self.head_width)
 
     @property
     def _rotary_width(self) -> int:

@@ -13,7 +13,7 @@ from flax.core import freeze
 
 from lmjax.config import MODELS
 from lmjax.errors import UserError, nearest
-from lmjax.mixers.registry import mixer_maker
+from lmjax.mixers.registry import mixer_class, mixer_maker
 from lmjax.models.contract import LanguageModel
 from lmjax.models.stack import Stack
 from lmjax.nn.dense import Dense
@@ -21,12 +21,17 @@ from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.feed_forward_registry import feed_forward_maker
 from lmjax.nn.norms import NORMS
-from lmjax.nn.positions import POSITIONS
+from lmjax.nn.positions import OF_SCORES, POSITIONS, NoPosition
 from lmjax.nn.precision import DTYPES, in_dtype
 from lmjax.nn.segments import segment_starts
 
 DEFAULTS = MODELS["transformer"]
-PARTS = {"norm": NORMS, "position": POSITIONS, "dtype": DTYPES}
+# By their names; positions are what is added to embeddings.
+PARTS = {
+    "norm": NORMS,
+    "position": {**POSITIONS, **dict.fromkeys(OF_SCORES, NoPosition)},
+    "dtype": DTYPES,
+}
 
 
 @flax.struct.dataclass
@@ -97,6 +102,12 @@ class Transformer(LanguageModel):
             name = getattr(self, part)
             if name not in choices:
                 raise UserError(f"unknown model.{part} {name!r}: {nearest(name, choices)}")
+        kinds = [mixer_class(name, self.own_mixers) for name in self.pattern]
+        if self.position in OF_SCORES and not any(hasattr(kind, "position") for kind in kinds):
+            raise UserError(
+                f"model.position {self.position!r} is of attention's scores, and no mixer of "
+                f"model.pattern takes it; give one of {', '.join(POSITIONS)}"
+            )
         if len(self.feed_forwards) not in (0, len(self.pattern)):
             raise UserError(
                 f"model.feed_forwards names {len(self.feed_forwards)} feed-forward networks for "
@@ -113,7 +124,8 @@ class Transformer(LanguageModel):
         nn.share_scope(self, self.stack)
         normal = nn.initializers.normal(self.initialization)
         self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
-        self.position_embedding = POSITIONS[self.position](self.context_length, self.width, normal)
+        make_position = PARTS["position"][self.position]
+        self.position_embedding = make_position(self.context_length, self.width, normal)
         self.drop = Dropout(self.dropout)
         self.final_norm = self._make_norm()
         if not self.tied:
@@ -130,6 +142,7 @@ class Transformer(LanguageModel):
             bias=self.bias,
             dropout=self.dropout,
             norm_epsilon=self.norm_epsilon,
+            position=self.position if self.position in OF_SCORES else "none",
             initializer=normal,
             output_initializer=residual,
         )
@@ -172,7 +185,9 @@ class Transformer(LanguageModel):
     @property
     def longest_context(self) -> int | None:
         """`context_length`; None where neither positions nor mixers set a limit."""
-        endless = POSITIONS[self.position].is_endless and self._make_stack(parent=None).is_endless
+        endless = (
+            PARTS["position"][self.position].is_endless and self._make_stack(parent=None).is_endless
+        )
         return None if endless else self.context_length
 
     def initial_carry(self, batch_size: int, max_length: int) -> TransformerCarry:

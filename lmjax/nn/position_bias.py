@@ -1,4 +1,9 @@
-"""Attention scores that know how far apart two tokens stand (Raffel et al. 2020, section 2.1)."""
+"""Attention scores that know how far apart two tokens stand.
+
+Biases learned for each distance (Raffel et al. 2020, section 2.1), or ALiBi (Press et al. 2022).
+"""
+
+from dataclasses import dataclass
 
 import flax.linen as nn
 import flax.struct
@@ -24,6 +29,29 @@ class PositionBias:
         farthest = len(self.by_distance_NH) // 2
         index_BTS = jnp.clip(distance_BTS, -farthest, farthest) + farthest
         return jnp.moveaxis(jnp.take(self.by_distance_NH, index_BTS, axis=0), -1, 1)
+
+
+@dataclass(frozen=True)
+class Alibi:
+    """Minus the distance, times a slope for each head (Press et al. 2022, section 3)."""
+
+    heads: int
+
+    @property
+    def slope_H(self) -> np.ndarray:
+        """A geometric series from 2^(-8 / n) to 2^-8 for n heads.
+
+        Where n is no power of two, the series of the power below, then every second one of twice
+        as many, as in its authors' code.
+        """
+        power = 2 ** int(np.log2(self.heads))
+        slope_H = 2.0 ** (-8 / power * np.arange(1, power + 1))
+        between_H = 2.0 ** (-4 / power * np.arange(1, 2 * power, 2))
+        return np.concatenate([slope_H, between_H[: self.heads - power]]).astype(np.float32)
+
+    def __call__(self, distance_BTS: jax.Array) -> jax.Array:
+        """`bias_BHTS`; may lead with 1 in place of B, as the distances do."""
+        return -self.slope_H[None, :, None, None] * jnp.abs(distance_BTS)[:, None]
 
 
 class RelativePosition(nn.Module):

@@ -63,3 +63,5 @@ class NoPosition(nn.Module):
 
 
 POSITIONS = {"learned": LearnedPosition, "sinusoidal": SinusoidalPosition, "none": NoPosition}
+# What is a matter of scores: of each mixer that has a field `position`; embeddings get nothing.
+OF_SCORES = ("rotary", "alibi", "relative")

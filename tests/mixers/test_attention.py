@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmjax.mixers.attention import Attention, empty_cache, parallel, step
+from lmjax.mixers.attention import Attention, empty_cache
+from lmjax.mixers.dot_product_attention import parallel, step
 
 ROWS, LENGTH, HEADS, HEAD_WIDTH = 2, 6, 2, 3
 WIDTH = HEADS * HEAD_WIDTH
@@ -126,7 +127,7 @@ def test_the_cache_gives_what_the_whole_row_gives(params, segments, sizes):
         begin += size
     np.testing.assert_allclose(np.concatenate(found, axis=1), expected_BTD, **CLOSE)
     np.testing.assert_array_equal(cache.length_B, [LENGTH, LENGTH + ahead])
-    np.testing.assert_array_equal(cache.k_BSHK[0, LENGTH:], 0)
+    np.testing.assert_array_equal(cache.k_BSGK[0, LENGTH:], 0)
 
 
 def test_a_cache_without_segment_ids_goes_on_in_its_segment(params):

@@ -2,7 +2,13 @@
 
 # name -> options of each variant
 MIXER_VARIANTS = {
-    "attention": [dict(), dict(head_width=3, scaled=False)],
+    "attention": [
+        dict(),
+        dict(head_width=3, scaled=False, chunk=4),
+        dict(key_value_heads=2, position="rotary", query_key_norm=True, chunk=8),
+        dict(key_value_heads=1, position="alibi", score_cap=2.0),
+        dict(position="relative", sinks=True, position_buckets=8, position_farthest=9),
+    ],
     "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
     "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
     "gated_linear_attention": [dict(chunk=4, temperature=2.0)],
@@ -26,7 +32,12 @@ MIXER_VARIANTS = {
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
     "slstm": [dict()],
-    "sliding_window": [dict(window=4), dict(window=40)],
+    "sliding_window": [
+        dict(window=4),
+        dict(window=40),
+        dict(window=9, key_value_heads=2, position="rotary", sinks=True, chunk=4),
+        dict(window=3, position="alibi", score_cap=2.0),
+    ],
     "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }
 

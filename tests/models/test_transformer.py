@@ -43,6 +43,7 @@ def apply(model, params, tokens_BT, carry=None, **context):
         (dict(feed_forward="gelu_exakt"), "did you mean 'gelu_exact'?"),
         (dict(position="learnt"), "did you mean 'learned'?"),
         (dict(pattern=("atention",)), "did you mean 'attention'?"),
+        (dict(position="alibi", pattern=("mamba",)), "no mixer of model.pattern takes it"),
         (dict(width=9), "model.width 9 is not a multiple of model.heads 2"),
         (dict(layers=1, pattern=("mamba", "attention")), "names 2 mixers for 1 layers"),
     ],
