@@ -24,18 +24,22 @@ def dropout_rate(rate: jax.Array | float | None) -> Iterator[None]:
 class Dropout(nn.Dropout):
     """Flax's dropout, with the rate of `dropout_rate` where there is one; the masks are the same.
 
-    Srivastava et al. (2014).
+    Srivastava et al. (2014). Along `broadcast_dims` a mask is the same everywhere.
     """
+
+    of_model: bool = True  # False: the rate is of another field than model.dropout, and its own
 
     @nn.compact
     def __call__(self, inputs, deterministic: bool | None = None):
-        rate = _RATE.get()
+        rate = _RATE.get() if self.of_model else None
         if rate is None:
             return super().__call__(inputs, deterministic)
         is_off = isinstance(rate, float) and rate == 0.0
         if is_off or nn.merge_param("deterministic", self.deterministic, deterministic):
             return inputs
         key = self.make_rng(self.rng_collection)
-        is_kept = jax.random.bernoulli(key, 1.0 - rate, inputs.shape)
+        sizes = enumerate(inputs.shape)
+        shape = tuple(1 if dim in self.broadcast_dims else size for dim, size in sizes)
+        is_kept = jax.random.bernoulli(key, 1.0 - rate, shape)
         kept = inputs / (1.0 - rate).astype(inputs.dtype)
         return jnp.where(is_kept, kept, jnp.zeros_like(inputs))
