@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> int:
     context = {name: values[name].value for name in CONTEXT if values[name].present}
     if values.cache:
         return _with_cache(values, trained, context)
+    if values.mc_dropout:
+        return _with_dropout(values, trained, context)
     score = trained.evaluate(
         values.split,
         corpus=values.corpus,
@@ -65,9 +67,7 @@ def _with_cache(values: flags.FlagValues, trained, context: dict) -> int:
 
     from lmjax.runs.files import to_json
 
-    for name in ("corpus", "files", "random_batches"):
-        if values[name].value:
-            raise UserError(f"--{name} is of no use with --cache; leave one of them out")
+    _refuse_beside("cache", values, "corpus", "files", "random_batches", "mc_dropout")
     found = trained.evaluate_with_cache(
         values.split, reader="lmjax evaluate --cache", console=Console(stderr=True), **context
     )
@@ -76,6 +76,33 @@ def _with_cache(values: flags.FlagValues, trained, context: dict) -> int:
     views = {view: getattr(found.unadapted, view) for view in ("perplexity", "bits_per_byte")}
     print(to_json({**result, "unigram_cache": found.details, "without_cache": views}, indent=2))
     return 0
+
+
+def _with_dropout(values: flags.FlagValues, trained, context: dict) -> int:
+    from rich.console import Console
+
+    from lmjax.runs.files import to_json
+
+    _refuse_beside("mc_dropout", values, "corpus", "files", "random_batches")
+    found = trained.evaluate_with_dropout(
+        values.split,
+        values.mc_dropout,
+        reader="lmjax evaluate --mc_dropout",
+        console=Console(stderr=True),
+        **context,
+    )
+    result = {"split": values.split, "step": trained.step, **found.score.to_json()}
+    del result["segments"]
+    views = {view: getattr(found.plain, view) for view in ("perplexity", "bits_per_byte")}
+    added = {"mc_dropout": found.details, "nats_by_passes": found.nats, "without_dropout": views}
+    print(to_json({**result, **added}, indent=2))
+    return 0
+
+
+def _refuse_beside(flag: str, values: flags.FlagValues, *others: str) -> None:
+    for name in others:
+        if values[name].value:
+            raise UserError(f"--{name} is of no use with --{flag}; leave one of them out")
 
 
 def _define(values: flags.FlagValues):
@@ -113,6 +140,14 @@ def _define(values: flags.FlagValues):
         "score with a cache of the last words beside the model, tuned on validation; the score is "
         "kept apart, as one adapted to the text",
         flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "mc_dropout",
+        0,
+        "score with the mean probabilities of so many passes with dropout (Monte Carlo dropout); "
+        "the score is kept apart",
+        flag_values=values,
+        lower_bound=0,
     )
     flags.DEFINE_integer(
         "random_batches",

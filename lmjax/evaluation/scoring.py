@@ -134,11 +134,15 @@ def target_log_probs(
     policy: ContextPolicy,
     batch_size: int,
     objective: Objective = CAUSAL,
+    dropout_key: jax.Array | None = None,
 ) -> np.ndarray:
-    """`log_probs_N` of the targets of a text, in its order, in float64; as `score_stream`."""
+    """`log_probs_N` of the targets of a text, in its order, in float64; as `score_stream`.
+
+    With a key there is dropout, whose masks are a function of the key and the batch.
+    """
     log_probs_N = np.full(stream.counts.tokens, np.nan)
     for places_N, found_N, _ in _scored_targets(
-        model, params, stream, policy, batch_size, objective
+        model, params, stream, policy, batch_size, objective, dropout_key
     ):
         log_probs_N[places_N] = found_N
     return log_probs_N
@@ -242,10 +246,14 @@ def batch_predictions(
     carry: Carry,
     fresh: Carry,
     objective: Objective = CAUSAL,
+    dropout_key: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array | None, Carry]:
     """What the objective predicts; rows that continue nothing begin with the `fresh` carry."""
     carry = restart_rows(carry, fresh, batch.continues_B)
-    return objective.predict(model, params, batch, carry)
+    context = {}
+    if dropout_key is not None:
+        context = dict(deterministic=False, rngs={"dropout": dropout_key})
+    return objective.predict(model, params, batch, carry, **context)
 
 
 def _scored_targets(
@@ -255,9 +263,11 @@ def _scored_targets(
     policy: ContextPolicy,
     batch_size: int,
     objective: Objective,
+    dropout_key: jax.Array | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
     """`places_N, log_probs_N, is_right_N` of each batch's targets; raises if one is not finite."""
-    results = _ahead(_scored_batches(model, params, stream, policy, batch_size, objective))
+    scored = model, params, stream, policy, batch_size, objective, dropout_key
+    results = _ahead(_scored_batches(*scored))
     for batch, places_BT, log_probs_BT, is_right_BT in results:
         is_scored_BT = batch.weights_BT > 0
         log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
@@ -274,6 +284,7 @@ def _scored_batches(
     policy: ContextPolicy,
     batch_size: int,
     objective: Objective,
+    dropout_key: jax.Array | None = None,
 ) -> Iterator[tuple[Batch, np.ndarray, jax.Array, jax.Array | None]]:
     """Each batch, its `places_BT`, and what is predicted, which devices may still work on."""
     carried = policy.kind == "carried"
@@ -285,9 +296,11 @@ def _scored_batches(
     params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
     fresh = initial_carry(model, params, rows, len(stream.tokens_N)) if carried else None
     carry = fresh = jax.device_put(fresh, spread)
-    for batch, places_BT in objective.evaluation_batches(stream, policy, batch_size):
+    batches = objective.evaluation_batches(stream, policy, batch_size)
+    for index, (batch, places_BT) in enumerate(batches):
         placed = jax.device_put(batch, spread)
-        *predicted, carry = batch_predictions(model, params, placed, carry, fresh, objective)
+        key = None if dropout_key is None else jax.random.fold_in(dropout_key, index)
+        *predicted, carry = batch_predictions(model, params, placed, carry, fresh, objective, key)
         yield batch, places_BT, *predicted
 
 

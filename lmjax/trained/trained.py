@@ -21,12 +21,13 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import progress_bar
 from lmjax.trained.adapting import Adapting
+from lmjax.trained.averaging import Averaging
 from lmjax.trained.translating import Translating
 from lmjax.trained.vectors import Embedding
 
 
 @dataclass(frozen=True)
-class Trained(Translating, Embedding, Adapting):
+class Trained(Translating, Embedding, Adapting, Averaging):
     """A model with its parameters and its tokenizer."""
 
     def generate(
