@@ -10,8 +10,6 @@ from jax import lax
 
 from lmjax.mixers.forms import in_first_segment, same_segment
 
-EPSILON = 1e-6
-
 
 def step(state_BHKP, q_BHK, k_BHK, v_BHP, log_decay_BH, beta_BH, begins_B):
     """`y_BHP, state_BHKP` after one token; a row whose token begins a segment starts from zeros.
@@ -70,7 +68,7 @@ def solve_unit_lower(lower_BHTS: jax.Array, right_BHTP: jax.Array) -> jax.Array:
     )
 
 
-def unit_length(x_BTHK: jax.Array) -> jax.Array:
-    """`x / |x|` over K."""
+def unit_length(x_BTHK: jax.Array, epsilon: float = 1e-6) -> jax.Array:
+    """`x / |x|` over K; `epsilon` is added to the square."""
     square_BTH1 = jnp.square(x_BTHK).sum(axis=-1, keepdims=True)
-    return x_BTHK * lax.rsqrt(square_BTH1 + EPSILON)
+    return x_BTHK * lax.rsqrt(square_BTH1 + epsilon)

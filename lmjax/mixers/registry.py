@@ -28,6 +28,8 @@ MIXERS = {
     "mlstm_large": "lmjax.mixers.mlstm_large:MLSTMLarge",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
+    "rwkv7": "lmjax.mixers.rwkv7:RWKV7",
+    "rwkv7_channel_mixing": "lmjax.mixers.rwkv7_channel_mixing:RWKV7ChannelMixing",
     "slstm": "lmjax.mixers.slstm:SLSTM",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
     "transformer_xl": "lmjax.mixers.transformer_xl:TransformerXL",

@@ -31,6 +31,8 @@ MIXER_VARIANTS = {
     "mlstm_large": [dict(chunk=4, key_width=12, gate_cap=2.0)],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
+    "rwkv7": [dict(chunk=5), dict(decay_rank=3, rate_rank=4, gate_rank=5)],
+    "rwkv7_channel_mixing": [dict(expansion=2)],
     "slstm": [dict()],
     "sliding_window": [
         dict(window=4),
