@@ -1,10 +1,11 @@
 """Floating-point operations of a program, counted from what JAX traced of it.
 
-Counted are matrix products and convolutions, a multiply and an add each, and, apart from them, what
-is done element by element: arithmetic on floating-point numbers, one for each that comes out, and
-reductions, one for each that goes in. Loops count as often as they run. Comparisons, selections and
-conversions are no arithmetic; exponentials and the like are one operation each. What else works on
-matrices is named, so that no count is short in silence.
+Counted are matrix products, convolutions and triangular systems that are solved by substitution, a
+multiply and an add each, and, apart from them, what is done element by element: arithmetic on
+floating-point numbers, one for each that comes out, and reductions, one for each that goes in.
+Loops count as often as they run. Comparisons, selections and conversions are no arithmetic;
+exponentials and the like are one operation each. What else works on matrices is named, so that no
+count is short in silence.
 """
 
 import math
@@ -35,7 +36,6 @@ UNCOUNTED = {
     "ragged_dot_general",
     "schur",
     "svd",
-    "triangular_solve",
     "tridiagonal",
     "tridiagonal_solve",
 }
@@ -107,7 +107,7 @@ SCATTERS = {"scatter-add", "scatter-mul", "scatter-max", "scatter-min", "scatter
 class Flops:
     """Operations of a program, and the names of what else it does that is not among them."""
 
-    counted: int = 0  # of matrix products and convolutions
+    counted: int = 0  # of matrix products, convolutions and triangular systems
     elementwise: int = 0
     not_counted: frozenset[str] = frozenset()
 
@@ -143,6 +143,8 @@ def _flops_of_equation(equation: core.JaxprEqn) -> Flops:
         return Flops(_product(equation))
     if name == "conv_general_dilated":
         return Flops(_convolution(equation))
+    if name == "triangular_solve":
+        return Flops(_substitution(equation))
     if name in ELEMENTWISE:
         return Flops(elementwise=_numbers(equation.outvars[0]))
     if name in REDUCTIONS:
@@ -185,6 +187,12 @@ def _convolution(equation: core.JaxprEqn) -> int:
     read = math.prod(kernel) // features  # by each output
     outputs = math.prod(equation.outvars[0].aval.shape)
     return 2 * outputs * read // math.prod(equation.params["lhs_dilation"])
+
+
+def _substitution(equation: core.JaxprEqn) -> int:
+    """`n^2` for each of the right sides: a multiply and an add for what stands below a diagonal."""
+    matrix, right = (variable.aval.shape for variable in equation.invars)
+    return matrix[-1] * math.prod(right)
 
 
 def _inner(equation: core.JaxprEqn) -> list[core.Jaxpr]:

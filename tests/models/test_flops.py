@@ -71,6 +71,18 @@ def test_a_convolution_as_xla_counts_it():
     )
 
 
+@pytest.mark.parametrize("left_side", [True, False])
+def test_triangular_systems_cost_a_multiply_and_an_add_below_the_diagonal(left_side):
+    lower_BTT, rows_BTP = jnp.ones((2, 5, 5)), jnp.ones((2, 5, 3) if left_side else (2, 3, 5))
+
+    def solve(right):
+        return lax.linalg.triangular_solve(lower_BTT, right, left_side=left_side, lower=True).sum()
+
+    assert flops(solve, rows_BTP).counted == 2 * 5 * 5 * 3
+    assert not flops(jax.grad(solve), rows_BTP).not_counted
+    assert flops(jax.grad(solve), rows_BTP).counted == 2 * 5 * 5 * 3  # the one of the gradient
+
+
 def test_a_condition_costs_its_dearest_branch():
     def either(x_DD):
         return lax.cond(x_DD.sum() > 0, lambda x: x @ x @ x, lambda x: x @ x, x_DD)
