@@ -14,6 +14,7 @@ MIXERS = {
     "delta_net": "lmjax.mixers.delta_net:DeltaNet",
     "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
     "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",
+    "hyena": "lmjax.mixers.hyena:Hyena",
     "lightning_attention": "lmjax.mixers.lightning_attention:LightningAttention",
     "linear_attention": "lmjax.mixers.linear_attention:LinearAttention",
     "lru": "lmjax.mixers.lru:LRU",
@@ -21,17 +22,17 @@ MIXERS = {
     "mamba2": "lmjax.mixers.mamba2:Mamba2",
     "min_gru": "lmjax.mixers.min_gru:MinGRU",
     "min_lstm": "lmjax.mixers.min_lstm:MinLSTM",
+    "mlstm": "lmjax.mixers.mlstm:MLSTM",
+    "mlstm_large": "lmjax.mixers.mlstm_large:MLSTMLarge",
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),
-    "mlstm": "lmjax.mixers.mlstm:MLSTM",
-    "mlstm_large": "lmjax.mixers.mlstm_large:MLSTMLarge",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
     "rwkv7": "lmjax.mixers.rwkv7:RWKV7",
     "rwkv7_channel_mixing": "lmjax.mixers.rwkv7_channel_mixing:RWKV7ChannelMixing",
-    "slstm": "lmjax.mixers.slstm:SLSTM",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
+    "slstm": "lmjax.mixers.slstm:SLSTM",
     "transformer_xl": "lmjax.mixers.transformer_xl:TransformerXL",
 }
 

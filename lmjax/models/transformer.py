@@ -143,6 +143,7 @@ class Transformer(LanguageModel):
             dropout=self.dropout,
             norm_epsilon=self.norm_epsilon,
             position=self.position if self.position in OF_SCORES else "none",
+            context_length=self.context_length,
             initializer=normal,
             output_initializer=residual,
         )

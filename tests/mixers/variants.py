@@ -12,6 +12,7 @@ MIXER_VARIANTS = {
     "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
     "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
     "gated_linear_attention": [dict(chunk=4, temperature=2.0)],
+    "hyena": [dict(bands=3, filter_width=8), dict(order=1, bands=3, context_length=10)],
     "lightning_attention": [dict(chunk=6)],
     "linear_attention": [
         dict(),
@@ -23,23 +24,23 @@ MIXER_VARIANTS = {
     "mamba2": [dict(state_width=3, head_width=4, groups=2, chunk=4)],
     "min_gru": [dict(), dict(expansion=1)],
     "min_lstm": [dict()],
+    "mlstm": [dict(chunk=5, projection_block=8)],
+    "mlstm_large": [dict(chunk=4, key_width=12, gate_cap=2.0)],
     "multi_head_latent_attention": [
         dict(),
         dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
     ],
-    "mlstm": [dict(chunk=5, projection_block=8)],
-    "mlstm_large": [dict(chunk=4, key_width=12, gate_cap=2.0)],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
     "rwkv7": [dict(chunk=5), dict(decay_rank=3, rate_rank=4, gate_rank=5)],
     "rwkv7_channel_mixing": [dict(expansion=2)],
-    "slstm": [dict()],
     "sliding_window": [
         dict(window=4),
         dict(window=40),
         dict(window=9, key_value_heads=2, position="rotary", sinks=True, chunk=4),
         dict(window=3, position="alibi", score_cap=2.0),
     ],
+    "slstm": [dict()],
     "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }
 
