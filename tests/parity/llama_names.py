@@ -17,17 +17,34 @@ WHOLE = {
 }
 
 
-def to_ours(theirs, layers, mixer):
+def to_ours(theirs, layers, mixer, layer_names=LAYER, whole_names=WHOLE):
     """Parameters of a Transformer; `mixer` makes a layer's, by name, of its weights by theirs."""
     weights = {name: value.detach().numpy() for name, value in theirs.state_dict().items()}
-    found = {ours: turned(ours, weights[name]) for name, ours in WHOLE.items()}
+    found = {ours: turned(ours, weights[name]) for name, ours in whole_names.items()}
     for layer in range(layers):
         begin = f"model.layers.{layer}."
         own = {name.removeprefix(begin): weights[name] for name in weights if begin in name}
-        named = {ours: turned(ours, own[name]) for name, ours in LAYER.items()}
+        named = {ours: turned(ours, own[name]) for name, ours in layer_names.items()}
         named |= {f"mixer/{name}": value for name, value in mixer(own).items()}
         found |= {f"blocks_{layer}/{name}": value for name, value in named.items()}
     return {"params": unflatten_dict(found, sep="/")}
+
+
+def attention(weights):
+    """Of queries, keys and values in one product, and what else a kind of attention may have."""
+    found = {"output/kernel": weights["self_attn.o_proj.weight"].T}
+    if "self_attn.o_proj.bias" in weights:
+        found["output/bias"] = weights["self_attn.o_proj.bias"]
+    for ours, theirs in (("kernel", "weight"), ("bias", "bias")):
+        names = [f"self_attn.{part}_proj.{theirs}" for part in "qkv"]
+        if names[0] in weights:
+            found[f"qkv/{ours}"] = np.concatenate([weights[name].T for name in names], axis=-1)
+    if "self_attn.sinks" in weights:
+        found["sink"] = weights["self_attn.sinks"]
+    for ours, theirs in (("query", "q"), ("key", "k")):
+        if f"self_attn.{theirs}_norm.weight" in weights:
+            found[f"{ours}_norm/scale"] = weights[f"self_attn.{theirs}_norm.weight"]
+    return found
 
 
 def turned(name, value):
