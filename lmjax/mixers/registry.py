@@ -11,6 +11,7 @@ from lmjax.nn.options import part_maker
 
 MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
+    "base_conv": "lmjax.mixers.base_conv:BaseConv",
     "delta_net": "lmjax.mixers.delta_net:DeltaNet",
     "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
     "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",

@@ -9,6 +9,7 @@ MIXER_VARIANTS = {
         dict(key_value_heads=1, position="alibi", score_cap=2.0),
         dict(position="relative", sinks=True, position_buckets=8, position_farthest=9),
     ],
+    "base_conv": [dict()],
     "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
     "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
     "gated_linear_attention": [dict(chunk=4, temperature=2.0)],
