@@ -109,7 +109,8 @@ MODELS = {
         position="learned",
         norm_epsilon=1e-5,  # added to the variance
         # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish |
-        # squared_relu | geglu (also gated_gelu) | swiglu | none (a layer is its mixer)
+        # squared_relu | geglu (also gated_gelu) | swiglu | mixture_of_experts | none (a layer is
+        # its mixer)
         feed_forward="gelu",
         feed_forwards=(),  # one for each mixer of the pattern; empty: feed_forward for all
         feed_forward_options=dict(),  # by name; those not given are the defaults

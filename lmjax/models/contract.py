@@ -20,9 +20,10 @@ An array's name ends in its dimensions, and a digit is a dimension of that size:
 - P: places of a row that something is predicted at, where it is not at all of them
 - R: rank of a low-rank product
 - A: arms of a study, where S are their seeds and C columns
+- X: experts of a feed-forward network, of which a token has C
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -59,6 +60,14 @@ class LanguageModel(nn.Module):
     def longest_context(self) -> int | None:
         """The most tokens that a carry can take in; None if there is no limit."""
         return None
+
+    @property
+    def active_shares(self) -> Mapping[str, float]:
+        """The share of a parameter's entries that one token's result depends on, if not all.
+
+        By the logical name of one of the parameter's axes.
+        """
+        return {}
 
     def initial_carry(self, batch_size: int, max_length: int, **source: Any) -> Carry:
         """The memory of `batch_size` rows before their first of at most `max_length` tokens.

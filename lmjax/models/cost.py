@@ -1,7 +1,7 @@
 """What a model costs: parameters, bytes of state, floating-point operations of each token."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def model_cost(
     return ModelCost(
         parameters=total,
         non_embedding=non_embedding,
-        active=total,
+        active=count_active(params, model.active_shares),
         state_bytes=state_bytes(model, plain, length, source_length),
         flops_per_token=forward.counted / (targets or length),
         training_flops_per_token=training.counted / (targets or length),
@@ -113,6 +113,19 @@ def count_parameters(params: Any) -> tuple[int, int]:
         total += size
         non_embedding += 0 if embeds else size
     return total, non_embedding
+
+
+def count_active(params: Any, shares: Mapping[str, float]) -> int:
+    """The parameters that one token's result depends on; `shares` as `LanguageModel.active_shares`.
+
+    `params` may be abstract, boxed with the logical names of axes.
+    """
+    total = 0.0
+    for leaf in jax.tree.leaves(params, is_leaf=_is_boxed):
+        names = leaf.names if _is_boxed(leaf) else ()
+        size = math.prod(nn.meta.unbox(leaf).shape)
+        total += size * math.prod(shares.get(name, 1.0) for name in names)
+    return round(total)
 
 
 def _is_boxed(leaf: Any) -> bool:

@@ -186,6 +186,14 @@ class Stack(nn.Module):
         return tuple(block.remember(encoded_BSD, visible_BS) for block in self.blocks)
 
     @property
+    def active_shares(self) -> dict[str, float]:
+        """See `LanguageModel.active_shares`."""
+        shares = {}
+        for make in filter(None, self.feed_forwards):
+            shares |= getattr(make(parent=None), "active_shares", {})
+        return shares
+
+    @property
     def is_endless(self) -> bool:
         """Whether carries take in tokens without end."""
         return all(make(parent=None).is_endless for make in self.mixers)

@@ -191,6 +191,10 @@ class Transformer(LanguageModel):
         )
         return None if endless else self.context_length
 
+    @property
+    def active_shares(self) -> Mapping[str, float]:
+        return self._make_stack(parent=None).active_shares
+
     def initial_carry(self, batch_size: int, max_length: int) -> TransformerCarry:
         """Raises UserError for a `max_length` beyond the longest context."""
         self._check_length(max_length)

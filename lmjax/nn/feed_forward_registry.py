@@ -7,9 +7,11 @@ import flax.linen as nn
 
 from lmjax.errors import UserError, nearest
 from lmjax.nn.feed_forward import FEED_FORWARDS
+from lmjax.nn.mixture_of_experts import MixtureOfExperts
 from lmjax.nn.options import part_maker
 
 NONE = "none"  # a layer is its mixer
+CHOICES = {**FEED_FORWARDS, "mixture_of_experts": MixtureOfExperts}
 
 
 def feed_forward_maker(
@@ -20,12 +22,12 @@ def feed_forward_maker(
     What is `given` is that which it has a field for. Raises UserError for an unknown name or
     option, one of another type, and a value that the network refuses.
     """
-    if name not in (NONE, *FEED_FORWARDS):
-        hint = nearest(name, (NONE, *FEED_FORWARDS))
+    if name not in (NONE, *CHOICES):
+        hint = nearest(name, (NONE, *CHOICES))
         raise UserError(f"unknown model.feed_forward {name!r}: {hint}")
     if name == NONE:
         if options:
             raise UserError("model.feed_forward_options has options of 'none'; leave them out")
         return None
-    part, source = FEED_FORWARDS[name], "model.feed_forward_options"
+    part, source = CHOICES[name], "model.feed_forward_options"
     return part_maker("feed-forward network", name, part, options, given, source)

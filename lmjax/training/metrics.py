@@ -85,6 +85,8 @@ def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
     table.add_column("", justify="right")
     table.add_row("parameters", f"{cost.parameters:,}")
     table.add_row("  non-embedding", f"{cost.non_embedding:,}")
+    if cost.active != cost.parameters:
+        table.add_row("  of which a token uses", f"{cost.active:,}")
     table.add_row("state of a row", f"{cost.state_bytes:,} bytes")
     table.add_row("FLOPs a token, forward", f"{cost.flops_per_token:,.0f}")
     table.add_row("FLOPs a token, training", f"{cost.training_flops_per_token:,.0f}")

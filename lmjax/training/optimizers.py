@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.models.stack import LAYERS
+from lmjax.nn.mixture_of_experts import EXPERTS
 from lmjax.training.leaf_groups import frozen_leaves, layer_factors
 
 
@@ -73,12 +74,13 @@ def _scaled(factors: Any) -> optax.GradientTransformation:
 def decayed(params: Any) -> Any:
     """A tree of whether weight decay is on each parameter: on matrices, not on biases and norms.
 
-    A matrix has two or more logical axes beside `layers`; without names, two or more dimensions.
+    A matrix has two or more logical axes beside `layers` and `experts`; without names, two or more
+    dimensions.
     """
 
     def is_matrix(leaf):
         if isinstance(leaf, nn.Partitioned):
-            return sum(name not in (None, LAYERS) for name in leaf.names) >= 2
+            return sum(name not in (None, LAYERS, EXPERTS) for name in leaf.names) >= 2
         return leaf.ndim >= 2
 
     return jax.tree.map(is_matrix, params, is_leaf=lambda leaf: isinstance(leaf, nn.Partitioned))
