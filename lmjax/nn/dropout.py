@@ -13,7 +13,10 @@ _RATE: ContextVar[jax.Array | float | None] = ContextVar("rate", default=None)
 
 @contextmanager
 def dropout_rate(rate: jax.Array | float | None) -> Iterator[None]:
-    """While a model is traced within, every `Dropout` has this rate; None: its own; 0.0: none."""
+    """While a model is traced within, every `Dropout` has this rate; None: its own.
+
+    0.0, as a number of Python's: nothing at all is dropped out, whatever field a rate is of.
+    """
     token = _RATE.set(rate)
     try:
         yield
@@ -31,11 +34,12 @@ class Dropout(nn.Dropout):
 
     @nn.compact
     def __call__(self, inputs, deterministic: bool | None = None):
-        rate = _RATE.get() if self.of_model else None
-        if rate is None:
+        rate = _RATE.get()
+        if isinstance(rate, float) and rate == 0.0:
+            return inputs
+        if rate is None or not self.of_model:
             return super().__call__(inputs, deterministic)
-        is_off = isinstance(rate, float) and rate == 0.0
-        if is_off or nn.merge_param("deterministic", self.deterministic, deterministic):
+        if nn.merge_param("deterministic", self.deterministic, deterministic):
             return inputs
         key = self.make_rng(self.rng_collection)
         sizes = enumerate(inputs.shape)

@@ -1,9 +1,13 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import pytest
 
+from lmjax.config import base_config
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import model_cost, state_bytes
+from lmjax.objectives.causal import Causal
+from lmjax.training.program import training_cost
 from tests.properties.variants import VOCABULARY, build
 
 
@@ -20,6 +24,29 @@ def test_transformer_by_hand():
     assert cost.flops_per_token == (
         layers * (2 * 12 * width**2 + attention) + 2 * VOCABULARY * width
     )
+    assert cost.training_flops_per_token == 3 * cost.flops_per_token
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_of_experts_those_count_as_active_that_a_token_goes_through(scan):
+    width, inner, experts, each, length = 8, 6, 4, 1, 10
+    options = dict(experts=experts, experts_per_token=each, capacity_factor=2.0, expert="relu")
+    fields = dict(layers=2, width=width, heads=2, context_length=16, feed_forward_width=inner)
+    fields |= dict(feed_forward="mixture_of_experts", scan_layers=scan)
+    fields |= dict(feed_forward_options={"mixture_of_experts": options})
+    model = build("transformer", fields)
+    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, length), jnp.int32))
+    data = base_config("transformer").data
+    data.length = length
+    cost = training_cost(data, Causal(), model, params)
+    expert, router = 2 * width * inner, width * experts
+    rest = cost.parameters - 2 * experts * expert
+    assert cost.active == rest + 2 * each * expert
+    assert rest == 2 * (4 * width**2 + router + 2 * width) + (VOCABULARY + 16 + 1) * width
+    # Twice as many places as tokens, for each of which the expert's matrices are read.
+    attention = 8 * width**2 + 4 * length * width
+    layer = attention + 2 * router + 2 * each * 2 * expert
+    assert cost.flops_per_token == 2 * layer + 2 * VOCABULARY * width
     assert cost.training_flops_per_token == 3 * cost.flops_per_token
 
 

@@ -11,6 +11,7 @@ import pytest
 from lmjax.errors import UserError
 from lmjax.models.contract import initial_carry
 from lmjax.models.stack import Stack
+from lmjax.nn.extras import Collecting
 from lmjax.nn.norms import LayerNorm
 from tests.properties.variants import VOCABULARY, build
 
@@ -107,6 +108,28 @@ def test_each_mixer_of_the_pattern_has_its_own_feed_forward_network_or_none(feed
     assert parts == [alone, second] * 2
     gradient, results = outcome(unrolled, params)
     assert_close(outcome(loop, stacked(params)), (stacked(gradient), results))
+
+
+def test_what_layers_sow_in_a_loop_is_what_they_sow_without():
+    options = {"mixture_of_experts": dict(experts=3, capacity_factor=0.7)}
+    changes = dict(feed_forwards=("mixture_of_experts", "none"), feed_forward_options=options)
+    unrolled = make(**changes)
+    boxed = jax.jit(unrolled.init)(jax.random.key(0), tokens_BT)
+    params = jax.tree.map(lambda leaf: 10 * leaf, nn.meta.unbox(boxed))
+
+    def sown(model, params):
+        def losses(params):
+            collecting = Collecting(model)
+            collecting.apply(params, tokens_BT, deterministic=False)
+            return sum(collecting.losses.values()), collecting.measures
+
+        return jax.jit(jax.value_and_grad(losses, has_aux=True))(params)
+
+    told, gradient = sown(unrolled, params)
+    assert told[0] > 0 and told[1]["dropped_share"] > 0.1
+    for remat in ("none", "block", "products"):
+        loop = make(**changes, scan_layers=True, remat=remat)
+        assert_close(sown(loop, stacked(params)), (told, stacked(gradient)))
 
 
 def test_layers_in_a_loop_are_drawn_apart_with_the_same_deviations():

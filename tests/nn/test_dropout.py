@@ -29,6 +29,15 @@ def test_it_is_flax_dropout_whether_its_rate_is_its_own_or_given(rate, dims):
     np.testing.assert_array_equal(again, peer)
 
 
+def test_a_rate_of_zero_leaves_nothing_to_be_counted():
+    def drop(x_BD):
+        with dropout_rate(0.0):
+            of_other = Dropout(0.5, of_model=False)
+            return of_other.apply({}, Dropout(0.5).apply({}, x_BD, False), False)
+
+    assert not jax.make_jaxpr(drop)(X_BD).eqns
+
+
 def test_a_given_rate_does_not_make_a_deterministic_call_random():
     with dropout_rate(jnp.float32(0.5)):
         np.testing.assert_array_equal(Dropout(0.0).apply({}, X_BD, deterministic=True), X_BD)
