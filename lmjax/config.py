@@ -189,6 +189,9 @@ LATER = {
     "data.folds": 0,
     "data.fold": 0,
     "data.length_deviation": 0.0,
+    "data.task": "",
+    "data.task_options": {},
+    "data.examples": 0,
     "model.feed_forward_options": {},
     "model.feed_forwards": [],
     "model.norm_epsilon": 1e-5,
@@ -218,6 +221,7 @@ OBJECTIVES = {
         evaluation_seed=0,  # of what is left out in evaluation
     ),
     "classification": dict(),  # the label of a source
+    "answers": dict(),  # those of a generated task
     "both_directions": dict(),  # each token from those before it, and from those after it
     "prefix": dict(),  # a target from its source, read before it in the same row
     "seq2seq": dict(),  # a target from its source, read by an encoder
@@ -324,14 +328,19 @@ def base_config(model: str = "transformer") -> ConfigDict:
     # Ids behind the vocabulary (of the sources, where they have their own) that no text has: mask,
     # class, separator, padding, sentinel_0, ...
     data.special_tokens = ()
+    data.task = ""  # of the corpus synthetic, see lmjax/data/synthetic/registry.py
+    data.task_options = ConfigDict()  # those not given are the defaults of the task
+    data.examples = 0  # of a task, that training has in all; 0: none is seen again
     # How rows are read: stream (with carried state) | windows (all, newly shuffled each epoch) |
     # random_windows (drawn with replacement) | packed (whole documents, cut into rows) | documents
     # (a row each, with its source, in batches of about one length) | cooccurrences (glove alone) |
-    # sentence_pairs (masked alone: two texts a row, of which the second follows the first in half).
+    # sentence_pairs (masked alone: two texts a row, of which the second follows the first in half)
+    # | examples (answers alone: those of a task).
     data.batching = "stream"
     data.resets = "random"  # stream: where its state starts anew: random | documents | none
     data.batch_size = 32  # rows, over all devices
-    data.length = 128  # tokens a row; documents: the most of one, longer ones are left out
+    # Tokens a row; documents: the most of one, longer ones are left out; examples: see the task.
+    data.length = 128
     # stream: of normal lengths about data.length, or in 1 of 20 rows about half of it, rounded to
     # multiples of 5; the learning rate goes with the length (Merity et al. 2018). 0: all the same.
     data.length_deviation = 0.0
@@ -413,8 +422,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
 
 
 def lock(config: ConfigDict) -> ConfigDict:
-    """`config`, which takes no further fields now but options of its model's parts, by name."""
+    """`config`, which takes no further fields now but options of its task and model's parts."""
     config.lock()
+    config.data.task_options.unlock()
     for parts in OPTIONS:
         if parts in config.model:
             config.model[parts].unlock()

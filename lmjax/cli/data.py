@@ -17,7 +17,7 @@ FIELDS = {
     "direction": "of a corpus of pairs, such as de-en",
     "cleaning": "steps in order, with commas between",
     "invalid_utf8": "strict, replace or skip",
-    "tokenizer": "byte, character, word, bpe or file",
+    "tokenizer": "byte, character, word, bpe, file or ids (synthetic)",
     "tokenizer_file": "tokenizer.json, vocab.txt or encoder.json (beside vocab.bpe), or its folder",
     "tokenizer_lowercase": "whether a vocab.txt is of lower-case text",
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
@@ -25,7 +25,8 @@ FIELDS = {
     "source_vocabulary_size": "as vocabulary_size, of a source_tokenizer",
     "document_end": "<eos> after each document",
     "special_tokens": "ids behind the vocabulary: mask, class, separator, padding, sentinel_0, ...",
-    "batching": "stream, windows, random_windows, packed, documents: the batch inspect shows",
+    "task": "of the corpus synthetic, such as mqar",
+    "batching": "stream, windows, random_windows, packed, documents, examples: what inspect shows",
     "batch_size": "rows of the batch that inspect shows",
     "length": "tokens of each row; documents: the most of one",
     "source_length": "documents: the most tokens of a source",
@@ -76,7 +77,8 @@ def main(arguments: list[str]) -> int:
     console.print(_splits(dataset))
     for line in _notes(dataset):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"in {dataset.folder}", highlight=False, soft_wrap=True)
+    if dataset.folder:
+        console.print(f"in {dataset.folder}", highlight=False, soft_wrap=True)
     if action == "inspect":
         console.print(_batch(dataset, config))
     return 0

@@ -29,6 +29,9 @@ class Draw(IntEnum):
     CELL_ORDER = 5
     SENTENCE_PAIRS = 6
     LENGTHS = 7
+    EXAMPLES = 8
+    EXAMPLE_ORDER = 9
+    HELD_OUT = 10
 
 
 @flax.struct.dataclass
@@ -45,6 +48,7 @@ class Batch:
     source_weights_BS: Array | None = None  # float32, 0 for the padding of the source
     token_types_BT: Array | None = None  # int32, 0 in the first text of a pair, 1 in the second
     is_next_B: Array | None = None  # bool, whether a pair's second text follows the first
+    places_BP: Array | None = None  # int32, of all targets that count; None: they may be anywhere
 
     def inputs(self) -> dict[str, Array]:
         """What a model is given beside tokens, targets and carry: those of it that there are."""

@@ -15,6 +15,8 @@ from lmjax.errors import UserError, nearest
 
 PREPARATION = 6  # raise it when a change of the code changes what is prepared
 
+SYNTHETIC = "synthetic"  # the corpus that is drawn, and has no documents
+
 # Fields that name the user's own files, and the corpora that they are for.
 OWN_FILES = {"files": ("text", "parallel"), "source_files": ("parallel",)}
 
@@ -161,6 +163,12 @@ def _python_docs(data) -> Corpus:
     return Corpus("python_docs", python_identity(), read_python_docs)
 
 
+def _synthetic(data) -> Corpus:
+    raise UserError(
+        f"the corpus {SYNTHETIC!r} is examples of a task and has no documents; choose another"
+    )
+
+
 def _tiny_shakespeare(data) -> Corpus:
     def read() -> tuple[Splits, Counter]:
         text = SHAKESPEARE.read().decode()
@@ -259,5 +267,6 @@ CORPORA = {
         tuple(labels.TREC.values()),
     ),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
+    SYNTHETIC: Source("generated tasks with exact answers, by data.task", _synthetic),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
-from lmjax.data.corpora import PREPARATION, Corpus, open_corpus
+from lmjax.data.corpora import PREPARATION, SYNTHETIC, Corpus, open_corpus
 from lmjax.data.documents import Splits, spread_share, with_fold
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import (
@@ -17,6 +17,7 @@ from lmjax.data.streams import (
     with_source,
     write_stream,
 )
+from lmjax.data.synthetic.examples import open_task
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_choice import (
     check_tokenizer,
@@ -51,7 +52,7 @@ class Dataset:
 
     tokenizer: Tokenizer
     splits: dict[str, TokenStream]  # train, validation and, if the corpus has one, test
-    folder: Path  # where the streams lie
+    folder: Path | None  # where the streams lie; None: they are made anew
     reading: dict[str, int]
     cleaning: tuple[StepReport, ...]
 
@@ -61,6 +62,9 @@ def open_dataset(data) -> Dataset:
 
     Raises UserError for a field that cannot be, and for text that cannot be had or read.
     """
+    if data.corpus == SYNTHETIC:
+        tokenizer, splits = open_task(data)
+        return Dataset(tokenizer, dict(splits), folder=None, reading={}, cleaning=())
     check_invalid_utf8(data.invalid_utf8)
     named_steps(data.cleaning)
     if not 0 < data.train_share <= 1:

@@ -78,6 +78,11 @@ class TokenStream:
     segments: Segments
     source: "TokenStream | None" = None  # of the documents that these are predicted from
 
+    @property
+    def segment_columns(self) -> dict[str, list]:
+        """What a score is to say of each segment beside its counts."""
+        return {}
+
 
 def with_source(target: TokenStream, source: TokenStream) -> TokenStream:
     """The targets with the source of each; their fingerprint then tells of both."""

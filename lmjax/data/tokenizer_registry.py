@@ -8,6 +8,7 @@ from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.data.given_tokenizer import MOST_TOKENS
+from lmjax.data.id_tokenizer import IdTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.unigram_tokenizer import UnigramTokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
@@ -27,6 +28,7 @@ KINDS = {
         GivenBytePairTokenizer,
         WordPieceTokenizer,
         UnigramTokenizer,
+        IdTokenizer,
         SpecialTokenizer,
         PairTokenizer,
     )
@@ -58,6 +60,7 @@ FIELDS = {
         "normalizer": is_text,
         "whitespace_split": is_true_or_false,
     },
+    "ids": {"vocabulary_size": is_count},
     "special": {"inner": {"kind": is_text}, "roles": [is_text]},
     "pair": {"target_side": {"kind": is_text}, "source_side": {"kind": is_text}},
 }

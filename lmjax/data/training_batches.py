@@ -12,6 +12,7 @@ from lmjax.data.packed_batches import PackedBatches
 from lmjax.data.sentence_pair_batches import SentencePairBatches
 from lmjax.data.stream_batches import StreamBatches
 from lmjax.data.streams import TokenStream
+from lmjax.data.synthetic.examples import ExampleBatches
 from lmjax.data.window_batches import RandomWindowBatches, WindowBatches
 from lmjax.errors import UserError, nearest
 
@@ -27,6 +28,7 @@ BATCHINGS: dict[str, type[Batching]] = {
     "packed": PackedBatches,
     "documents": DocumentBatches,
     "sentence_pairs": SentencePairBatches,
+    "examples": ExampleBatches,
 }
 
 

@@ -38,7 +38,9 @@ class Score:
     nats_of: str  # what was predicted from what: causal, conditional (on a source), ...
     context: str  # the context policy's name
     fingerprint: str  # the stream's: <text>-<tokens>
-    segments: dict[str, list]  # columns nats, spelling_nats, tokens, bytes, in the text's order
+    # Columns nats, spelling_nats, tokens, bytes, and right where it is counted, in the text's
+    # order; of a task, whose examples of one length are a segment, length too.
+    segments: dict[str, list]
     right: int | None = None  # targets that were the model's first choice; None: not counted
 
     @property
@@ -83,9 +85,26 @@ class Score:
         """The share of targets that were the model's first choice; None: not counted."""
         return None if self.right is None else self.right / self.tokens
 
+    @property
+    def length_accuracy(self) -> float | None:
+        """The mean of the accuracies of all lengths of a task; None: no such are counted."""
+        accuracies = self.accuracies_by_length
+        return None if accuracies is None else sum(accuracies.values()) / len(accuracies)
+
+    @property
+    def accuracies_by_length(self) -> dict[int, float] | None:
+        """The accuracy on the examples of each length of a task; None: no such are counted."""
+        if not {"length", "right"} <= set(self.segments):
+            return None
+        columns = (self.segments[name] for name in ("length", "right", "tokens"))
+        found = {
+            length: right / tokens for length, right, tokens in zip(*columns, strict=True) if tokens
+        }
+        return found or None
+
     def to_json(self) -> dict[str, Any]:
         """All fields and what is derived from them."""
-        derived = ("text_fingerprint", "accuracy", *VIEWS)
+        derived = ("text_fingerprint", "accuracy", "length_accuracy", *VIEWS)
         return asdict(self) | {name: getattr(self, name) for name in derived}
 
     @classmethod

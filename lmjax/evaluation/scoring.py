@@ -113,18 +113,21 @@ def score_stream(
     segments = stream.segments
     nats_G = np.zeros(len(segments.starts_G))
     scored_G = np.zeros(len(nats_G), np.int64)
-    right = 0
+    right_G = np.zeros_like(scored_G)
     targets = _scored_targets(model, params, stream, policy, batch_size, objective)
     for places_N, log_probs_N, is_right_N in targets:
         segment_N = segments.of_targets(places_N)
         nats_G -= np.bincount(segment_N, log_probs_N, len(nats_G))
         scored_G += np.bincount(segment_N, minlength=len(nats_G))
         if is_right_N is not None:
-            right += int(is_right_N.sum())
+            right_G += np.bincount(segment_N[is_right_N], minlength=len(right_G))
         if on_scored:
             on_scored(len(log_probs_N))
     score = _score(stream, nats_G, scored_G, policy.name, objective, model)
-    return replace(score, right=right if objective.tells_right else None)
+    if not objective.tells_right:
+        return score
+    columns = score.segments | {"right": right_G.tolist()}
+    return replace(score, right=int(right_G.sum()), segments=columns)
 
 
 def target_log_probs(
@@ -195,6 +198,7 @@ def _score(
             "spelling_nats": [spelling_nats(symbols) for symbols in segments.spelled_G.tolist()],
             "tokens": scored_G.tolist(),
             "bytes": segments.bytes_G.tolist(),
+            **stream.segment_columns,
         },
     )
 

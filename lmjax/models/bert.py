@@ -2,10 +2,9 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from lmjax.models.bert_encoder import ENCODER_FIELDS, BertEncoder, Pooler
-from lmjax.models.contract import LanguageModel
+from lmjax.models.contract import LanguageModel, at_places
 from lmjax.nn.dense import Dense
 from lmjax.nn.norms import LayerNorm
 
@@ -35,6 +34,7 @@ class Bert(LanguageModel):
     scan_layers: bool
 
     reads = "both"
+    takes_places = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -90,9 +90,8 @@ class Bert(LanguageModel):
         return self._logits(hidden_BTD, places_BP), self._next_logits(hidden_BTD)
 
     def _logits(self, hidden_BTD, places_BP) -> jax.Array:
-        if places_BP is not None:
-            hidden_BTD = jnp.take_along_axis(hidden_BTD, places_BP[..., None], axis=1)
-        x_BTD = jax.nn.gelu(self.head_dense(hidden_BTD), approximate=False)
+        x_BTD = self.head_dense(at_places(hidden_BTD, places_BP))
+        x_BTD = jax.nn.gelu(x_BTD, approximate=False)
         logits_BTV = self.encoder.embedding.attend(self.head_norm(x_BTD))
         return logits_BTV + self.output_bias_V[None, None, :]
 

@@ -46,6 +46,7 @@ class LanguageModel(nn.Module):
     vocabulary_size: int
 
     is_counted = False
+    takes_places = False  # `places_BP=` forms logits of those places alone: `logits_BPV`
     # What a target's probability depends on. past: the tokens before it; source: those and a source
     # that is read first; both: tokens on both sides, of which some are hidden; each_side: the
     # tokens before it and, apart from them, those after it; words: one word.
@@ -132,6 +133,13 @@ def initial_carry(
 ) -> Carry:
     """What `batch_size` rows remember before their first of at most `max_length` tokens."""
     return model.apply(params, batch_size, max_length, method="initial_carry", **source)
+
+
+def at_places(x_BTD: jax.Array, places_BP: jax.Array | None) -> jax.Array:
+    """`x_BPD`, or all of x where no places are given."""
+    if places_BP is None:
+        return x_BTD
+    return jnp.take_along_axis(x_BTD, places_BP[..., None], axis=1)
 
 
 def restart_rows(carry: Carry, initial: Carry, continues_B: jax.Array) -> Carry:

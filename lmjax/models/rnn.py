@@ -6,7 +6,7 @@ from jax.nn.initializers import Initializer
 
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.recurrent_layer import RecurrentLayer
-from lmjax.models.contract import Carry, LanguageModel
+from lmjax.models.contract import Carry, LanguageModel, at_places
 from lmjax.models.recurrent_parts import check_layers, check_tied, output_parameters
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
@@ -32,6 +32,8 @@ class RecurrentModel(LanguageModel):
     tied: bool
     initialization: float
     forget_bias: float
+
+    takes_places = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -71,11 +73,20 @@ class RecurrentModel(LanguageModel):
         return {"states": states, "segment_id_B": zeros_B, "position_B": zeros_B}
 
     def __call__(
-        self, tokens_BT, carry=None, *, segment_ids_BT=None, positions_BT=None, deterministic=True
+        self,
+        tokens_BT,
+        carry=None,
+        *,
+        segment_ids_BT=None,
+        positions_BT=None,
+        places_BP=None,
+        deterministic=True,
     ):
-        hidden_ND, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+        hidden_BTD, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+        hidden_BTD = at_places(hidden_BTD, places_BP)
+        hidden_ND = hidden_BTD.reshape(-1, self.output_width)
         logits_NV = hidden_ND @ self._output_kernel() + self.bias_V[None, :]
-        return logits_NV.reshape(*tokens_BT.shape, -1), carry
+        return logits_NV.reshape(*hidden_BTD.shape[:2], -1), carry
 
     def log_probs(
         self,
@@ -87,7 +98,8 @@ class RecurrentModel(LanguageModel):
         positions_BT=None,
         deterministic=True,
     ):
-        hidden_ND, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+        hidden_BTD, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+        hidden_ND = hidden_BTD.reshape(-1, self.output_width)
         log_probs_N = target_log_probs(
             hidden_ND, self._output_kernel(), self.bias_V, targets_BT.reshape(-1)
         )
@@ -107,13 +119,13 @@ class RecurrentModel(LanguageModel):
             x_BTD = self.drop(x_BTD, deterministic=deterministic)
             x_BTD, state = mixer(x_BTD, state, positions_BT, segment_ids_BT, deterministic)
             states.append(state)
-        x_ND = self.drop(x_BTD, deterministic=deterministic).reshape(-1, self.output_width)
+        x_BTD = self.drop(x_BTD, deterministic=deterministic)
         after = {
             "states": tuple(states),
             "segment_id_B": segment_id_B,
             "position_B": positions_BT[:, -1] + 1,
         }
-        return x_ND, None if carry is None else after
+        return x_BTD, None if carry is None else after
 
     def _output_kernel(self) -> jax.Array:
         return self.embedding.table_VD.T if self.tied else self.kernel_DV

@@ -14,7 +14,7 @@ from flax.core import freeze
 from lmjax.config import MODELS
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.registry import mixer_class, mixer_maker
-from lmjax.models.contract import LanguageModel
+from lmjax.models.contract import LanguageModel, at_places
 from lmjax.models.stack import Stack
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
@@ -83,6 +83,7 @@ class Transformer(LanguageModel):
     remat: str = DEFAULTS["remat"]
     scan_layers: bool = DEFAULTS["scan_layers"]
 
+    takes_places = True
     own_mixers = MappingProxyType({})  # name -> class, where a subclass brings mixers of its own
 
     def __post_init__(self):
@@ -209,6 +210,7 @@ class Transformer(LanguageModel):
         *,
         segment_ids_BT: jax.Array | None = None,
         positions_BT: jax.Array | None = None,
+        places_BP: jax.Array | None = None,
         deterministic: bool = True,
     ) -> tuple[jax.Array, TransformerCarry | None]:
         fits = carry is None and segment_ids_BT is None and positions_BT is None
@@ -220,10 +222,11 @@ class Transformer(LanguageModel):
         x_BTD = self.drop(in_dtype(x_BTD, self.dtype), deterministic=deterministic)
         layers = (None,) * self.layers if carry is None else carry.layers
         x_BTD, layers = self.stack(x_BTD, layers, positions_BT, segment_ids_BT, deterministic)
-        x_BTD = self.final_norm(x_BTD)
+        x_BTD = self.final_norm(at_places(x_BTD, places_BP))
         logits_BTV = self.embedding.attend(x_BTD) if self.tied else self.head(x_BTD)
         if not fits and self.longest_context is not None:
-            within_BT1 = (positions_BT < self.context_length)[..., None]
+            within_BT = jnp.broadcast_to(positions_BT < self.context_length, tokens_BT.shape)
+            within_BT1 = at_places(within_BT[..., None], places_BP)
             logits_BTV = jnp.where(within_BT1, logits_BTV, jnp.nan)
         if carry is not None:
             position_B = jnp.broadcast_to(positions_BT[:, -1] + 1, carry.position_B.shape)

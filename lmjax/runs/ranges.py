@@ -51,6 +51,8 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
     "data.source_length": ("data.batching", ("documents",)),
     "data.length_deviation": ("data.batching", ("stream",)),
     "data.resets": ("data.batching", ("stream",)),
+    "data.examples": ("data.batching", ("examples",)),
+    "data.task": ("data.corpus", ("synthetic",)),
     "data.tokenizer_lowercase": ("data.tokenizer", ("file",)),
     "data.vocabulary_size": ("data.tokenizer", ("word", "bpe")),
     "training.averaging_patience": ("training.averaging", ("triggered",)),

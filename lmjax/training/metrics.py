@@ -22,13 +22,15 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
     """
     loss = position.nats / position.weight if position.weight else math.nan
     counts = plan.train.counts
-    bits = loss / math.log(2) * counts.tokens / counts.bytes
+    bits = None
+    if plan.objective.scores_text:
+        bits = loss / math.log(2) * counts.tokens / counts.bytes
     common = _common("train", plan, position)
     seconds = common["seconds"]
     row = {
         **common,
         "loss": loss,
-        "bits_per_byte": bits if plan.objective.scores_text else None,
+        "bits_per_byte": bits,
         "learning_rate": float(metrics["learning_rate"]),
         "gradient_norm": float(metrics["gradient_norm"]),
         "tokens_per_second": position.weight / max(1e-9, seconds - position.logged_seconds),
