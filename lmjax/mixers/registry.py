@@ -30,6 +30,7 @@ MIXERS = {
     ),
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
+    "rg_lru": "lmjax.mixers.rg_lru:RGLRU",
     "rwkv7": "lmjax.mixers.rwkv7:RWKV7",
     "rwkv7_channel_mixing": "lmjax.mixers.rwkv7_channel_mixing:RWKV7ChannelMixing",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",

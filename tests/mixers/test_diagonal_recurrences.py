@@ -11,6 +11,8 @@ from lmjax.mixers.registry import mixer_maker
 ROWS, LENGTH, WIDTH = 2, 7, 4
 x_BTD = np.random.default_rng(0).normal(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
 positions_BT = np.arange(LENGTH)[None]
+normal = nn.initializers.normal(0.7)
+GIVEN = dict(width=WIDTH, heads=2, bias=True, initializer=normal, output_initializer=normal)
 
 
 def sigmoid(x):
@@ -19,10 +21,7 @@ def sigmoid(x):
 
 def layer(name, **options):
     """`params, y_BTD` of a mixer, with parameters moved away from where they begin."""
-    normal = nn.initializers.normal(0.7)
-    given = dict(width=WIDTH, heads=2, bias=True, dropout=0.0)
-    given |= dict(initializer=normal, output_initializer=normal)
-    mixer = mixer_maker(name, options, given)()
+    mixer = mixer_maker(name, options, GIVEN)()
     params = nn.meta.unbox(mixer.init(jax.random.key(0), x_BTD, None, positions_BT, None, True))
     generator = np.random.default_rng(1)
     params = jax.tree.map(lambda leaf: leaf + 0.2 * generator.normal(size=leaf.shape), params)
@@ -92,7 +91,7 @@ def test_lru_is_the_recurrence_of_its_paper():
 
 
 def test_lru_begins_on_its_ring():
-    mixer = mixer_maker("lru", dict(state_width=500), dict(width=WIDTH))()
+    mixer = mixer_maker("lru", dict(state_width=500), GIVEN)()
     params = mixer.init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
     params = nn.meta.unbox(params)["params"]
     radius_N = np.exp(-np.exp(params["log_rate"]))
@@ -101,10 +100,44 @@ def test_lru_begins_on_its_ring():
     assert np.exp(params["log_phase"]).max() > 6
 
 
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+def test_rg_lru_is_the_block_of_griffin():
+    """Equations 1 to 4, with two blocks of three channels; the first token is not scaled."""
+    params, y_BTD = layer("rg_lru", inner_width=6, convolution_width=3)
+    kernel_WE, bias_E = (params["convolution"][name] for name in ("kernel", "bias"))
+
+    def tokens(x_TD):
+        h, past = 0.0, [np.zeros(6)] * 2
+        for t, x in enumerate(x_TD):
+            past = [*past[-2:], dense(params["input"], x)]
+            u = sum(k * v for k, v in zip(kernel_WE, past, strict=True)) + bias_E
+            r, i = np.zeros(6), np.zeros(6)
+            for head in range(2):
+                block = slice(3 * head, 3 * head + 3)
+                gates = u[block] @ params["gate_kernel"][head] + params["gate_bias"][head]
+                r[block], i[block] = sigmoid(gates[:3]), sigmoid(gates[3:])
+            a = sigmoid(-params["rate"]) ** (8 * r)
+            h = a * h + (np.sqrt(1 - a**2) if t else 1.0) * i * u
+            yield dense(params["output"], gelu(dense(params["gate"], x)) * h)
+
+    check(y_BTD, tokens)
+
+
+def test_rg_lru_begins_with_a_long_memory():
+    mixer = mixer_maker("rg_lru", dict(inner_width=500), GIVEN)()
+    params = mixer.init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
+    decay_E = sigmoid(-np.asarray(nn.meta.unbox(params)["params"]["rate"])) ** 8
+    assert 0.9 <= decay_E.min() < 0.91 and 0.99 < decay_E.max() <= 0.999
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("min_gru", dict(expansion=0), "expansion of a minimal RNN is 0"),
+        ("rg_lru", dict(inner_width=5), "inner width 5 of rg_lru is not a multiple of the 2 heads"),
         ("lru", dict(smallest_radius=0.5, largest_radius=0.4), "radii of lru are 0.5 and 0.4"),
     ],
 )

@@ -33,14 +33,10 @@ MIXER_VARIANTS = {
     ],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
+    "rg_lru": [dict(), dict(inner_width=12, convolution_width=1)],
     "rwkv7": [dict(chunk=5), dict(decay_rank=3, rate_rank=4, gate_rank=5)],
     "rwkv7_channel_mixing": [dict(expansion=2)],
-    "sliding_window": [
-        dict(window=4),
-        dict(window=40),
-        dict(window=9, key_value_heads=2, position="rotary", sinks=True, chunk=4),
-        dict(window=3, position="alibi", score_cap=2.0),
-    ],
+    "sliding_window": [dict(window=4), dict(window=40)],
     "slstm": [dict()],
     "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }
