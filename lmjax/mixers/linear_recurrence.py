@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lmjax.mixers.forms import Form, by_steps, in_chunks
+
 
 def step(h_BE, decay_BE, added_BE, begins_B):
     """`h_BE, h_BE` after one token; a row whose token begins a segment starts from zeros."""
@@ -25,10 +27,21 @@ def parallel(h_BE, decay_BTE, added_BTE, begins_BT):
     and 17 ms in rounds (25 ms with the gradient that JAX derives), whether they are 64 rows or one.
     Elsewhere, where each operation has a price whatever its size, in rounds.
     """
-    form = loop if jax.default_backend() == "cpu" else rounds
+    form = loop if _is_quick_in_loops() else rounds
     decay_BTE = jnp.where(_like(begins_BT, decay_BTE), 0.0, decay_BTE)
     h_BTE = _states(form, h_BE, decay_BTE, added_BTE)
     return h_BTE, h_BTE[:, -1]
+
+
+def wide_parallel(step: Form, parallel: Form, size: int) -> Form:
+    """The form for T tokens where the state is too wide to be held for each of them.
+
+    So it is held for each chunk of `size` tokens, and within one at a time: on CPU in a loop of
+    `step`, whose gradient computes anew all but the state; elsewhere by `parallel`.
+    """
+    if _is_quick_in_loops():
+        parallel = partial(by_steps, jax.checkpoint(step, prevent_cse=False))
+    return partial(in_chunks, parallel, size)
 
 
 def loop(h_BE, decay_BTE, added_BTE, reverse=False):
@@ -77,6 +90,10 @@ def _backward(form, saved, gradient_BTE):
 
 
 _states.defvjp(_forward, _backward)
+
+
+def _is_quick_in_loops():
+    return jax.default_backend() == "cpu"
 
 
 def _like(begins, leaf):

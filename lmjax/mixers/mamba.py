@@ -11,12 +11,12 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError
+from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
-from lmjax.mixers.forms import in_chunks, segment_begins
+from lmjax.mixers.forms import segment_begins
 from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
@@ -29,38 +29,28 @@ SHORTEST, LONGEST = 1e-3, 0.1  # time steps at the start of training
 class MambaCarry:
     """The state, and the last W - 1 tokens' inputs of the convolution."""
 
-    h_BEN: jax.Array
+    h_BNE: jax.Array
     past_BWE: jax.Array
 
 
-def step(h_BEN, x_BE, delta_BE, b_BN, c_BN, begins_B, *, a_EN):
-    """`y_BE, h_BEN` after one token; a row whose token begins a segment starts from zeros.
+def step(h_BNE, x_BE, delta_BE, b_BN, c_BN, begins_B, *, a_EN):
+    """`y_BE, h_BNE` after one token; a row whose token begins a segment starts from zeros.
 
     `h = exp(delta a) h + delta b x`, `y = c h` (equations 2 and 4, with `delta b` for the exact
     integral of b, as in the authors' code).
     """
-    h_BEN = jnp.where(begins_B[:, None, None], 0.0, h_BEN)
-    decay_BEN = jnp.exp(delta_BE[..., None] * a_EN[None])
-    h_BEN = decay_BEN * h_BEN + (delta_BE * x_BE)[..., None] * b_BN[:, None, :]
-    return jnp.sum(h_BEN * c_BN[:, None, :], axis=-1), h_BEN
+    h_BNE = jnp.where(begins_B[:, None, None], 0.0, h_BNE)
+    decay_BNE = jnp.exp(delta_BE[:, None] * a_EN.T[None])
+    h_BNE = decay_BNE * h_BNE + (delta_BE * x_BE)[:, None] * b_BN[..., None]
+    return jnp.sum(h_BNE * c_BN[..., None], axis=1), h_BNE
 
 
-def parallel(h_BEN, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, *, a_EN):
-    """`y_BTE, h_BEN`: `step` for each of T tokens, by an associative scan in log T rounds.
-
-    Two spans of tokens that take h to `f h + g` and `F h + G` together take it to
-    `F f h + F g + G`. It holds B T E N numbers at a time.
-    """
-    decay_BTEN = jnp.exp(delta_BTE[..., None] * a_EN[None, None])
-    decay_BTEN = jnp.where(begins_BT[..., None, None], 0.0, decay_BTEN)
-    added_BTEN = (delta_BTE * x_BTE)[..., None] * b_BTN[:, :, None, :]
-    added_BTEN = added_BTEN.at[:, 0].add(decay_BTEN[:, 0] * h_BEN)
-
-    def join(earlier, later):
-        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
-
-    _, h_BTEN = lax.associative_scan(join, (decay_BTEN, added_BTEN), axis=1)
-    return jnp.einsum("bten,btn->bte", h_BTEN, c_BTN), h_BTEN[:, -1]
+def parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, *, a_EN):
+    """`y_BTE, h_BNE`: `step` for each of T tokens. It holds B T E N numbers at a time."""
+    decay_BTNE = jnp.exp(delta_BTE[:, :, None] * a_EN.T[None, None])
+    added_BTNE = (delta_BTE * x_BTE)[:, :, None] * b_BTN[..., None]
+    h_BTNE, h_BNE = linear_recurrence.parallel(h_BNE, decay_BTNE, added_BTNE, begins_BT)
+    return jnp.einsum("btne,btn->bte", h_BTNE, c_BTN), h_BNE
 
 
 class Mamba(Mixer):
@@ -75,7 +65,7 @@ class Mamba(Mixer):
     convolution_width: int = 4
     expansion: int = 2  # the inner width as a multiple of the model's
     rank: int = 0  # of the projection to time steps; 0: a sixteenth of the width, rounded up
-    chunk: int = 128  # tokens whose states are held at a time
+    chunk: int = 32  # tokens whose states are held at a time
 
     def __post_init__(self):
         super().__post_init__()
@@ -86,7 +76,7 @@ class Mamba(Mixer):
     def initial_carry(self, batch_size: int, max_length: int) -> MambaCarry:
         inner = self.expansion * self.width
         return MambaCarry(
-            h_BEN=jnp.zeros((batch_size, inner, self.state_width)),
+            h_BNE=jnp.zeros((batch_size, self.state_width, inner)),
             past_BWE=initial_past(batch_size, self.convolution_width, inner),
         )
 
@@ -109,13 +99,13 @@ class Mamba(Mixer):
         convolved_BTE, past_BWE = convolve(x_BTE, before.past_BWE, positions_BT)
         x_BTE = nn.silu(convolved_BTE).astype(x_BTE.dtype)
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
-        y_BTE, h_BEN = self._select(before.h_BEN, x_BTE, begins_BT)
+        y_BTE, h_BNE = self._select(before.h_BNE, x_BTE, begins_BT)
         y_BTE = (y_BTE * nn.silu(gate_BTE)).astype(x_BTD.dtype)
         output = Dense(self.width, ("mlp", "embed"), False, self.output_initializer, name="output")
-        return output(y_BTE), None if carry is None else MambaCarry(h_BEN, past_BWE)
+        return output(y_BTE), None if carry is None else MambaCarry(h_BNE, past_BWE)
 
-    def _select(self, h_BEN, x_BTE, begins_BT) -> tuple[jax.Array, jax.Array]:
-        """`y_BTE, h_BEN` of the state space whose time step, b and c are projections of x."""
+    def _select(self, h_BNE, x_BTE, begins_BT) -> tuple[jax.Array, jax.Array]:
+        """`y_BTE, h_BNE` of the state space whose time step, b and c are projections of x."""
         inner, states = x_BTE.shape[-1], self.state_width
         rank = self.rank or math.ceil(self.width / 16)
         project = Dense(
@@ -131,8 +121,9 @@ class Mamba(Mixer):
         x_BTE = x_BTE.astype(wide(x_BTE.dtype))
         one, many = (partial(form, a_EN=-jnp.exp(log_a_EN)) for form in (step, parallel))
         inputs = x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT
-        y_BTE, h_BEN = self.run(one, partial(in_chunks, many, self.chunk), h_BEN, *inputs)
-        return y_BTE + skip_E[None, None] * x_BTE, h_BEN
+        many = linear_recurrence.wide_parallel(one, many, self.chunk)
+        y_BTE, h_BNE = self.run(one, many, h_BNE, *inputs)
+        return y_BTE + skip_E[None, None] * x_BTE, h_BNE
 
     def _parameter(self, name, initializer, axes, shape) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
@@ -144,7 +135,12 @@ def real_decay(key, shape, dtype=jnp.float32):
 
 
 def draw_step_bias(key, shape, dtype=jnp.float32):
-    """What softplus takes to time steps drawn log-uniformly (section 3.6)."""
-    low, high = math.log(SHORTEST), math.log(LONGEST)
-    time_steps = jnp.exp(jax.random.uniform(key, shape, dtype, low, high))
+    """What softplus takes to time steps as they are drawn (section 3.6)."""
+    time_steps = draw_time_steps(key, shape, dtype)
     return time_steps + jnp.log(-jnp.expm1(-time_steps))
+
+
+def draw_time_steps(key, shape, dtype=jnp.float32):
+    """Log-uniformly between SHORTEST and LONGEST."""
+    low, high = math.log(SHORTEST), math.log(LONGEST)
+    return jnp.exp(jax.random.uniform(key, shape, dtype, low, high))

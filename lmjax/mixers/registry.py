@@ -28,13 +28,16 @@ MIXERS = {
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),
+    "qrnn": "lmjax.mixers.qrnn:QRNN",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
     "rg_lru": "lmjax.mixers.rg_lru:RGLRU",
     "rwkv7": "lmjax.mixers.rwkv7:RWKV7",
     "rwkv7_channel_mixing": "lmjax.mixers.rwkv7_channel_mixing:RWKV7ChannelMixing",
+    "s4d": "lmjax.mixers.s4d:S4D",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
     "slstm": "lmjax.mixers.slstm:SLSTM",
+    "sru": "lmjax.mixers.sru:SRU",
     "transformer_xl": "lmjax.mixers.transformer_xl:TransformerXL",
 }
 

@@ -2,10 +2,13 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from lmjax.errors import UserError
+from lmjax.mixers import s4d
 from lmjax.mixers.registry import mixer_maker
 
 ROWS, LENGTH, WIDTH = 2, 7, 4
@@ -133,11 +136,124 @@ def test_rg_lru_begins_with_a_long_memory():
     assert 0.9 <= decay_E.min() < 0.91 and 0.99 < decay_E.max() <= 0.999
 
 
+@pytest.mark.parametrize("form", ["parallel", "step"])
+@pytest.mark.parametrize("spectrum", ["linear", "inverse", "real"])
+def test_s4d_is_the_state_space_model_of_its_paper(spectrum, form):
+    """Zero-order hold, with B = 1 and conjugate states written out."""
+    params, y_BTD = layer("s4d", spectrum=spectrum, state_width=6, chunk=3, form=form)
+    delta_E1 = np.exp(params["log_step"])[:, None]
+    a_EN, c_EN = -np.exp(params["log_real"]), params["c_real"]
+    if spectrum != "real":
+        a_EN, c_EN = a_EN + 1j * params["imaginary"], c_EN + 1j * params["c_imaginary"]
+        a_EN, c_EN = (np.concatenate([one, np.conj(one)], axis=1) for one in (a_EN, c_EN))
+    assert a_EN.shape == (WIDTH, 6)
+
+    def tokens(x_TD):
+        h_EN = np.zeros(a_EN.shape)
+        for x in x_TD:
+            decay_EN = np.exp(delta_E1 * a_EN)
+            h_EN = decay_EN * h_EN + (decay_EN - 1) / a_EN * x[:, None]
+            y = gelu(np.sum(c_EN * h_EN, axis=1).real + params["skip"] * x)
+            yield dense(params["output"], y) * sigmoid(dense(params["gate"], y))
+
+    check(y_BTD, tokens)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "expected"),
+    [
+        ("linear", [-0.5, -0.5 + 1j * np.pi, -0.5 + 2j * np.pi]),
+        ("inverse", [-0.5 + 6j / np.pi * (6 / odd - 1) for odd in (1, 3, 5)]),
+        ("real", [-1, -2, -3, -4, -5, -6]),
+    ],
+)
+def test_s4d_begins_with_its_spectrum(spectrum, expected):
+    mixer = mixer_maker("s4d", dict(spectrum=spectrum, state_width=6), GIVEN)()
+    params = mixer.init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
+    params = nn.meta.unbox(params)["params"]
+    found_EN = -np.exp(params["log_real"]) + 1j * params.get("imaginary", 0.0)
+    np.testing.assert_allclose(found_EN, [expected] * WIDTH, rtol=1e-5)
+
+
+def test_the_convolution_of_s4d_begins_and_ends_with_a_state():
+    """As step after step: y, the state after, and the gradient by everything."""
+    generator = np.random.default_rng(2)
+    shapes = dict(h_BEN=(ROWS, WIDTH, 3), log_decay_EN=(WIDTH, 3), c_EN=(WIDTH, 3))
+    draws = {name: generator.normal(size=(2, *shape)) for name, shape in shapes.items()}
+    draws["log_decay_EN"][0] = -np.abs(draws["log_decay_EN"][0])
+    pull_BTE = generator.normal(size=x_BTD.shape)
+
+    def outcome(form):
+        def total(x_BTE, parts):
+            h_BEN, log_decay_EN, c_EN = (lax.complex(*parts[name]) for name in shapes)
+            y_BTE, h_BEN = form(h_BEN, x_BTE, dict(log_decay_EN=log_decay_EN, c_EN=c_EN))
+            return jnp.sum(y_BTE * pull_BTE) + jnp.sum(jnp.abs(h_BEN) ** 2), (y_BTE, h_BEN)
+
+        parts = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), draws)
+        return jax.grad(total, argnums=(0, 1), has_aux=True)(x_BTD, parts)
+
+    def by_steps(h_BEN, x_BTE, space):
+        found, always = [], np.ones(ROWS, bool)
+        for t in range(LENGTH):
+            y_BE, h_BEN = s4d.step(h_BEN, x_BTE[:, t], always, ~always, **space)
+            found.append(y_BE)
+        return jnp.stack(found, axis=1), h_BEN
+
+    def convolved(h_BEN, x_BTE, space):
+        return s4d.convolution(h_BEN, x_BTE, **space, chunk=3)
+
+    def close(found, expected):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+    jax.tree.map(close, outcome(convolved), outcome(by_steps))
+
+
+@pytest.mark.parametrize(("pooling", "window"), [("f", 1), ("fo", 2), ("ifo", 3)])
+def test_qrnn_is_the_pooling_of_its_paper(pooling, window):
+    params, y_BTD = layer("qrnn", pooling=pooling, window=window)
+
+    def tokens(x_TD):
+        c, past = 0.0, [np.zeros(WIDTH)] * window
+        for x in x_TD:
+            past = [*past[1:], x]
+            sums = np.split(dense(params["input"], np.concatenate(past)), 1 + len(pooling))
+            z, *gates = np.tanh(sums[0]), *sigmoid(np.array(sums[1:]))
+            if pooling == "f":
+                f, i, o = gates[0], 1 - gates[0], 1.0
+            elif pooling == "fo":
+                f, i, o = gates[0], 1 - gates[0], gates[1]
+            else:
+                i, f, o = gates
+            c = f * c + i * z
+            yield o * c
+
+    check(y_BTD, tokens)
+
+
+def test_sru_is_that_of_its_paper():
+    params, y_BTD = layer("sru")
+    w, w_f, w_r = np.split(params["input"]["kernel"], 3, axis=1)
+
+    def tokens(x_TD):
+        c = np.zeros(WIDTH)
+        for x in x_TD:
+            f = sigmoid(x @ w_f + params["forget_weight"] * c + params["forget_bias"])
+            r = sigmoid(x @ w_r + params["reset_weight"] * c + params["reset_bias"])
+            c = f * c + (1 - f) * (x @ w)
+            yield r * c + (1 - r) * np.sqrt(3) * x
+
+    check(y_BTD, tokens)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
         ("min_gru", dict(expansion=0), "expansion of a minimal RNN is 0"),
         ("rg_lru", dict(inner_width=5), "inner width 5 of rg_lru is not a multiple of the 2 heads"),
+        ("s4d", dict(state_width=3), "state_width of s4d is 3"),
+        ("s4d", dict(spectrum="linaer"), "unknown spectrum 'linaer' of s4d: did you mean 'linear'"),
+        ("qrnn", dict(pooling="oof"), "unknown pooling 'oof' of qrnn"),
+        ("qrnn", dict(window=0), "window of qrnn is 0"),
         ("lru", dict(smallest_radius=0.5, largest_radius=0.4), "radii of lru are 0.5 and 0.4"),
     ],
 )

@@ -20,9 +20,9 @@ positions_BT = np.array([[0, 1, 0, 1, 2, 0, 1], [0, 1, 2, 3, 4, 5, 0]], np.int32
 
 
 def draw_space():
-    """`h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN`."""
+    """`h_BNE, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN`."""
     shapes = [
-        (ROWS, INNER, STATES),
+        (ROWS, STATES, INNER),
         (ROWS, LENGTH, INNER),
         (ROWS, LENGTH, INNER),
         (INNER, STATES),
@@ -35,17 +35,17 @@ def draw_space():
 
 def test_the_step_follows_the_equations_of_the_paper():
     """Algorithm 2, one number of the state at a time."""
-    h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN = draw_space()
+    h_BNE, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN = draw_space()
     begins_B = np.array([False, True])
     token = x_BTE[:, 0], delta_BTE[:, 0], b_BTN[:, 0], c_BTN[:, 0]
-    y_BE, after_BEN = step(h_BEN, *token, begins_B, a_EN=a_EN)
+    y_BE, after_BNE = step(h_BNE, *token, begins_B, a_EN=a_EN)
     for row, begins in enumerate(begins_B):
         for e in range(INNER):
             y, delta = 0.0, delta_BTE[row, 0, e]
             for n in range(STATES):
-                h = 0.0 if begins else h_BEN[row, e, n]
+                h = 0.0 if begins else h_BNE[row, n, e]
                 h = np.exp(delta * a_EN[e, n]) * h + delta * b_BTN[row, 0, n] * x_BTE[row, 0, e]
-                np.testing.assert_allclose(after_BEN[row, e, n], h, **CLOSE)
+                np.testing.assert_allclose(after_BNE[row, n, e], h, **CLOSE)
                 y += c_BTN[row, 0, n] * h
             np.testing.assert_allclose(y_BE[row, e], y, **CLOSE)
 
@@ -57,16 +57,16 @@ def test_the_parallel_form_is_step_after_step(resets):
     begins_BT = (positions_BT == 0) & resets
     weights = [generator.normal(size=(ROWS, LENGTH, INNER)), generator.normal(size=space[0].shape)]
 
-    def stepwise(h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
+    def stepwise(h_BNE, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
         found = []
         for t in range(LENGTH):
             token = x_BTE[:, t], delta_BTE[:, t], b_BTN[:, t], c_BTN[:, t], begins_BT[:, t]
-            y_BE, h_BEN = step(h_BEN, *token, a_EN=a_EN)
+            y_BE, h_BNE = step(h_BNE, *token, a_EN=a_EN)
             found.append(y_BE)
-        return jnp.stack(found, axis=1), h_BEN
+        return jnp.stack(found, axis=1), h_BNE
 
-    def whole(h_BEN, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
-        return parallel(h_BEN, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, a_EN=a_EN)
+    def whole(h_BNE, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
+        return parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, a_EN=a_EN)
 
     def outcome(form):
         def total(*space):

@@ -31,13 +31,21 @@ MIXER_VARIANTS = {
         dict(),
         dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
     ],
+    "qrnn": [dict(), dict(pooling="f", window=1), dict(pooling="ifo", window=3)],
     "recurrent": [dict(cell="elman"), dict(cell="gru"), dict(cell="lstm", forget_bias=1.0)],
     "retention": [dict(), dict(chunk=5, expansion=1)],
     "rg_lru": [dict(), dict(inner_width=12, convolution_width=1)],
     "rwkv7": [dict(chunk=5), dict(decay_rank=3, rate_rank=4, gate_rank=5)],
     "rwkv7_channel_mixing": [dict(expansion=2)],
-    "sliding_window": [dict(window=4), dict(window=40)],
+    "s4d": [dict(state_width=6, chunk=4), dict(spectrum="real", state_width=4, chunk=40)],
+    "sliding_window": [
+        dict(window=4),
+        dict(window=40),
+        dict(window=9, key_value_heads=2, position="rotary", sinks=True, chunk=4),
+        dict(window=3, position="alibi", score_cap=2.0),
+    ],
     "slstm": [dict()],
+    "sru": [dict()],
     "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }
 
