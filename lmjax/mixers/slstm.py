@@ -122,7 +122,7 @@ class SLSTM(Mixer):
         convolved_BTD, past_BWD = convolve(x_BTD, before.past_BWD, positions_BT)
         convolved_BTD = nn.silu(convolved_BTD).astype(x_BTD.dtype)
         sources = dict(
-            input_gate=convolved_BTD, forget_gate=convolved_BTD, cell=x_BTD, output=x_BTD
+            input_gate=convolved_BTD, forget_gate=convolved_BTD, cell=x_BTD, output_gate=x_BTD
         )
         sums = [
             BlockDense(self.heads, self.initializer, wide_output=True, name=name)(source_BTD)
