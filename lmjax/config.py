@@ -19,7 +19,10 @@ MODELS = {
         sentence_boundary=False,  # contexts do not reach beyond the tokenizer's <eos>
     ),
     "rnn": dict(
-        cell="lstm",  # elman | gru | lstm
+        # elman | gru | lstm | coupled_lstm | capped_lstm, or a recurrent mixer of
+        # lmjax/mixers/registry.py: peephole_lstm, layer_norm_lstm, projected_lstm, mogrifier_lstm
+        cell="lstm",
+        cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
         layers=2,
         width=256,  # hidden units of each layer
         embedding_width=0,  # 0: as wide as the hidden layers
@@ -29,7 +32,8 @@ MODELS = {
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
     "attention_rnn": dict(
-        cell="lstm",  # elman | gru | lstm
+        cell="lstm",  # as of rnn
+        cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
         layers=1,
         width=256,  # hidden units of each layer
         embedding_width=0,  # 0: as wide as the hidden layers
@@ -41,7 +45,7 @@ MODELS = {
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
     "seq2seq": dict(
-        cell="lstm",  # elman | gru | lstm, of encoder and decoder
+        cell="lstm",  # elman | gru | lstm | coupled_lstm | capped_lstm, of encoder and decoder
         layers=1,  # of each
         width=256,  # hidden units of each layer and direction
         embedding_width=0,  # 0: as wide as the hidden layers
@@ -74,7 +78,7 @@ MODELS = {
         scan_layers=False,  # compile the repeated layers once; parameters are stacked
     ),
     "bilstm": dict(
-        cell="lstm",  # elman | gru | lstm
+        cell="lstm",  # elman | gru | lstm | coupled_lstm | capped_lstm
         layers=2,  # of each direction
         width=256,  # hidden units of each layer and direction
         embedding_width=0,  # 0: as wide as the hidden layers
@@ -192,6 +196,7 @@ LATER = {
     "data.task": "",
     "data.task_options": {},
     "data.examples": 0,
+    "model.cell_options": {},
     "model.feed_forward_options": {},
     "model.feed_forwards": [],
     "model.norm_epsilon": 1e-5,
@@ -200,7 +205,7 @@ LATER = {
 }
 
 # Fields of models that hold options by the name of what they are of.
-OPTIONS = ("mixers", "feed_forward_options")
+OPTIONS = ("mixers", "feed_forward_options", "cell_options")
 
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {

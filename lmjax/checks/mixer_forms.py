@@ -109,14 +109,15 @@ def _far_from_zero(params, generator):
 
 
 def _segment_difference(read, x_BTD, whole_BTD) -> float:
-    found = []
+    """Each segment is read as the first tokens of a row, whose others come too late to matter."""
+    time_BT, found = np.arange(LENGTH, dtype=np.int32)[None], []
     for row in range(ROWS):
         borders = [*np.flatnonzero(BEGINS_BT[row]), LENGTH]
         for begin, end in zip(borders[:-1], borders[1:], strict=True):
-            alone_BTD = x_BTD[row : row + 1, begin:end]
-            time_BT = np.arange(end - begin, dtype=np.int32)[None]
+            alone_BTD = jnp.roll(x_BTD[row : row + 1], -begin, axis=1)
             y_BTD, _ = read(alone_BTD, None, time_BT, None)
-            found.append(_difference(y_BTD, whole_BTD[row : row + 1, begin:end]))
+            segment = np.s_[:, : end - begin]
+            found.append(_difference(y_BTD[segment], whole_BTD[row : row + 1, begin:end]))
     return max(found)
 
 

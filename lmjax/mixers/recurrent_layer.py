@@ -5,17 +5,23 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
-from lmjax.mixers.contract import Mixer
+from lmjax.mixers.capped_lstm import CAPPED_LSTM
+from lmjax.mixers.coupled_lstm import COUPLED_LSTM
 from lmjax.mixers.elman import ELMAN
 from lmjax.mixers.gru import GRU
 from lmjax.mixers.lstm import LSTM
 from lmjax.mixers.recurrence import Cell, State, fast, sequence
-from lmjax.nn.precision import wide_product
+from lmjax.mixers.recurrent_mixer import RecurrentMixer, wide_sums
 
-CELLS = {"elman": ELMAN, "gru": GRU, "lstm": LSTM}
+CELLS = {
+    "elman": ELMAN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "capped_lstm": CAPPED_LSTM,
+    "coupled_lstm": COUPLED_LSTM,
+}
 
 
 def find_cell(name: str) -> Cell:
@@ -34,17 +40,14 @@ class Weights(NamedTuple):
     recurrent_bias_G: jax.Array | None
 
 
-class RecurrentLayer(Mixer, kw_only=True):
+class RecurrentLayer(RecurrentMixer, kw_only=True):
     """`width` cells, each of which sees the input and all cells' last output.
 
-    x may be of another width than y; its product with its weights is computed in its type, and the
-    recurrence in float32. All parameters are drawn by `initializer`; `forget_bias` is
-    added to the forget gate's. Raises UserError for an unknown cell.
+    The product of x with its weights is computed in its type, and the recurrence in float32. Raises
+    UserError for an unknown cell.
     """
 
     cell: str = "lstm"
-    initializer: Initializer
-    forget_bias: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -101,30 +104,17 @@ class RecurrentLayer(Mixer, kw_only=True):
         """The layer's parameters, for inputs of that width."""
         cell = find_cell(self.cell)
         gates = cell.gates * self.width
-        kernel_EG = self._parameter("input_kernel", ("embed", "gates"), (input_width, gates))
-        kernel_DG = self._parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
-        bias_G = self.param("bias", nn.with_logical_partitioning(self._bias, ("gates",)), (gates,))
+        kernel_EG = self.parameter("input_kernel", ("embed", "gates"), (input_width, gates))
+        kernel_DG = self.parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
+        bias_G = self.gate_bias(cell.gates, cell.forget_gate, self.width)
         recurrent_bias_G = None
         if biased := cell.recurrent_biases * self.width:
-            recurrent_bias_N = self._parameter("recurrent_bias", ("gates",), (biased,))
+            recurrent_bias_N = self.parameter("recurrent_bias", ("gates",), (biased,))
             recurrent_bias_G = jnp.pad(recurrent_bias_N, (gates - biased, 0))
         return Weights(kernel_EG, kernel_DG, bias_G, recurrent_bias_G)
-
-    def _parameter(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> jax.Array:
-        return self.param(name, nn.with_logical_partitioning(self.initializer, axes), shape)
-
-    def _bias(self, key, shape):
-        bias_G = self.initializer(key, shape)
-        forget_gate = find_cell(self.cell).forget_gate
-        if forget_gate is None:
-            return bias_G
-        begin = forget_gate * self.width
-        return bias_G.at[begin : begin + self.width].add(self.forget_bias)
 
 
 def input_sums(weights: Weights, x_BTE: jax.Array) -> jax.Array:
     """`input_TBG`, what the gates add up of x, which may be the first part of the layer's input."""
-    rows, length, width = x_BTE.shape
-    kernel_EG = weights.input_kernel_EG[:width].astype(x_BTE.dtype)
-    input_NG = wide_product(x_BTE.reshape(-1, width), kernel_EG) + weights.bias_G[None, :]
-    return input_NG.reshape(rows, length, -1).swapaxes(0, 1)
+    sums_BTG = wide_sums(x_BTE, weights.input_kernel_EG[: x_BTE.shape[-1]])
+    return (sums_BTG + weights.bias_G[None, None]).swapaxes(0, 1)

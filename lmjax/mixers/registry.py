@@ -16,6 +16,7 @@ MIXERS = {
     "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
     "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",
     "hyena": "lmjax.mixers.hyena:Hyena",
+    "layer_norm_lstm": "lmjax.mixers.layer_norm_lstm:LayerNormLSTM",
     "lightning_attention": "lmjax.mixers.lightning_attention:LightningAttention",
     "linear_attention": "lmjax.mixers.linear_attention:LinearAttention",
     "lru": "lmjax.mixers.lru:LRU",
@@ -25,9 +26,12 @@ MIXERS = {
     "min_lstm": "lmjax.mixers.min_lstm:MinLSTM",
     "mlstm": "lmjax.mixers.mlstm:MLSTM",
     "mlstm_large": "lmjax.mixers.mlstm_large:MLSTMLarge",
+    "mogrifier_lstm": "lmjax.mixers.mogrifier_lstm:MogrifierLSTM",
     "multi_head_latent_attention": (
         "lmjax.mixers.multi_head_latent_attention:MultiHeadLatentAttention"
     ),
+    "peephole_lstm": "lmjax.mixers.peephole_lstm:PeepholeLSTM",
+    "projected_lstm": "lmjax.mixers.projected_lstm:ProjectedLSTM",
     "qrnn": "lmjax.mixers.qrnn:QRNN",
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
@@ -42,7 +46,7 @@ MIXERS = {
 }
 
 
-def mixer_class(name: str, own: Mapping[str, type[Mixer]]) -> type[Mixer]:
+def mixer_class(name: str, own: Mapping[str, type[Mixer]] = MappingProxyType({})) -> type[Mixer]:
     """One of MIXERS or of a model's `own`; raises UserError, with the nearest name, for others."""
     if name in own:
         return own[name]

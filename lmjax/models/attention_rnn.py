@@ -27,8 +27,8 @@ class AttentionRecurrentModel(RecurrentModel):
     def output_width(self) -> int:
         return head_width(self.score, self.width)
 
-    def _make_mixers(self, initializer: Initializer) -> list[Mixer]:
+    def _make_mixers(self, initializer: Initializer, **parent: None) -> list[Mixer]:
         attention = PastAttention(
-            width=self.width, score=self.score, span=self.span, initializer=initializer
+            width=self.width, score=self.score, span=self.span, initializer=initializer, **parent
         )
-        return [*super()._make_mixers(initializer), attention]
+        return [*super()._make_mixers(initializer, **parent), attention]

@@ -1,22 +1,52 @@
 """What recurrent models share: checks of their fields, and the parameters of the softmax."""
 
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax
 from jax.nn.initializers import Initializer
 
-from lmjax.errors import UserError
-from lmjax.mixers.recurrent_layer import find_cell
+from lmjax.errors import UserError, nearest
+from lmjax.mixers.contract import Mixer
+from lmjax.mixers.recurrent_layer import CELLS
+from lmjax.mixers.recurrent_mixer import RecurrentMixer
+from lmjax.mixers.registry import MIXERS, mixer_class, mixer_maker
 
 
-def check_layers(cell: str, layers: int, width: int, dropout: float, forget_bias: float) -> None:
+def recurrent_names() -> list[str]:
+    """What `cell` of a recurrent model may be: cells, and mixers that are recurrent layers."""
+    found = [name for name in MIXERS if issubclass(mixer_class(name), RecurrentMixer)]
+    return [*CELLS, *(name for name in found if name != "recurrent")]
+
+
+def recurrent_maker(
+    cell: str, options: Mapping[str, Any], given: Mapping[str, Any]
+) -> Callable[..., Mixer]:
+    """Makes the layers of a recurrent model of such a cell; raises UserError as `mixer_maker`."""
+    if cell in CELLS:
+        return mixer_maker("recurrent", {**options, "cell": cell}, given)
+    return mixer_maker(cell, options, given)
+
+
+def check_layers(
+    cell: str,
+    layers: int,
+    width: int,
+    dropout: float,
+    forget_bias: float,
+    cells: Collection[str] = CELLS,
+) -> None:
     """Raises UserError for an unknown cell, sizes out of range, or a bias where nothing forgets."""
+    if cell not in cells:
+        raise UserError(f"unknown model.cell {cell!r}: {nearest(cell, cells)}")
     if layers < 1 or width < 1:
         raise UserError(
             f"{layers} layers of width {width}; model.layers and model.width are at least 1"
         )
     if not 0 <= dropout < 1:
         raise UserError(f"model.dropout is {dropout}; it is at least 0 and below 1")
-    if find_cell(cell).forget_gate is None and forget_bias:
+    if forget_bias and cell in CELLS and CELLS[cell].forget_gate is None:
         raise UserError(
             f"model.forget_bias is {forget_bias}, but a cell {cell!r} has no forget "
             "gate; set it to 0 or model.cell to 'lstm'"

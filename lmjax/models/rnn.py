@@ -1,13 +1,23 @@
-"""Recurrent language models: embedding, a stack of Elman, GRU or LSTM layers, softmax."""
+"""Recurrent language models: embedding, a stack of recurrent layers, softmax."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax.core import freeze
 from jax.nn.initializers import Initializer
 
 from lmjax.mixers.contract import Mixer
-from lmjax.mixers.recurrent_layer import RecurrentLayer
+from lmjax.mixers.recurrent_layer import CELLS
 from lmjax.models.contract import Carry, LanguageModel, at_places
-from lmjax.models.recurrent_parts import check_layers, check_tied, output_parameters
+from lmjax.models.recurrent_parts import (
+    check_layers,
+    check_tied,
+    output_parameters,
+    recurrent_maker,
+    recurrent_names,
+)
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
@@ -20,11 +30,13 @@ class RecurrentModel(LanguageModel):
 
     Zaremba et al. (2014), section 3: all weights and biases are drawn uniformly, the output weights
     are their own. The carry holds each layer's state, and the segment and position of each row.
-    Raises UserError for an unknown cell, sizes or a dropout out of range, a forget bias where no
-    gate forgets, or tied weights of different widths.
+    `cell_options` are those of a cell that is a mixer. Raises UserError for an unknown cell or
+    option, sizes or a dropout out of range, a forget bias where no gate forgets, or tied weights of
+    different widths.
     """
 
     cell: str
+    cell_options: Mapping[str, Any]
     layers: int
     width: int
     embedding_width: int
@@ -36,8 +48,11 @@ class RecurrentModel(LanguageModel):
     takes_places = True
 
     def __post_init__(self):
+        self.cell_options = freeze(dict(self.cell_options))
         super().__post_init__()
-        check_layers(self.cell, self.layers, self.width, self.dropout, self.forget_bias)
+        sizes = self.layers, self.width, self.dropout, self.forget_bias
+        check_layers(self.cell, *sizes, CELLS if self.cell in CELLS else recurrent_names())
+        self._make_mixers(symmetric_uniform(0.0), parent=None)
         check_tied(self.tied, self.embedding_width or self.width, self.output_width)
 
     @property
@@ -56,16 +71,15 @@ class RecurrentModel(LanguageModel):
             self, self.output_width, self.vocabulary_size, self.tied, initializer
         )
 
-    def _make_mixers(self, initializer: Initializer) -> list[Mixer]:
-        return [
-            RecurrentLayer(
-                width=self.width,
-                cell=self.cell,
-                initializer=initializer,
-                forget_bias=self.forget_bias,
-            )
-            for _ in range(self.layers)
-        ]
+    def _make_mixers(self, initializer: Initializer, **parent: None) -> list[Mixer]:
+        given = dict(
+            width=self.width,
+            initializer=initializer,
+            output_initializer=initializer,
+            forget_bias=self.forget_bias,
+        )
+        make = recurrent_maker(self.cell, self.cell_options, given)
+        return [make(**parent) for _ in range(self.layers)]
 
     def initial_carry(self, batch_size: int, max_length: int) -> Carry:
         states = tuple(mixer.initial_carry(batch_size, max_length) for mixer in self.mixers)

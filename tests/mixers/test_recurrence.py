@@ -29,6 +29,14 @@ def reference(cell, kernel_DG, bias_G, state, input_BG):
     if cell is CELLS["gru"]:
         reset, update = sigmoid(x[0] + u[0]), sigmoid(x[1] + u[1])
         return (update * h_BD + (1 - update) * np.tanh(x[2] + reset * u[2]),)
+    if cell is CELLS["coupled_lstm"]:
+        forget = sigmoid(x[0] + u[0])
+        c_BD = forget * state[1] + (1 - forget) * np.tanh(x[1] + u[1])
+        return sigmoid(x[2] + u[2]) * np.tanh(c_BD), c_BD
+    if cell is CELLS["capped_lstm"]:
+        forget, enter = sigmoid(x[1] + u[1]), sigmoid(x[0] + u[0])
+        c_BD = forget * state[1] + np.minimum(enter, 1 - forget) * np.tanh(x[2] + u[2])
+        return sigmoid(x[3] + u[3]) * np.tanh(c_BD), c_BD
     c_BD = sigmoid(x[1] + u[1]) * state[1] + sigmoid(x[0] + u[0]) * np.tanh(x[2] + u[2])
     return sigmoid(x[3] + u[3]) * np.tanh(c_BD), c_BD
 

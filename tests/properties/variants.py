@@ -29,6 +29,7 @@ CHOICES = {
         dict(cell="gru"),
         dict(cell="lstm"),
         dict(cell="lstm", tied=True, forget_bias=1.0),
+        dict(cell="mogrifier_lstm", cell_options={"rounds": 2}, embedding_width=4),
     ],
     "attention_rnn": [
         dict(score="additive"),
