@@ -13,6 +13,7 @@ MIXERS = {
     "attention": "lmjax.mixers.attention:Attention",
     "base_conv": "lmjax.mixers.base_conv:BaseConv",
     "delta_net": "lmjax.mixers.delta_net:DeltaNet",
+    "differential_attention": "lmjax.mixers.differential_attention:DifferentialAttention",
     "gated_delta_net": "lmjax.mixers.gated_delta_net:GatedDeltaNet",
     "gated_linear_attention": "lmjax.mixers.gated_linear_attention:GatedLinearAttention",
     "hyena": "lmjax.mixers.hyena:Hyena",

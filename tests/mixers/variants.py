@@ -11,6 +11,7 @@ MIXER_VARIANTS = {
     ],
     "base_conv": [dict()],
     "delta_net": [dict(chunk=5, negative_eigenvalues=True), dict(value_head_width=3)],
+    "differential_attention": [dict(), dict(key_value_heads=2, position="rotary", layer=3)],
     "gated_delta_net": [dict(chunk=4, head_width=3, value_heads=8, value_head_width=5)],
     "gated_linear_attention": [dict(chunk=4, temperature=2.0)],
     "hyena": [dict(bands=3, filter_width=8), dict(order=1, bands=3, context_length=10)],
