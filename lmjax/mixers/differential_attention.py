@@ -64,8 +64,6 @@ class DifferentialAttention(Attention):
         """What lambda was moved by: `exp(q_1 k_1) - exp(q_2 k_2)` (equation 2)."""
         initializer = nn.with_logical_partitioning(nn.initializers.normal(SPREAD), (None, None))
         shape = 2, self._head_width
-        q_NK, k_NK = (
-            self.param(f"lambda_{name}", initializer, shape) for name in ("query", "key")
-        )
+        q_NK, k_NK = (self.param(f"lambda_{name}", initializer, shape) for name in ("query", "key"))
         one, other = jnp.exp(jnp.sum(q_NK * k_NK, axis=1))
         return one - other

@@ -204,7 +204,6 @@ class MultiHeadLatentAttention(Mixer):
         def one(state, q_BHK, turned_BHR, visible_BS):
             return read(q_BHK, turned_BHR, latent_BSM, rotary_BSR, visible_BS), state
 
-        visible_BTS = jnp.broadcast_to(visible_BTS, (*q_BTHK.shape[:2], visible_BTS.shape[-1]))
         return by_steps(one, None, q_BTHK, turned_BTHR, visible_BTS)[0].astype(q_BTHK.dtype)
 
     def _kernel(self, name: str, head_width: int) -> jax.Array:

@@ -110,10 +110,11 @@ class Stack(nn.Module):
 
     `remat` is one of REMATERIALISATIONS. With `scan`, the repetitions of the pattern are compiled
     once and run in a loop, and each of their parameters has a first axis `layers`; carries are the
-    same. `norm_order` and `make_source_attention` are those of a block; attention to a source is
-    not scanned. `make_position_bias` makes what all layers' scores have in common. Raises UserError
-    for an unknown rematerialisation or order, and for layers that are not a multiple of a pattern
-    that is scanned.
+    same. Without, a mixer with a field `layer` is told the number of its layer, from 0.
+    `norm_order` and `make_source_attention` are those of a block; attention to a source is not
+    scanned. `make_position_bias` makes what all layers' scores have in common. Raises UserError for
+    an unknown rematerialisation or order, and for layers that are not a multiple of a pattern that
+    is scanned.
     """
 
     layers: int
@@ -161,19 +162,26 @@ class Stack(nn.Module):
 
         if self.make_position_bias is not None:
             self.position_bias = self.make_position_bias()
-        makers = tuple(map(maker, self.mixers, self.feed_forwards))
+        size = len(self.mixers)
         if self.scan:
+            makers = tuple(map(maker, self.mixers, self.feed_forwards))
             repeat = nn.scan(
                 Period,
                 variable_axes=dict.fromkeys(("params", *SOWN), 0),
                 split_rngs={"params": True, "dropout": True},
                 in_axes=(0, *(nn.broadcast,) * 4),
-                length=self.layers // len(self.mixers),
+                length=self.layers // size,
                 metadata_params={nn.PARTITION_NAME: LAYERS},
             )
             self.periods = repeat(makers)
         else:
-            self.blocks = [makers[index % len(makers)]() for index in range(self.layers)]
+            self.blocks = [
+                maker(
+                    told_its_layer(self.mixers[layer % size], layer),
+                    self.feed_forwards[layer % size],
+                )()
+                for layer in range(self.layers)
+            ]
 
     def initial_carries(self, batch_size: int, max_length: int) -> tuple[Any, ...]:
         """The carry of each layer's mixer, for at most `max_length` tokens."""
@@ -225,3 +233,9 @@ class Stack(nn.Module):
             return jax.tree.map(lambda leaf: leaf[period], stacked[place])
 
         return x_BTD, tuple(of_layer(index) for index in range(self.layers))
+
+
+def told_its_layer(make_mixer: Callable[..., nn.Module], layer: int) -> Callable[..., nn.Module]:
+    """What makes a layer's mixer, which is told the layer's number if it has a field `layer`."""
+    fields = getattr(getattr(make_mixer, "func", make_mixer), "__dataclass_fields__", {})
+    return partial(make_mixer, layer=layer) if "layer" in fields else make_mixer

@@ -10,6 +10,7 @@ import flax.linen as nn
 from lmjax.errors import UserError, nearest
 
 PLAIN = (bool, int, float, str)  # the types of options
+NO_OPTIONS = ("width", "layer")  # what a model alone knows
 
 
 def part_maker(
@@ -29,7 +30,8 @@ def part_maker(
     module, bound = (part.func, part.args) if isinstance(part, partial) else (part, ())
     found = {field.name: field for field in fields(module) if field.name not in ("parent", "name")}
     found = dict(list(found.items())[len(bound) :])
-    known = [option for option, field in found.items() if field.type in PLAIN and option != "width"]
+    plain = [option for option, field in found.items() if field.type in PLAIN]
+    known = [option for option in plain if option not in NO_OPTIONS]
     for option, value in options.items():
         if option not in known:
             raise UserError(f"{kind} {name!r} has no option {option!r}: {nearest(option, known)}")

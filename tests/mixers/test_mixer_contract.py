@@ -8,7 +8,7 @@ import pytest
 
 from lmjax.mixers.registry import MIXERS, mixer_maker
 
-ROWS, LENGTH, WIDTH = 2, 5, 6
+ROWS, LENGTH, WIDTH = 2, 5, 32
 x_BTD = np.random.default_rng(0).normal(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
 segment_ids_BT = np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 2]], np.int32)
 positions_BT = np.array([[0, 1, 2, 0, 1], [0, 1, 2, 3, 0]], np.int32)
