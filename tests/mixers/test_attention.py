@@ -1,11 +1,14 @@
 """Attention: its definition against loops, its forms against each other, its cache, its limits."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.errors import UserError
 from lmjax.mixers.attention import Attention, empty_cache
 from lmjax.mixers.dot_product_attention import parallel, step
 
@@ -25,15 +28,30 @@ scattered_BTS = causal_BTS & (generator.random((ROWS, LENGTH, LENGTH)) < 0.5) | 
 )
 
 
-def attend_by_loops(q_HK, k_SHK, v_SHK, visible_S):
+def attend_by_loops(q_HK, k_SGK, v_SGK, visible_S, bias_HS=None, sink_H=None, cap=0.0):
     """Vaswani et al. 2017, equation 1, for one token."""
-    y_HK = np.zeros_like(q_HK)
-    for head in range(HEADS):
-        seen = [slot for slot in range(len(k_SHK)) if visible_S[slot]]
-        scores = [q_HK[head] @ k_SHK[slot, head] / HEAD_WIDTH**0.5 for slot in seen]
-        weights = np.exp(scores) / np.exp(scores).sum()
-        y_HK[head] = sum(w * v_SHK[slot, head] for w, slot in zip(weights, seen, strict=True))
+    y_HK, share = np.zeros_like(q_HK), len(q_HK) // k_SGK.shape[1]
+    for head in range(len(q_HK)):
+        seen, group = [slot for slot in range(len(k_SGK)) if visible_S[slot]], head // share
+        terms = []
+        for slot in seen:
+            score = q_HK[head] @ k_SGK[slot, group] / HEAD_WIDTH**0.5
+            score = cap * np.tanh(score / cap) if cap else score
+            terms.append(np.exp(score + (0 if bias_HS is None else bias_HS[head, slot])))
+        total = sum(terms) + (0 if sink_H is None else np.exp(sink_H[head]))
+        y_HK[head] = sum(
+            term / total * v_SGK[slot, group] for term, slot in zip(terms, seen, strict=True)
+        )
     return y_HK
+
+
+# Two heads of queries for each of keys and values, and all that scores may know of.
+MANY_BTHK = generator.normal(size=(ROWS, LENGTH, 2 * HEADS, HEAD_WIDTH)).astype(np.float32)
+MANY = dict(
+    bias=generator.normal(size=(ROWS, 2 * HEADS, LENGTH, LENGTH)).astype(np.float32),
+    sink_H=generator.normal(size=2 * HEADS).astype(np.float32),
+    cap=0.7,
+)
 
 
 def test_the_step_is_the_definition():
@@ -42,6 +60,38 @@ def test_the_step_is_the_definition():
     for row in range(ROWS):
         expected_HK = attend_by_loops(q_BTHK[row, -1], k_BTHK[row], v_BTHK[row], visible_BS[row])
         np.testing.assert_allclose(found_BHK[row], expected_HK, **CLOSE)
+
+
+def test_the_step_with_groups_of_heads_a_bias_sinks_and_a_cap():
+    visible_BS, bias_BHS = scattered_BTS[:, -1], MANY["bias"][:, :, -1]
+    others = MANY["sink_H"], MANY["cap"]
+    kinds = dict(sink_H=others[0], cap=others[1])
+    found_BHK = step(MANY_BTHK[:, -1], k_BTHK, v_BTHK, visible_BS, bias_BHS, **kinds)
+    for row in range(ROWS):
+        read = k_BTHK[row], v_BTHK[row], visible_BS[row], bias_BHS[row]
+        expected_HK = attend_by_loops(MANY_BTHK[row, -1], *read, *others)
+        np.testing.assert_allclose(found_BHK[row], expected_HK, **CLOSE)
+
+
+def test_the_parallel_form_with_groups_of_heads_a_bias_sinks_and_a_cap():
+    """Values, and gradients by queries, keys, values, bias and sinks."""
+    visible_TBS = scattered_BTS.swapaxes(0, 1)
+    pull_BTHK = np.concatenate([weights_BTHK, weights_BTHK[::-1]], axis=2)
+
+    def stepwise(q_BTHK, k_BTHK, v_BTHK, bias_BHTS, sink_H):
+        one = partial(step, cap=MANY["cap"])
+        each = jax.vmap(one, in_axes=(1, None, None, 0, 2, None), out_axes=1)
+        return (each(q_BTHK, k_BTHK, v_BTHK, visible_TBS, bias_BHTS, sink_H) * pull_BTHK).sum()
+
+    def whole(q_BTHK, k_BTHK, v_BTHK, bias_BHTS, sink_H):
+        kinds = dict(bias_BHTS=bias_BHTS, sink_H=sink_H, cap=MANY["cap"])
+        return (parallel(q_BTHK, k_BTHK, v_BTHK, scattered_BTS, **kinds) * pull_BTHK).sum()
+
+    arguments = MANY_BTHK, k_BTHK, v_BTHK, MANY["bias"], MANY["sink_H"]
+    found, expected = (
+        jax.value_and_grad(form, range(len(arguments)))(*arguments) for form in (whole, stepwise)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), found, expected)
 
 
 @pytest.mark.parametrize("visible_BTS", [causal_BTS, scattered_BTS], ids=["causal", "scattered"])
@@ -169,3 +219,63 @@ def test_dropout_falls_on_each_attention_weight_by_itself(params):
     for factors_RBH in np.moveaxis(factors_RBHK, -1, 0):
         np.testing.assert_allclose(factors_RBH, np.where(factors_RBHK[..., 0] > 1, 2, 0), atol=1e-4)
     assert 0.35 < (factors_RBHK[..., 0] > 1).mean() < 0.65
+
+
+def test_in_chunks_each_weight_is_dropped_by_itself_too():
+    """Scores of zero and values that name their slot: y are the weights of one head."""
+    size, chunk = LENGTH, 2
+    identity = np.eye(size, dtype=np.float32)
+    kernel = np.concatenate([np.zeros((size, 2 * size)), identity], axis=1)
+    params = {"params": {"qkv": {"kernel": kernel}, "output": {"kernel": identity}}}
+    one_head = mixer(heads=1, bias=False, dropout=0.5, chunk=chunk)
+
+    @jax.jit
+    def draw(key):
+        arguments = identity[None], None, np.arange(size)[None], None, False
+        return one_head.apply(params, *arguments, rngs={"dropout": key})[0][0]
+
+    drawn_RTS = np.stack([draw(jax.random.key(seed)) for seed in range(100)])
+    kept_RTS = drawn_RTS > 0
+    factor_RTS = drawn_RTS * np.arange(1, size + 1)[None, :, None]
+    np.testing.assert_allclose(factor_RTS, np.where(kept_RTS, 2, 0), rtol=1e-5)
+    seen_TS = np.tri(size, dtype=bool)
+    assert 0.4 < kept_RTS[:, seen_TS].mean() < 0.6
+    for time in range(chunk, size):
+        of_both = kept_RTS[:, [time - chunk, time], 0]
+        assert 0.3 < (of_both[:, 0] == of_both[:, 1]).mean() < 0.7
+
+
+def test_the_memory_of_a_long_row_is_that_of_a_chunk():
+    """Bytes that XLA sets aside for values and gradients, beside one array of all scores."""
+    length = 512
+    x_BTD = np.zeros((1, length, WIDTH), np.float32)
+
+    def total(params, x_BTD, chunk):
+        positions_BT = np.arange(length)[None]
+        return mixer(chunk=chunk).apply(params, x_BTD, None, positions_BT, None, True)[0].sum()
+
+    arguments = x_BTD, None, np.arange(length)[None], None, True
+    params = nn.meta.unbox(mixer().init(jax.random.key(0), *arguments))
+
+    def bytes_of(chunk):
+        program = jax.jit(jax.grad(partial(total, chunk=chunk))).lower(params, x_BTD)
+        return program.compile().memory_analysis().temp_size_in_bytes
+
+    scores = 4 * HEADS * length**2
+    assert bytes_of(length) > scores > 2 * bytes_of(32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(key_value_heads=3), "heads 2 of attention are not a multiple of key_value_heads 3"),
+        (dict(position="rotory"), "did you mean 'rotary'"),
+        (dict(position="rotary"), "a head has 3 numbers to be turned"),
+        (dict(position="rotary", rotary_share=1.2), "rotary_share is 1.2"),
+        (dict(score_cap=-1.0), "score_cap is -1.0"),
+        (dict(chunk=0), "the chunk of attention is 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        mixer(**changes)

@@ -8,6 +8,7 @@ import pytest
 
 from lmjax.errors import UserError
 from lmjax.mixers.sliding_window import SlidingWindowAttention
+from lmjax.models.flops import flops_of
 
 ROWS, LENGTH, HEADS, WIDTH, WINDOW = 2, 9, 2, 6, 3
 CLOSE = dict(rtol=1e-5, atol=1e-5)
@@ -109,3 +110,17 @@ def test_a_ring_without_segment_ids_goes_on_in_its_segment(params):
 def test_a_window_of_no_token_is_refused():
     with pytest.raises(UserError, match="window of sliding_window is 0"):
         make(window=0)
+
+
+def test_the_work_of_a_long_row_grows_with_its_length():
+    def flops(length):
+        x_BTD = np.zeros((1, length, WIDTH), np.float32)
+
+        def total(params, x_BTD):
+            return make().apply(params, x_BTD, None, np.zeros((1, length)), None, True)[0].sum()
+
+        return flops_of(jax.make_jaxpr(jax.grad(total))(params, x_BTD).jaxpr).counted
+
+    arguments = x_BTD, None, POSITIONS_BT, None, True
+    params = nn.meta.unbox(make().init(jax.random.key(0), *arguments))
+    assert flops(60 * WINDOW) == 2 * flops(30 * WINDOW)

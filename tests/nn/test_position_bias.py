@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.nn.position_bias import PositionBias, RelativePosition, bucket_of
+from lmjax.nn.position_bias import Alibi, PositionBias, RelativePosition, bucket_of
 
 
 def test_half_of_the_buckets_are_one_distance_each_and_the_others_grow_by_a_factor():
@@ -35,3 +35,14 @@ def test_distances_have_a_middle_and_two_ends():
     bias = PositionBias(np.arange(5.0)[:, None])
     distance_BTS = np.array([[[-7, -2, -1, 0, 1, 2, 7]]])
     np.testing.assert_array_equal(bias(distance_BTS)[0, 0, 0], [0, 0, 1, 2, 3, 4, 4])
+
+
+def test_alibi_subtracts_the_distance_times_a_slope_for_each_head():
+    """Press et al. 2022, section 3: 1/2 to 1/256 for 8 heads, for 12 also every second of 16's."""
+    eight_H = 0.5 ** np.arange(1, 9)
+    sixteen_H = 0.5 ** (np.arange(1, 17) / 2)
+    np.testing.assert_allclose(Alibi(8).slope_H, eight_H)
+    np.testing.assert_allclose(Alibi(16).slope_H, sixteen_H)
+    np.testing.assert_allclose(Alibi(12).slope_H, [*eight_H, *sixteen_H[0:8:2]])
+    bias_BHTS = Alibi(8)(np.array([[[-7, 0, 2]]]))
+    np.testing.assert_allclose(bias_BHTS[0, :, 0], -eight_H[:, None] * np.array([7, 0, 2]))
