@@ -31,6 +31,27 @@ MODELS = {
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width), as torch.nn does
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
+    "awd_rnn": dict(
+        cell="lstm",  # as of rnn
+        cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
+        layers=3,
+        width=256,  # hidden units of each layer but the last, if tied
+        embedding_width=0,  # and of the last layer, if tied; 0: as wide as the hidden layers
+        tied=True,  # output weights are the embedding's
+        dropout=0.4,  # on what the softmax reads
+        input_dropout=0.4,  # on the first layer's input
+        layer_dropout=0.25,  # between layers
+        embedding_dropout=0.1,  # on whole words
+        embedding_masks="batch",  # batch (a word is dropped in all rows, or in none) | row
+        weight_dropout=0.5,  # on weights from a layer's last output to its next
+        recurrent_dropout=0.0,  # on a layer's last output (Gal and Ghahramani 2016)
+        masks="tied",  # tied | per_gate (Gal and Ghahramani 2016): of the inputs of a layer's gates
+        locked=True,  # masks are the same at each time; False: drawn anew (Zaremba et al. 2014)
+        activation_penalty=2.0,  # AR: times the mean square of what the softmax reads
+        temporal_penalty=1.0,  # TAR: times the mean square of its change from token to token
+        initialization=0.0,  # uniform in +-this; 0: embedding in +-0.1, layers in +-1/sqrt(width)
+        forget_bias=0.0,  # added to the LSTM's forget gate at the start
+    ),
     "attention_rnn": dict(
         cell="lstm",  # as of rnn
         cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults

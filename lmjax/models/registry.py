@@ -21,6 +21,7 @@ from lmjax.runs.fields import check_fields, expected_like
 FAMILIES = {
     "ngram": "lmjax.models.ngram:NGramModel",
     "rnn": "lmjax.models.rnn:RecurrentModel",
+    "awd_rnn": "lmjax.models.awd_rnn:AWDRecurrentModel",
     "attention_rnn": "lmjax.models.attention_rnn:AttentionRecurrentModel",
     "seq2seq": "lmjax.models.seq2seq:Seq2SeqModel",
     "encoder_decoder": "lmjax.models.encoder_decoder:EncoderDecoder",

@@ -128,18 +128,25 @@ class RecurrentModel(LanguageModel):
             starts_B = segment_id_B, jnp.zeros_like(position_B)
             positions_BT -= segment_starts(positions_BT, segment_ids_BT, starts_B)
             segment_id_B = segment_ids_BT[:, -1]
-        x_BTD, states = self.embedding(tokens_BT), []
-        for mixer, state in zip(self.mixers, before["states"], strict=True):
-            x_BTD = self.drop(x_BTD, deterministic=deterministic)
-            x_BTD, state = mixer(x_BTD, state, positions_BT, segment_ids_BT, deterministic)
-            states.append(state)
-        x_BTD = self.drop(x_BTD, deterministic=deterministic)
+        context = positions_BT, segment_ids_BT, deterministic
+        x_BTD, states = self._read_layers(tokens_BT, before["states"], *context)
         after = {
             "states": tuple(states),
             "segment_id_B": segment_id_B,
             "position_B": positions_BT[:, -1] + 1,
         }
         return x_BTD, None if carry is None else after
+
+    def _read_layers(
+        self, tokens_BT, states, positions_BT, segment_ids_BT, deterministic
+    ) -> tuple[jax.Array, list[Carry]]:
+        """What the softmax reads, and the layers' states."""
+        x_BTD, after = self.embedding(tokens_BT), []
+        for mixer, state in zip(self.mixers, states, strict=True):
+            x_BTD = self.drop(x_BTD, deterministic=deterministic)
+            x_BTD, state = mixer(x_BTD, state, positions_BT, segment_ids_BT, deterministic)
+            after.append(state)
+        return self.drop(x_BTD, deterministic=deterministic), after
 
     def _output_kernel(self) -> jax.Array:
         return self.embedding.table_VD.T if self.tied else self.kernel_DV

@@ -10,6 +10,7 @@ SMALL = {
     "ngram": dict(order=3),
     "rnn": dict(width=6, layers=2),
     "attention_rnn": dict(width=6, layers=1, span=3),
+    "awd_rnn": dict(width=6, layers=2),
     "seq2seq": dict(width=6, layers=1),
     "classifier": dict(width=8, heads=2, layers=1, context_length=16),
     "bilstm": dict(width=6, layers=1),
@@ -37,6 +38,7 @@ CHOICES = {
         dict(score="general", cell="elman", layers=2),
         dict(score="key_value_predict"),
     ],
+    "awd_rnn": [dict(embedding_width=4, masks="per_gate")],
     "word_vectors": [dict(), dict(biases=True, summed=True)],
     "seq2seq": [
         dict(reverse_source=True, layers=2),
