@@ -62,22 +62,23 @@ def parallel(h_BE, x_BTE, gate_BTE, input_gate_BTE, first_BT, begins_BT, *, rate
 class RGLRU(Mixer):
     """`W (gelu(W x) * RG-LRU(convolution(W x)))`: two branches, one of which recurs.
 
-    Raises UserError for an inner width that the heads don't divide, and for widths below 1.
+    Raises UserError for an inner width that the blocks don't divide, and for widths below 1.
     """
 
-    heads: int  # H, blocks of the gates' matrices
+    heads: int
     bias: bool  # of the three projections; the convolution and the gates always have one
     initializer: Initializer
     output_initializer: Initializer
     inner_width: int = 0  # E; 0: the width (in the paper about 4/3 of it)
+    blocks: int = 0  # H, of the gates' matrices; 0: the heads of attention (in the paper 16)
     convolution_width: int = 4
 
     def __post_init__(self):
         super().__post_init__()
-        if self.inner_width < 0 or self.heads < 1 or self._inner % self.heads:
+        if self.inner_width < 0 or self._blocks < 1 or self._inner % self._blocks:
             raise UserError(
-                f"the inner width {self._inner} of rg_lru is not a multiple of the {self.heads} "
-                "heads; change inner_width or model.heads"
+                f"the inner width {self._inner} of rg_lru is not a multiple of its {self._blocks} "
+                "blocks; change inner_width or blocks"
             )
         if self.convolution_width < 1:
             raise UserError(f"convolution_width of rg_lru is {self.convolution_width}; at least 1")
@@ -85,6 +86,10 @@ class RGLRU(Mixer):
     @property
     def _inner(self) -> int:
         return self.inner_width or self.width
+
+    @property
+    def _blocks(self) -> int:
+        return self.blocks or self.heads
 
     def initial_carry(self, batch_size: int, max_length: int) -> RGLRUCarry:
         return RGLRUCarry(
@@ -126,15 +131,15 @@ class RGLRU(Mixer):
     def _gates(self, x_BTE: jax.Array) -> tuple[jax.Array, jax.Array]:
         """What the sigmoids of the recurrence's and the input's gate are of, each by blocks."""
         rows, length, inner = x_BTE.shape
-        block = inner // self.heads
+        block = inner // self._blocks
         lecun = nn.initializers.lecun_normal(batch_axis=0)  # section 2.4
-        blocks = self.heads, block, 2 * block
+        blocks = self._blocks, block, 2 * block
         kernel_HKG = self._parameter("gate_kernel", lecun, ("heads", None, None), blocks)
         zeros = nn.initializers.zeros
-        bias_HG = self._parameter("gate_bias", zeros, ("heads", None), (self.heads, 2 * block))
-        x_HNK = x_BTE.reshape(-1, self.heads, block).swapaxes(0, 1)
+        bias_HG = self._parameter("gate_bias", zeros, ("heads", None), (self._blocks, 2 * block))
+        x_HNK = x_BTE.reshape(-1, self._blocks, block).swapaxes(0, 1)
         sums_HNG = wide_product(x_HNK, kernel_HKG.astype(x_BTE.dtype)) + bias_HG[:, None]
-        sums_BTHG = sums_HNG.swapaxes(0, 1).reshape(rows, length, self.heads, 2 * block)
+        sums_BTHG = sums_HNG.swapaxes(0, 1).reshape(rows, length, self._blocks, 2 * block)
         gate_BTHK, input_gate_BTHK = jnp.split(sums_BTHG, 2, axis=-1)
         return gate_BTHK.reshape(x_BTE.shape), input_gate_BTHK.reshape(x_BTE.shape)
 

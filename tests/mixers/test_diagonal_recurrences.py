@@ -249,7 +249,11 @@ def test_sru_is_that_of_its_paper():
     ("name", "options", "message"),
     [
         ("min_gru", dict(expansion=0), "expansion of a minimal RNN is 0"),
-        ("rg_lru", dict(inner_width=5), "inner width 5 of rg_lru is not a multiple of the 2 heads"),
+        (
+            "rg_lru",
+            dict(inner_width=5),
+            "inner width 5 of rg_lru is not a multiple of its 2 blocks",
+        ),
         ("s4d", dict(state_width=3), "state_width of s4d is 3"),
         ("s4d", dict(spectrum="linaer"), "unknown spectrum 'linaer' of s4d: did you mean 'linear'"),
         ("qrnn", dict(pooling="oof"), "unknown pooling 'oof' of qrnn"),
