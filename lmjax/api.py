@@ -3,23 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.score import Score
-from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.fields import check_fields, is_text
 from lmjax.runs.python_file import load_from_file
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.trained.parts import parameters_of
 from lmjax.trained.trained import Trained
-from lmjax.training.state import random_key
 
 
 def load(workdir: Path | str, step: int | None = None) -> Trained:
@@ -40,7 +37,7 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
             step = checkpoints.newest_intact()
         if step is None:
             raise UserError(f"{run.path} has no checkpoint yet; train it first")
-        params = checkpoints.restore_params(step, _parameters_of(model))
+        params = checkpoints.restore_params(step, parameters_of(model))
         stream = checkpoints.about(step)["stream"]
         fingerprints = {"train": stream} if stream else {}
     finally:
@@ -65,11 +62,3 @@ def load_experiment(reference: Path | str) -> ConfigDict:
     The file is executed. Raises UserError if it cannot be had.
     """
     return load_from_file(reference, "config", ConfigDict)
-
-
-def _parameters_of(model: LanguageModel) -> Any:
-    """Shapes and dtypes of a model's parameters; None where they depend on what was counted."""
-    if model.is_counted:
-        return None
-    tokens_BT = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    return nn.meta.unbox(jax.eval_shape(model.init, random_key(0, "parameters"), tokens_BT))

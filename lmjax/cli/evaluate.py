@@ -1,5 +1,7 @@
 """`lmjax evaluate`: score a trained model on a split."""
 
+import ast
+
 from absl import flags
 
 from lmjax.cli.flags import define_workdir, parse, required_workdir
@@ -29,7 +31,7 @@ def main(arguments: list[str]) -> int:
     from lmjax.evaluation.estimate import estimate_on_random_windows
     from lmjax.runs.files import to_json
 
-    trained = load(workdir, values.step)
+    trained = load(workdir, values.step).with_model(_changes(values.model))
     kind = trained.objective.nats_of(trained.model)
     if values.random_batches and kind != "causal":
         raise UserError(
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
         console=Console(stderr=True),
         **context,
     )
-    result = {"split": values.split, "step": trained.step, **score.to_json()}
+    result = {"split": values.split, **_about(trained), **score.to_json()}
     del result["segments"]  # results.json has them
     if values.random_batches:
         result["nats_per_token_on_random_windows"] = estimate_on_random_windows(
@@ -71,7 +73,7 @@ def _with_cache(values: flags.FlagValues, trained, context: dict) -> int:
     found = trained.evaluate_with_cache(
         values.split, reader="lmjax evaluate --cache", console=Console(stderr=True), **context
     )
-    result = {"split": values.split, "step": trained.step, **found.score.to_json()}
+    result = {"split": values.split, **_about(trained), **found.score.to_json()}
     del result["segments"]
     views = {view: getattr(found.unadapted, view) for view in ("perplexity", "bits_per_byte")}
     print(to_json({**result, "unigram_cache": found.details, "without_cache": views}, indent=2))
@@ -91,12 +93,30 @@ def _with_dropout(values: flags.FlagValues, trained, context: dict) -> int:
         console=Console(stderr=True),
         **context,
     )
-    result = {"split": values.split, "step": trained.step, **found.score.to_json()}
+    result = {"split": values.split, **_about(trained), **found.score.to_json()}
     del result["segments"]
     views = {view: getattr(found.plain, view) for view in ("perplexity", "bits_per_byte")}
     added = {"mc_dropout": found.details, "nats_by_passes": found.nats, "without_dropout": views}
     print(to_json({**result, **added}, indent=2))
     return 0
+
+
+def _changes(given: list[str]) -> dict:
+    """The fields of `--model=FIELD=VALUE`; raises UserError for one that is not written so."""
+    changes = {}
+    for argument in given:
+        name, equals, text = argument.partition("=")
+        if not name or not equals:
+            raise UserError(f"--model={argument} is not written --model=FIELD=VALUE")
+        try:
+            changes[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):  # a text without quotes
+            changes[name] = text
+    return changes
+
+
+def _about(trained) -> dict:
+    return {"step": trained.step, **({"model": trained.changes} if trained.changes else {})}
 
 
 def _refuse_beside(flag: str, values: flags.FlagValues, *others: str) -> None:
@@ -118,6 +138,13 @@ def _define(values: flags.FlagValues):
         "step",
         None,
         "which checkpoint; if not given, the one that training scored",
+        flag_values=values,
+    )
+    flags.DEFINE_multi_string(
+        "model",
+        [],
+        "FIELD=VALUE of the model that is another than in training and changes no parameter, such "
+        "as mixers.transformer_xl.memory=640; may be given several times",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -73,7 +73,7 @@ class Adapting(Parts):
                 purpose,
                 step=self.step,
                 context=f"{policy.name}, unigram cache",
-                reader=reader,
+                reader=self._named(reader),
             )
             log_probs_N = target_log_probs(
                 self.model,
@@ -102,7 +102,7 @@ class Adapting(Parts):
         }
         found = AdaptedScore(*scores, details)
         own = policy == context_policy(self.config, self.model)
-        if own and run.is_finished and self.step == run.trained()["scored_step"]:
+        if own and self.is_of_results:
             with only_writer(run.path):
                 run.add_adapted("unigram_cache", split, found.score.to_json(), details)
         return found

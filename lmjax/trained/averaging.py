@@ -65,7 +65,9 @@ class Averaging(Parts):
         dataset, data = self.dataset(), self.config.data
         check_splits([split], dataset, policy, self.objective)
         stream, name = dataset.splits[split], f"{policy.name}_mc_dropout_{passes}"
-        log_read(run, stream, split, "score", step=self.step, context=name, reader=reader)
+        log_read(
+            run, stream, split, "score", step=self.step, context=name, reader=self._named(reader)
+        )
         scored = self.model, self.params, stream, policy, data.batch_size, self.objective
         say(console, f"{split}: {passes} passes with dropout")
         log_probs_N, nats = averaged_log_probs(
@@ -75,7 +77,7 @@ class Averaging(Parts):
         details = {"passes": passes, "seed": seed}
         found = AveragedScore(score, score_stream(*scored), details, nats)
         own = policy == context_policy(self.config, self.model)
-        if own and run.is_finished and self.step == run.trained()["scored_step"]:
+        if own and self.is_of_results:
             with only_writer(run.path):
                 run.add_adapted("mc_dropout", split, score.to_json(), details)
         return found

@@ -1,9 +1,13 @@
 """What a trained model consists of, and the corpus of its run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lmjax.data.dataset import Dataset, open_dataset
@@ -11,10 +15,13 @@ from lmjax.data.tokenizer_registry import Tokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.splits import check_fingerprints
 from lmjax.models.contract import LanguageModel
+from lmjax.models.registry import build_model
 from lmjax.objectives.contract import Objective
 from lmjax.objectives.registry import make_objective
+from lmjax.runs.fields import check_values
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.prepare import check_tokenizer_of
+from lmjax.training.state import random_key
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,40 @@ class Parts:
     workdir: Path
     # Of the splits, when the run was trained; at least of `train`, but none of what was imported.
     fingerprints: dict[str, str]
+    # Fields of the model that are others than in training, by dotted name.
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_model(self, changes: Mapping[str, Any]) -> Self:
+        """The same parameters, read by a model with other values of some fields, by dotted name.
+
+        Such as a longer memory than in training: `{"mixers.transformer_xl.memory": 640}`. What it
+        scores is put into no results. Raises UserError for a field that there is not, and for a
+        model that has other parameters.
+        """
+        fields = self.config.model.to_dict()
+        for name, value in changes.items():
+            level, (*above, last) = fields, name.split(".")
+            for key in above:
+                level = level.setdefault(key, {})
+                if not isinstance(level, dict):
+                    raise UserError(f"model.{name} is no field: {key!r} is one itself")
+            level[last] = value
+        config = ConfigDict(self.config.to_dict())
+        config.model = ConfigDict(fields)
+        check_values(config)
+        model = build_model(config.model, self.tokenizer)
+        if model.is_counted or _shapes(parameters_of(model)) != _shapes(self.params):
+            raise UserError(
+                f"a model with {dict(changes)} has other parameters than those that were trained; "
+                "change what none of them depends on, such as the length of a memory"
+            )
+        return replace(self, model=model, config=config, changes={**self.changes, **changes})
+
+    @property
+    def is_of_results(self) -> bool:
+        """Whether the results of the run are those of this model: as trained, at this step."""
+        run = RunDirectory(self.workdir)
+        return not self.changes and run.is_finished and self.step == run.trained()["scored_step"]
 
     @property
     def objective(self) -> Objective:
@@ -55,6 +96,11 @@ class Parts:
         check_fingerprints(run, self.fingerprints, dataset)
         return dataset
 
+    def _named(self, reader: str) -> str:
+        """Who reads a split, and with what model if it is another than in training."""
+        changes = ", ".join(f"model.{name}={value!r}" for name, value in self.changes.items())
+        return f"{reader} with {changes}" if changes else reader
+
     @property
     def _end_id(self) -> int | None:
         """The token that ends a text, if training has shown it."""
@@ -67,3 +113,15 @@ def _in_own_tokens(data: ConfigDict, corpus: str, files: str, tokenizer: Path) -
     data.update(tokenizer="file", tokenizer_file=str(tokenizer), vocabulary_size=0)
     data.update(source_tokenizer="", source_vocabulary_size=0, special_tokens=())
     return data
+
+
+def parameters_of(model: LanguageModel) -> Any:
+    """Shapes and dtypes of a model's parameters; None where they depend on what was counted."""
+    if model.is_counted:
+        return None
+    tokens_BT = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+    return nn.meta.unbox(jax.eval_shape(model.init, random_key(0, "parameters"), tokens_BT))
+
+
+def _shapes(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: tuple(leaf.shape), params)

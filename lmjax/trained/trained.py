@@ -125,12 +125,12 @@ class Trained(Translating, Embedding, Adapting, Averaging):
                 self.config.data.batch_size,
                 self.objective,
                 step=self.step,
-                reader=reader,
+                reader=self._named(reader),
                 console=console,
                 on_scored=advance,
             )
         own = not corpus and policy == context_policy(self.config, self.model)
-        if own and run.is_finished and self.step == run.trained()["scored_step"]:
+        if own and self.is_of_results:
             with only_writer(run.path):
                 run.add_score(split, score.to_json())
         return score

@@ -81,14 +81,14 @@ class Translating(Parts):
             "translate it by",
             step=self.step,
             context=decoding,
-            reader=reader,
+            reader=self._named(reader),
         )
         with progress_bar(console, split, len(documents)) as advance:
             sources = [document.source for document in documents]
             found = self._translations(sources, beam, on_translated=advance, **options)
         texts, references = [row[0].text for row in found], [each.text for each in documents]
         measured = self._measured(texts, references)
-        if run.is_finished and self.step == run.trained()["scored_step"]:
+        if self.is_of_results:
             with only_writer(run.path):
                 run.add_translation(split, decoding, measured)
         return TranslatedSplit(documents, found, decoding, measured)

@@ -50,7 +50,7 @@ class Embedding(Parts):
         """
         tests = evaluate_word_vectors(self.word_vectors())
         run = RunDirectory(self.workdir)
-        if run.is_finished and self.step == run.trained()["scored_step"]:
+        if self.is_of_results:
             with only_writer(run.path):
                 run.add_word_vectors(tests)
         return tests
