@@ -8,7 +8,7 @@ import pytest
 from lmjax.errors import UserError
 from lmjax.mixers.hyena import Hyena
 
-ROWS, LENGTH, WIDTH, ORDER, BANDS, CONTEXT, TAPS = 2, 9, 4, 2, 3, 7, 3
+ROWS, LENGTH, WIDTH, ORDER, BANDS, CONTEXT, TAPS = 2, 19, 4, 2, 3, 7, 3
 x_BTD = np.random.default_rng(0).normal(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
 time_BT = np.arange(LENGTH)[None]
 
