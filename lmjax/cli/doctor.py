@@ -1,6 +1,7 @@
 """`lmjax doctor`: what lmjax runs on and what is wrong with it.
 
-`doctor replay` runs a bad step again; `doctor model` tests what has to hold for every model.
+`doctor replay` runs a bad step again; `doctor model` tests what has to hold for every model;
+`doctor decoding` reads a thousand tokens one by one and says what a carry keeps.
 """
 
 import os
@@ -21,6 +22,8 @@ def main(arguments: list[str]) -> int:
         return _replay(arguments[1:])
     if arguments[:1] == ["model"]:
         return _model(arguments[1:])
+    if arguments[:1] == ["decoding"]:
+        return _decoding(arguments[1:])
     values = parse(
         "doctor",
         "check versions, devices, folders, data and arithmetic; the exit code is 1 if one is wrong",
@@ -31,6 +34,7 @@ def main(arguments: list[str]) -> int:
     if values is None:
         print("\nlmjax doctor replay --workdir=DIR runs again a step whose numbers went wrong")
         print("lmjax doctor model FILE.py:Class tests what has to hold for every model")
+        print("lmjax doctor decoding EXPERIMENT.py:smoke reads 1,000 tokens one by one")
         return 0
     from rich.console import Console
 
@@ -222,6 +226,41 @@ def _model(arguments: list[str]) -> int:
         wrong += found is not None
         table.add_row(name, escape(outcome))
     Console().print(table)
+    return 1 if wrong else 0
+
+
+def _decoding(arguments: list[str]) -> int:
+    named = [argument for argument in arguments if not argument.startswith("-")]
+    values = parse(
+        "doctor decoding",
+        "read 1,000 tokens one by one and all at once by the models of experiment files, with "
+        "random parameters, and print how far their logits are apart and the bytes of a row's "
+        "carry; the exit code is 1 if they are not the same function",
+        "lmjax doctor decoding experiments/models/griffin.py:smoke",
+        lambda values: None,
+        [argument for argument in arguments if argument not in named],
+    )
+    if values is None:
+        return 0
+    if not named:
+        raise UserError("name an experiment, such as experiments/models/griffin.py:smoke")
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from lmjax.api import load_experiment
+    from lmjax.checks.decoding import decoding, table
+
+    found = [decoding(reference, load_experiment(reference)) for reference in named]
+    header, *rows = table(found)
+    printed = Table(*header)
+    for row in rows:
+        printed.add_row(*map(escape, row))
+    console = Console()
+    console.print(printed)
+    wrong = [one.wrong for one in found if one.wrong]
+    for line in wrong:
+        console.print(f"wrong: {line}", highlight=False, markup=False, soft_wrap=True)
     return 1 if wrong else 0
 
 

@@ -3,12 +3,14 @@
 import jax
 import pytest
 
-from lmjax.checks import self_test
+from lmjax.checks import decoding, self_test
 from lmjax.checks.self_test import Check, Mode
+from lmjax.cli.doctor import main as doctor_main
 from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.data.corpora import CORPORA, PTB
 from lmjax.data.dataset import open_dataset
+from lmjax.errors import UserError
 from lmjax.models import registry
 from lmjax.runs import diagnosis
 
@@ -165,3 +167,42 @@ def test_what_no_model_is_given_by(folders, capsys, arguments, message):
     (folders / "other.py").write_text(FORGETFUL.replace("x_BTD = ", "x_BT + "))
     assert main(["doctor", "model", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+EXPERIMENT = """
+from lmjax.config import base_config
+
+def get_config(arg=""):
+    config = base_config("rnn")
+    config.model.update(width=8, layers=1)
+    return config
+"""
+
+
+def test_decoding_prints_differences_and_bytes(folders, capsys):
+    (folders / "small.py").write_text(EXPERIMENT)
+    assert main(["doctor", "decoding", "small.py"]) == 0
+    printed = capsys.readouterr().out
+    assert "small.py" in printed and "bytes at 10,000" in printed and "wrong" not in printed
+
+
+def test_decoding_says_what_is_wrong(folders, capsys, monkeypatch):
+    monkeypatch.setattr(decoding, "relative", lambda found, expected: 1.0)
+    (folders / "small.py").write_text(EXPERIMENT)
+    assert main(["doctor", "decoding", "small.py"]) == 1
+    assert "wrong: small.py: logits of 1000 tokens read one by one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "name an experiment"), (["ngram.py"], "no model that reads the past alone")],
+    ids=["none", "counted"],
+)
+def test_what_cannot_be_decoded_is_named(folders, capsys, arguments, message):
+    (folders / "ngram.py").write_text(
+        EXPERIMENT.replace('"rnn"', '"ngram"').replace(
+            "    config.model.update(width=8, layers=1)\n", ""
+        )
+    )
+    with pytest.raises(UserError, match=message):
+        doctor_main(["decoding", *arguments])
