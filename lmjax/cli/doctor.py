@@ -251,7 +251,10 @@ def _decoding(arguments: list[str]) -> int:
     from lmjax.api import load_experiment
     from lmjax.checks.decoding import decoding, table
 
-    found = [decoding(reference, load_experiment(reference)) for reference in named]
+    found = [
+        decoding(Path(reference).name.replace(".py", ""), load_experiment(reference))
+        for reference in named
+    ]
     header, *rows = table(found)
     printed = Table(*header)
     for row in rows:
