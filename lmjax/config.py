@@ -133,6 +133,7 @@ MODELS = {
         # with options in mixers: rotary | alibi | relative; none
         position="learned",
         norm_epsilon=1e-5,  # added to the variance
+        norm_order="pre",  # pre | post (after what is added to) | both (before and after a mixer)
         # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish |
         # squared_relu | geglu (also gated_gelu) | swiglu | mixture_of_experts | none (a layer is
         # its mixer)
@@ -140,10 +141,13 @@ MODELS = {
         feed_forwards=(),  # one for each mixer of the pattern; empty: feed_forward for all
         feed_forward_options=dict(),  # by name; those not given are the defaults
         pattern=("attention",),  # mixers of the layers, over and over, see lmjax/mixers/registry.py
+        short_convolution=0,  # taps of one between a norm and its mixer; 0: none
         mixers=dict(),  # their options by name; those not given are the defaults of the mixer
         bias=False,  # biases in the dense layers and norms
         dropout=0.0,  # on embeddings, attention weights and residual branches
+        scaled_embedding=False,  # what is read of it, by sqrt(width)
         tied=True,  # output weights are the embedding's
+        logits_cap=0.0,  # c: logits are c tanh(logits / c) (Gemma 2); 0: as they are
         initialization=0.02,  # deviation of the normal draw; GPT-2's
         dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
         remat="none",  # none | block | products: what the backward pass computes anew
@@ -220,7 +224,11 @@ LATER = {
     "model.cell_options": {},
     "model.feed_forward_options": {},
     "model.feed_forwards": [],
+    "model.logits_cap": 0.0,
     "model.norm_epsilon": 1e-5,
+    "model.norm_order": "pre",
+    "model.scaled_embedding": False,
+    "model.short_convolution": 0,
     "training.averaging": "none",
     "training.averaging_patience": 5,
 }

@@ -2,8 +2,11 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
+
+import flax.linen as nn
 
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
@@ -71,3 +74,9 @@ def mixer_maker(
     Raises UserError for an unknown option, one of another type, and a value that the mixer refuses.
     """
     return part_maker("mixer", name, mixer_class(name, own), options, given, "model.mixers")
+
+
+def told_its_layer(make_mixer: Callable[..., nn.Module], layer: int) -> Callable[..., nn.Module]:
+    """What makes a layer's mixer, which is told the layer's number if it has a field `layer`."""
+    fields = getattr(getattr(make_mixer, "func", make_mixer), "__dataclass_fields__", {})
+    return partial(make_mixer, layer=layer) if "layer" in fields else make_mixer

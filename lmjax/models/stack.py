@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.errors import UserError, nearest
+from lmjax.mixers.registry import told_its_layer
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.extras import SOWN
 
-NORM_ORDERS = ("pre", "post")
+NORM_ORDERS = ("pre", "post", "both")
 LAYERS = "layers"  # the logical axis along which the parameters of scanned layers are stacked
 
 # What a layer keeps for its gradient; the rest is computed anew in the backward pass.
@@ -26,9 +27,10 @@ REMATERIALISATIONS = {
 class Block(nn.Module):
     """A mixer, then a feed-forward network, each with a norm, dropout and the residual stream.
 
-    Without a feed-forward network the layer is its mixer alone.
+    Without a feed-forward network the layer is its mixer alone. `norm_order` is `pre`:
+    x + mixer(norm(x)), `post`: norm(x + mixer(x)) (Xiong et al. 2020), or `both`:
+    x + norm_after(mixer(norm(x))) (Gemma 2: Gemma Team 2024, section 2).
 
-    `norm_order` is `pre`: x + mixer(norm(x)), or `post`: norm(x + mixer(x)) (Xiong et al. 2020).
     With `make_source_attention`, what it gives is added between the two; then the carry is that of
     the mixer and what `remember` gave.
     """
@@ -59,7 +61,10 @@ class Block(nn.Module):
             norm = self.norm(name=f"{name}_norm")
             if self.norm_order == "post":
                 return norm(x_BTD + drop(layer(x_BTD)))
-            return x_BTD + drop(layer(norm(x_BTD)))
+            y_BTD = layer(norm(x_BTD))
+            if self.norm_order == "both":
+                y_BTD = self.norm(name=f"{name}_norm_after")(y_BTD)
+            return x_BTD + drop(y_BTD)
 
         memory = None
         if self.make_source_attention is not None:
@@ -233,9 +238,3 @@ class Stack(nn.Module):
             return jax.tree.map(lambda leaf: leaf[period], stacked[place])
 
         return x_BTD, tuple(of_layer(index) for index in range(self.layers))
-
-
-def told_its_layer(make_mixer: Callable[..., nn.Module], layer: int) -> Callable[..., nn.Module]:
-    """What makes a layer's mixer, which is told the layer's number if it has a field `layer`."""
-    fields = getattr(getattr(make_mixer, "func", make_mixer), "__dataclass_fields__", {})
-    return partial(make_mixer, layer=layer) if "layer" in fields else make_mixer

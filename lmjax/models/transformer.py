@@ -13,6 +13,7 @@ from flax.core import freeze
 
 from lmjax.config import MODELS
 from lmjax.errors import UserError, nearest
+from lmjax.mixers.convolved import ConvolvedMixer
 from lmjax.mixers.registry import mixer_class, mixer_maker
 from lmjax.models.contract import LanguageModel, at_places
 from lmjax.models.stack import Stack
@@ -44,7 +45,7 @@ class TransformerCarry:
 
 
 class Transformer(LanguageModel):
-    """Pre-norm layers of a mixer and a feed-forward network each, attention unless named otherwise.
+    """Layers of a mixer and a feed-forward network each, attention and pre-norm unless said so.
 
     The mixers of `pattern` follow each other, over and over; `mixers` are their options by name.
     Each has one of `feed_forwards` where these are given, all have `feed_forward` otherwise.
@@ -69,15 +70,19 @@ class Transformer(LanguageModel):
     context_length: int = DEFAULTS["context_length"]
     norm: str = DEFAULTS["norm"]
     norm_epsilon: float = DEFAULTS["norm_epsilon"]
+    norm_order: str = DEFAULTS["norm_order"]
     position: str = DEFAULTS["position"]
     feed_forward: str = DEFAULTS["feed_forward"]
     feed_forwards: tuple[str, ...] = DEFAULTS["feed_forwards"]
     feed_forward_options: Mapping[str, Mapping[str, Any]] = freeze(DEFAULTS["feed_forward_options"])
     pattern: tuple[str, ...] = DEFAULTS["pattern"]
+    short_convolution: int = DEFAULTS["short_convolution"]
     mixers: Mapping[str, Mapping[str, Any]] = freeze(DEFAULTS["mixers"])
     bias: bool = DEFAULTS["bias"]
     dropout: float = DEFAULTS["dropout"]
+    scaled_embedding: bool = DEFAULTS["scaled_embedding"]
     tied: bool = DEFAULTS["tied"]
+    logits_cap: float = DEFAULTS["logits_cap"]
     initialization: float = DEFAULTS["initialization"]
     dtype: str = DEFAULTS["dtype"]
     remat: str = DEFAULTS["remat"]
@@ -128,7 +133,8 @@ class Transformer(LanguageModel):
         make_position = PARTS["position"][self.position]
         self.position_embedding = make_position(self.context_length, self.width, normal)
         self.drop = Dropout(self.dropout)
-        self.final_norm = self._make_norm()
+        if self.norm_order != "post":
+            self.final_norm = self._make_norm()
         if not self.tied:
             self.head = Dense(
                 self.vocabulary_size, ("embed", "vocab"), False, normal, wide_output=True
@@ -149,20 +155,25 @@ class Transformer(LanguageModel):
             output_initializer=residual,
         )
         inner = dict(inner_width=self.feed_forward_width or 4 * self.width)
+        mixers = [
+            mixer_maker(name, self.mixers.get(name, {}), given, self.own_mixers)
+            for name in self.pattern
+        ]
+        if self.short_convolution:
+            sizes = self.width, self.short_convolution, self.bias
+            mixers = [partial(ConvolvedMixer, make, *sizes) for make in mixers]
         return Stack(
-            self.layers,
-            tuple(
-                mixer_maker(name, self.mixers.get(name, {}), given, self.own_mixers)
-                for name in self.pattern
-            ),
-            self._make_norm,
-            tuple(
+            layers=self.layers,
+            mixers=tuple(mixers),
+            norm=self._make_norm,
+            feed_forwards=tuple(
                 feed_forward_maker(name, self.feed_forward_options.get(name, {}), given | inner)
                 for name in self._feed_forwards
             ),
-            self.dropout,
-            self.remat,
-            self.scan_layers,
+            dropout=self.dropout,
+            remat=self.remat,
+            scan=self.scan_layers,
+            norm_order=self.norm_order,
             **parent,
         )
 
@@ -218,12 +229,19 @@ class Transformer(LanguageModel):
             self._check_length(tokens_BT.shape[1])
         if positions_BT is None:
             positions_BT = derive_positions(tokens_BT.shape[1], carry, segment_ids_BT)
-        x_BTD = self.embedding(tokens_BT) + self.position_embedding(positions_BT)
+        x_BTD = self.embedding(tokens_BT)
+        if self.scaled_embedding:
+            x_BTD *= self.width**0.5
+        x_BTD += self.position_embedding(positions_BT)
         x_BTD = self.drop(in_dtype(x_BTD, self.dtype), deterministic=deterministic)
         layers = (None,) * self.layers if carry is None else carry.layers
         x_BTD, layers = self.stack(x_BTD, layers, positions_BT, segment_ids_BT, deterministic)
-        x_BTD = self.final_norm(at_places(x_BTD, places_BP))
+        x_BTD = at_places(x_BTD, places_BP)
+        if self.norm_order != "post":
+            x_BTD = self.final_norm(x_BTD)
         logits_BTV = self.embedding.attend(x_BTD) if self.tied else self.head(x_BTD)
+        if self.logits_cap:
+            logits_BTV = self.logits_cap * jnp.tanh(logits_BTV / self.logits_cap)
         if not fits and self.longest_context is not None:
             within_BT = jnp.broadcast_to(positions_BT < self.context_length, tokens_BT.shape)
             within_BT1 = at_places(within_BT[..., None], places_BP)

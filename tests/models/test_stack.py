@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lmjax.errors import UserError
+from lmjax.mixers.differential_attention import DifferentialAttention
 from lmjax.models.contract import initial_carry
 from lmjax.models.stack import Stack
 from lmjax.nn.extras import Collecting
@@ -28,7 +29,12 @@ def make(**changes):
 @pytest.fixture(scope="module")
 def params():
     """Of unrolled layers, ten times as large as they are drawn."""
-    boxed = jax.jit(make().init)(jax.random.key(0), tokens_BT)
+    return drawn(make())
+
+
+def drawn(model):
+    """Parameters ten times as large as they are drawn."""
+    boxed = jax.jit(model.init)(jax.random.key(0), tokens_BT)
     return jax.tree.map(lambda leaf: 10 * leaf, nn.meta.unbox(boxed))
 
 
@@ -86,10 +92,38 @@ def test_rematerialisation_draws_the_same_dropout_twice(params):
     assert np.abs(expected[1][0] - outcome(make(), params)[1][0]).max() > 0.1
 
 
-@pytest.mark.parametrize("remat", ["none", "block"])
+def test_a_mixer_behind_a_convolution_is_told_its_layer_too():
+    changes = dict(pattern=("differential_attention",), position="rotary", layers=2)
+    apart, behind = make(**changes), make(**changes, short_convolution=2)
+    found = set()
+
+    def note(next_fun, args, kwargs, context):
+        if isinstance(context.module, DifferentialAttention):
+            found.add(context.module.layer)
+        return next_fun(*args, **kwargs)
+
+    for model in (apart, behind):
+        with nn.intercept_methods(note):
+            jax.eval_shape(model.init, jax.random.key(0), tokens_BT)
+        assert found == {0, 1}
+        found.clear()
+
+
+MUCH = dict(
+    norm_order="both",
+    short_convolution=3,
+    scaled_embedding=True,
+    logits_cap=3.0,
+    feed_forwards=("mixture_of_experts", "squared_relu"),
+    feed_forward_options={"mixture_of_experts": dict(experts=3)},
+)
+
+
+@pytest.mark.parametrize(("changes", "remat"), [({}, "none"), ({}, "block"), (MUCH, "products")])
 @pytest.mark.parametrize("segments", [None, segment_ids_BT], ids=["whole", "segments"])
-def test_layers_in_a_loop_are_the_same_function_of_the_same_parameters(params, remat, segments):
-    unrolled, loop = make(), make(scan_layers=True, remat=remat)
+def test_layers_in_a_loop_are_the_same_function_of_the_same_parameters(changes, remat, segments):
+    unrolled, loop = make(**changes), make(**changes, scan_layers=True, remat=remat)
+    params = drawn(unrolled)
     for carry in (None, initial_carry(unrolled, params, 2, 8)):
         gradient, results = outcome(unrolled, params, carry, segment_ids_BT=segments)
         found = outcome(loop, stacked(params), carry, segment_ids_BT=segments)
@@ -100,8 +134,7 @@ def test_layers_in_a_loop_are_the_same_function_of_the_same_parameters(params, r
 def test_each_mixer_of_the_pattern_has_its_own_feed_forward_network_or_none(feed_forward):
     changes = dict(feed_forwards=("none", feed_forward or "none"), tied=False, norm="rms_norm")
     unrolled, loop = make(**changes), make(scan_layers=True, remat="block", **changes)
-    boxed = jax.jit(unrolled.init)(jax.random.key(0), tokens_BT)
-    params = jax.tree.map(lambda leaf: 10 * leaf, nn.meta.unbox(boxed))
+    params = drawn(unrolled)
     parts = [set(params["params"][f"blocks_{layer}"]) for layer in range(LAYERS)]
     alone = {"mixer", "mixer_norm"}
     second = alone | {"feed_forward", "feed_forward_norm"} if feed_forward else alone
@@ -114,8 +147,7 @@ def test_what_layers_sow_in_a_loop_is_what_they_sow_without():
     options = {"mixture_of_experts": dict(experts=3, capacity_factor=0.7)}
     changes = dict(feed_forwards=("mixture_of_experts", "none"), feed_forward_options=options)
     unrolled = make(**changes)
-    boxed = jax.jit(unrolled.init)(jax.random.key(0), tokens_BT)
-    params = jax.tree.map(lambda leaf: 10 * leaf, nn.meta.unbox(boxed))
+    params = drawn(unrolled)
 
     def sown(model, params):
         def losses(params):
@@ -168,8 +200,10 @@ def test_each_layer_drops_by_itself(scan):
     assert set(np.unique(y_BTD)) == {0.0, 2.0, 4.0}
 
 
-@pytest.mark.parametrize(("order", "expected"), [("pre", 1 + 10 + 30), ("post", 4.0)])
-def test_norms_stand_before_what_is_added_or_after_the_sum(order, expected):
+@pytest.mark.parametrize(
+    ("order", "expected"), [("pre", 1 + 10 + 30), ("post", 4.0), ("both", 1 + 1 + 3)]
+)
+def test_norms_stand_before_what_is_added_after_the_sum_or_around_it(order, expected):
     """A norm that divides by ten: what is added gets or is the rest of it."""
 
     class Norm(nn.Module):
@@ -183,8 +217,10 @@ def test_norms_stand_before_what_is_added_or_after_the_sum(order, expected):
             y_BTD = self.times * x_BTD
             return y_BTD if carry == () else (y_BTD, carry)
 
-    # pre: 1 + 100 / 10 = 11, + 30 / 11 * 11; post: (1 + 99) / 10 = 10, (10 + 30) / 10.
-    mixer, feed_forward = (100, 300 / 11) if order == "pre" else (99, 3)
+    # pre: 1 + 100 / 10 = 11, + 300 / 11 * 11 / 10; post: (1 + 99) / 10 = 10, (10 + 3 * 10) / 10;
+    # both: 1 + 100 / 100 = 2, + 150 * 2 / 100.
+    times = {"pre": (100, 300 / 11), "post": (99, 3), "both": (100, 150)}
+    mixer, feed_forward = times[order]
     parts = (partial(Add, mixer),), Norm, (partial(Add, feed_forward),)
     stack = Stack(1, *parts, 0.0, "none", False, norm_order=order)
     y_BTD, _ = stack.apply(

@@ -135,6 +135,28 @@ def test_what_is_added_to_the_variance_is_what_was_asked_for_in_every_norm():
     assert found == dict.fromkeys(("mixer_norm", "feed_forward_norm", "final_norm"), 0.5)
 
 
+def test_logits_are_bounded_and_embeddings_scaled_where_it_is_asked_for():
+    plain = build(norm_order="post", layers=1, position="none")
+    params = jax.tree.map(lambda leaf: 20 * leaf, initialise(plain))
+    assert "final_norm" not in params["params"]
+    logits_BTV, _ = apply(plain, params, tokens_BT)
+    capped = build(norm_order="post", layers=1, position="none", logits_cap=0.5)
+    found_BTV, _ = apply(capped, params, tokens_BT)
+    np.testing.assert_allclose(found_BTV, 0.5 * np.tanh(logits_BTV / 0.5), rtol=1e-5, atol=1e-6)
+
+    scaled = build(scaled_embedding=True, position="none", tied=False)
+    params = initialise(scaled)
+    larger = {
+        **params["params"],
+        "embedding": {"embedding": 8**0.5 * params["params"]["embedding"]["embedding"]},
+    }
+    unscaled = build(position="none", tied=False)
+    expected_BTV, _ = apply(unscaled, {"params": larger}, tokens_BT)
+    np.testing.assert_allclose(
+        apply(scaled, params, tokens_BT)[0], expected_BTV, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_tied_logits_share_the_embedding():
     count = {
         tied: sum(leaf.size for leaf in jax.tree.leaves(initialise(build(tied=tied))))

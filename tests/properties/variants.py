@@ -64,6 +64,12 @@ CHOICES = {
         dict(position="none", pattern=("mamba", "sliding_window")),
         dict(position="none", pattern=("recurrent",), mixers={"recurrent": {"cell": "gru"}}),
         dict(
+            norm_order="both",
+            short_convolution=3,
+            feed_forwards=("mixture_of_experts", "none"),
+            pattern=("attention", "mamba"),
+        ),
+        dict(
             position="none", pattern=("sliding_window",), mixers={"sliding_window": {"window": 3}}
         ),
     ],
