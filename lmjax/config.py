@@ -20,7 +20,8 @@ MODELS = {
     ),
     "rnn": dict(
         # elman | gru | lstm | coupled_lstm | capped_lstm, or a recurrent mixer of
-        # lmjax/mixers/registry.py: peephole_lstm, layer_norm_lstm, projected_lstm, mogrifier_lstm
+        # lmjax/mixers/registry.py: peephole_lstm, layer_norm_lstm, projected_lstm, mogrifier_lstm,
+        # qrnn
         cell="lstm",
         cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
         layers=2,
@@ -34,6 +35,7 @@ MODELS = {
     "awd_rnn": dict(
         cell="lstm",  # as of rnn
         cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
+        first_options=dict(),  # the same of the first layer alone, beside cell_options
         layers=3,
         width=256,  # hidden units of each layer but the last, if tied
         embedding_width=0,  # and of the last layer, if tied; 0: as wide as the hidden layers
@@ -234,7 +236,7 @@ LATER = {
 }
 
 # Fields of models that hold options by the name of what they are of.
-OPTIONS = ("mixers", "feed_forward_options", "cell_options")
+OPTIONS = ("mixers", "feed_forward_options", "cell_options", "first_options")
 
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {

@@ -1,6 +1,6 @@
 """QRNN: gates and candidates by a convolution, and a pooling that recurs (Bradbury et al. 2016).
 
-D is the number of cells, as x is wide.
+D is the number of cells.
 """
 
 import flax.linen as nn
@@ -48,6 +48,7 @@ class QRNN(Mixer):
     initializer: Initializer
     pooling: str = "fo"  # f | fo | ifo
     window: int = 2  # tokens that gates and candidates see
+    input_width: int = 0  # of x; 0: as y
 
     def __post_init__(self):
         super().__post_init__()
@@ -59,7 +60,8 @@ class QRNN(Mixer):
 
     def initial_carry(self, batch_size: int, max_length: int) -> QRNNCarry:
         c_BD = jnp.zeros((batch_size, self.width))
-        return QRNNCarry(c_BD, initial_past(batch_size, self.window, self.width))
+        width = self.input_width or self.width
+        return QRNNCarry(c_BD, initial_past(batch_size, self.window, width))
 
     @nn.compact
     def __call__(
@@ -71,7 +73,7 @@ class QRNN(Mixer):
         deterministic: bool,
     ) -> tuple[jax.Array, QRNNCarry | None]:
         """`y_BTD, carry`; what was read is forgotten at position 0 if there are segments."""
-        rows, length, width = x_BTD.shape
+        rows, length, _ = x_BTD.shape
         before = self.initial_carry(rows, length) if carry is None else carry
         joined_BTD = jnp.concatenate([before.past_BWD.astype(x_BTD.dtype), x_BTD], axis=1)
         seen = []
@@ -81,7 +83,7 @@ class QRNN(Mixer):
             seen.append(jnp.where(within_BT1, joined_BTD[:, begin : begin + length], 0.0))
         sums = 1 + len(self.pooling)
         axes = "embed", "gates"
-        convolve = Dense(sums * width, axes, self.bias, self.initializer, True, name="input")
+        convolve = Dense(sums * self.width, axes, self.bias, self.initializer, True, name="input")
         candidate_BTD, *gates = jnp.split(convolve(jnp.concatenate(seen, -1)), sums, axis=-1)
         gates = dict(zip(self.pooling, map(nn.sigmoid, gates), strict=True))
         inputs = nn.tanh(candidate_BTD), gates["f"], gates.get("i", 1 - gates["f"])

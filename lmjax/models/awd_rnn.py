@@ -1,12 +1,13 @@
 """Recurrent language models with the regularisers of AWD-LSTM and of the variational LSTM."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import freeze
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
@@ -30,20 +31,23 @@ RATES = (
 )
 EMBEDDING_MASKS = ("batch", "row")
 EMBEDDING_LIMIT = 0.1  # of the uniform draw, as in salesforce/awd-lstm-lm
-DROPPED_WEIGHTS = ("recurrent_kernel",)  # names of the parameters that have weight dropout
+# Names of the parameters that have weight dropout; `kernel` is all of QRNN's, whose layers have no
+# other weights than those of their inputs.
+DROPPED_WEIGHTS = ("recurrent_kernel", "kernel")
 
 
 class AWDRecurrentModel(RecurrentModel):
     """A `RecurrentModel` with dropout of weights, whole words and, by fixed masks, of activations.
 
     Merity, Keskar and Socher (2018), sections 2 and 4. The last layer is as wide as the embedding
-    if that is tied. A mask is drawn once for all tokens of a row unless `locked` is False. With
-    `recurrent_dropout` or `masks="per_gate"`, dropout is within the layers: `input_dropout` or
-    `layer_dropout` of their inputs, as Gal and Ghahramani (2016) have it. While it is trained, it
-    sows two auxiliary losses. Raises UserError for rates out of range, unknown masks, and masks
-    that a cell has no place for.
+    if that is tied. `first_options` are those of the first layer beside the `cell_options`. A mask
+    is drawn once for all tokens of a row unless `locked` is False. With `recurrent_dropout` or
+    `masks="per_gate"`, dropout is within the layers: `input_dropout` or `layer_dropout` of their
+    inputs, as Gal and Ghahramani (2016) have it. While it is trained, it sows two auxiliary losses.
+    Raises UserError for rates out of range, unknown masks, and masks that a cell has no place for.
     """
 
+    first_options: Mapping[str, Any]
     input_dropout: float
     layer_dropout: float
     embedding_dropout: float
@@ -56,6 +60,7 @@ class AWDRecurrentModel(RecurrentModel):
     temporal_penalty: float
 
     def __post_init__(self):
+        self.first_options = freeze(dict(self.first_options))
         for name in RATES:
             if not 0 <= getattr(self, name) < 1:
                 value = getattr(self, name)
@@ -93,29 +98,28 @@ class AWDRecurrentModel(RecurrentModel):
             self, self.output_width, self.vocabulary_size, self.tied, initializer
         )
 
-    def _make_mixers(self, initializer: Initializer, **parent: None) -> list[Mixer]:
-        """Each layer's weights are drawn by its own width, unless all are drawn alike."""
-        mixers = []
-        for index in range(self.layers):
-            width = self.output_width if index == self.layers - 1 else self.width
-            own = initializer if self.initialization else symmetric_uniform(width**-0.5)
-            given = dict(
-                width=width, initializer=own, output_initializer=own, forget_bias=self.forget_bias
-            )
-            make = recurrent_maker(self.cell, self.cell_options, given)
-            if self._within_layers:
-                make = partial(
-                    VariationalRecurrentLayer,
-                    cell=self.cell,
-                    width=width,
-                    initializer=own,
-                    forget_bias=self.forget_bias,
-                    input_dropout=self.layer_dropout if index else self.input_dropout,
-                    recurrent_dropout=self.recurrent_dropout,
-                    masks=self.masks,
-                )
-            mixers.append(make(**parent))
-        return mixers
+    def _layer_maker(
+        self, index: int, input_width: int, initializer: Initializer
+    ) -> Callable[..., Mixer]:
+        """The layer's weights are drawn by its own width, unless all weights are drawn alike."""
+        width = self.output_width if index == self.layers - 1 else self.width
+        if not self.initialization:
+            initializer = symmetric_uniform(width**-0.5)
+        options = self.cell_options if index else {**self.cell_options, **self.first_options}
+        given = dict(width=width, input_width=input_width, forget_bias=self.forget_bias)
+        make = recurrent_maker(self.cell, options, initializer, **given)
+        if not self._within_layers:
+            return make
+        return partial(
+            VariationalRecurrentLayer,
+            cell=self.cell,
+            width=width,
+            initializer=initializer,
+            forget_bias=self.forget_bias,
+            input_dropout=self.layer_dropout if index else self.input_dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            masks=self.masks,
+        )
 
     def _read_layers(
         self, tokens_BT, states, positions_BT, segment_ids_BT, deterministic

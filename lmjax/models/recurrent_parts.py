@@ -16,14 +16,23 @@ from lmjax.mixers.registry import MIXERS, mixer_class, mixer_maker
 
 def recurrent_names() -> list[str]:
     """What `cell` of a recurrent model may be: cells, and mixers that are recurrent layers."""
-    found = [name for name in MIXERS if issubclass(mixer_class(name), RecurrentMixer)]
+
+    def widens(mixer):
+        """Whether x may be of another width than y."""
+        return issubclass(mixer, RecurrentMixer) or hasattr(mixer, "input_width")
+
+    found = [name for name in MIXERS if widens(mixer_class(name))]
     return [*CELLS, *(name for name in found if name != "recurrent")]
 
 
 def recurrent_maker(
-    cell: str, options: Mapping[str, Any], given: Mapping[str, Any]
+    cell: str, options: Mapping[str, Any], initializer: Initializer, **given: Any
 ) -> Callable[..., Mixer]:
-    """Makes the layers of a recurrent model of such a cell; raises UserError as `mixer_maker`."""
+    """Makes a layer of a recurrent model of such a cell; raises UserError as `mixer_maker`.
+
+    `given` are its `width`, its `input_width` and its `forget_bias`.
+    """
+    given |= dict(bias=True, initializer=initializer, output_initializer=initializer)
     if cell in CELLS:
         return mixer_maker("recurrent", {**options, "cell": cell}, given)
     return mixer_maker(cell, options, given)

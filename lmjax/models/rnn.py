@@ -1,6 +1,6 @@
 """Recurrent language models: embedding, a stack of recurrent layers, softmax."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -72,14 +72,23 @@ class RecurrentModel(LanguageModel):
         )
 
     def _make_mixers(self, initializer: Initializer, **parent: None) -> list[Mixer]:
-        given = dict(
+        mixers, input_width = [], self.embedding_width or self.width
+        for index in range(self.layers):
+            mixers.append(self._layer_maker(index, input_width, initializer)(**parent))
+            input_width = mixers[-1].width
+        return mixers
+
+    def _layer_maker(
+        self, index: int, input_width: int, initializer: Initializer
+    ) -> Callable[..., Mixer]:
+        return recurrent_maker(
+            self.cell,
+            self.cell_options,
+            initializer,
             width=self.width,
-            initializer=initializer,
-            output_initializer=initializer,
+            input_width=input_width,
             forget_bias=self.forget_bias,
         )
-        make = recurrent_maker(self.cell, self.cell_options, given)
-        return [make(**parent) for _ in range(self.layers)]
 
     def initial_carry(self, batch_size: int, max_length: int) -> Carry:
         states = tuple(mixer.initial_carry(batch_size, max_length) for mixer in self.mixers)

@@ -53,6 +53,26 @@ def test_it_has_the_size_of_the_paper():
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 24_221_600 - 4 * 2_700
 
 
+def test_awd_qrnn_has_layers_of_other_widths_whose_kernels_are_dropped():
+    """Its first layer sees two tokens; 24 million weights on the Penn Treebank."""
+    options = dict(cell="qrnn", cell_options={"window": 1}, first_options={"window": 2}, layers=4)
+    model = build(10_000, width=1550, embedding_width=400, **options)
+    shapes = jax.eval_shape(lambda: initialize(model))["params"]
+    kernels = [shapes[f"mixers_{index}"]["input"]["kernel"].shape for index in range(4)]
+    assert kernels == [(800, 4650), (1550, 4650), (1550, 4650), (1550, 1200)]
+    model = build(**NONE | options | dict(weight_dropout=0.5))
+    params = initialize(model)
+    plain_BTV, _ = model.apply(params, TOKENS_BT)
+    dropped_BTV, _ = model.apply(params, TOKENS_BT, deterministic=False, rngs=RNGS)
+    assert (plain_BTV != dropped_BTV).any()
+    carry = model.apply(params, ROWS, LENGTH, method="initial_carry")
+    parts = []
+    for part in (TOKENS_BT[:, :3], TOKENS_BT[:, 3:]):
+        logits_BTV, carry = model.apply(params, part, carry)
+        parts.append(logits_BTV)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), plain_BTV, rtol=1e-5, atol=1e-6)
+
+
 def test_locked_masks_stay_the_same_along_time_and_zarembas_do_not():
     params = initialize(build())
     x_BTD = np.asarray(params["params"]["embedding"]["embedding"])[TOKENS_BT]
@@ -208,6 +228,7 @@ def test_without_dropout_all_is_the_plain_model():
         (dict(embedding_masks="rows"), "did you mean 'row'"),
         (dict(recurrent_dropout=0.2, locked=False), "need model.locked=True"),
         (dict(recurrent_dropout=0.2, cell="mogrifier_lstm"), "not 'mogrifier_lstm'"),
+        (dict(first_options={"window": 2}), "mixer 'recurrent' has no option 'window'"),
         (dict(cell="lsmt"), "unknown model.cell 'lsmt'"),
     ],
 )
