@@ -144,6 +144,7 @@ class Transformer(LanguageModel):
         normal = nn.initializers.normal(self.initialization)
         residual = nn.initializers.normal(self.initialization / (2 * self.layers) ** 0.5)
         given = dict(
+            layers=self.layers,
             width=self.width,
             heads=self.heads,
             bias=self.bias,

@@ -49,7 +49,8 @@ def test_the_layer_is_that_of_transformers(capsys):
         heads=HEADS,
         initializer=normal,
         output_initializer=normal,
-        rate=1 - LAYER / (LAYERS - 1 + 1e-5) + 1e-5,
+        layer=LAYER,
+        layers=LAYERS,
         chunk=7,
     )
 
