@@ -25,6 +25,7 @@ from lmjax.nn.position_bias import Alibi, PositionBias, RelativePosition
 from lmjax.nn.positions import OF_SCORES
 
 Bias = Callable[[jax.Array], jax.Array]  # of distances
+MOST_PARTS = 4  # of a long row, each of which is compiled by itself
 
 
 @flax.struct.dataclass
@@ -143,15 +144,13 @@ class Attention(Mixer):
             angle_BTN = rotary.turned_by(positions_BT, self._frequency_N())
             size = rotary.size(self.rotary_scaling, self.rotary_factor)
             q_BTHK, k_BTGK = (rotary.rotate(x, angle_BTN, size) for x in (q_BTHK, k_BTGK))
-        y_BTHK, carry = self._attend(
-            q_BTHK,
-            k_BTGK,
-            v_BTGK,
-            carry,
-            segment_ids_BT,
-            self._position_bias() if bias is None else bias,
-            deterministic,
+        read = partial(
+            self._read,
+            bias=self._position_bias() if bias is None else bias,
+            sink_H=self._sink_H(),
+            deterministic=deterministic,
         )
+        y_BTHK, carry = self._attend(q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, read)
         output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
         return output(y_BTHK.reshape(rows, length, inner)), carry
 
@@ -167,24 +166,51 @@ class Attention(Mixer):
             return RelativePosition(*sizes, False, self.initializer, name="position_bias")()
         return None
 
-    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, bias, deterministic):
-        """`y_BTHK, carry`; a kind of attention of its own overrides it."""
+    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, read):
+        """`y_BTHK, carry`; a kind of attention of its own overrides it. `read` is `_read`."""
         if carry is None:
-            index_BT, start_BT = without_memory(q_BTHK.shape[1], segment_ids_BT)
-            visible_BTS = visible(index_BT, start_BT, q_BTHK.shape[1])
-            where = visible_BTS, index_BT
-            return self._read(q_BTHK, k_BTGK, v_BTGK, *where, bias, deterministic), None
+            return self._read_row(q_BTHK, k_BTGK, v_BTGK, segment_ids_BT, read), None
         new = {"k_BSGK": k_BTGK, "v_BSGK": v_BTGK}
         carry, index_BT, start_BT = remember(carry, new, segment_ids_BT)
         k_BSGK, v_BSGK = (cache.astype(q_BTHK.dtype) for cache in (carry.k_BSGK, carry.v_BSGK))
         slots = k_BSGK.shape[1]
         where = visible(index_BT, start_BT, slots), index_BT
-        y_BTHK = self._read(q_BTHK, k_BSGK, v_BSGK, *where, bias, deterministic)
+        y_BTHK = read(q_BTHK, k_BSGK, v_BSGK, *where)
         return jnp.where(index_BT[..., None, None] < slots, y_BTHK, jnp.nan), carry
 
-    def _read(self, q_BTHK, k_BSGK, v_BSGK, visible_BTS, index_BT, bias, deterministic):
-        """`y_BTHK` of tokens that stand at `index_BT` of the S slots."""
-        kind = dict(sink_H=self._sink_H(), scaled=self.scaled, cap=self.score_cap)
+    def _read_row(self, q_BTHK, k_BTGK, v_BTGK, segment_ids_BT, read):
+        """`y_BTHK` of a whole row, in parts, of which each leaves out the keys behind it."""
+        length = q_BTHK.shape[1]
+        index_BT, start_BT = without_memory(length, segment_ids_BT)
+        start_BT = jnp.broadcast_to(start_BT, (len(start_BT), length))
+        size = self.chunk * -(-length // (MOST_PARTS * self.chunk))
+        found = []
+        for begin in range(0, length, size):
+            end = min(begin + size, length)
+            now_BT = index_BT[:, begin:end]
+            where = visible(now_BT, start_BT[:, begin:end], end), now_BT
+            memory = k_BTGK[:, :end], v_BTGK[:, :end]
+            found.append(read(q_BTHK[:, begin:end], *memory, *where, is_part=size < length))
+        return jnp.concatenate(found, axis=1)
+
+    def _read(
+        self,
+        q_BTHK,
+        k_BSGK,
+        v_BSGK,
+        visible_BTS,
+        index_BT,
+        *,
+        bias,
+        sink_H,
+        deterministic,
+        is_part=False,
+    ):
+        """`y_BTHK` of tokens that stand at `index_BT` of the S slots.
+
+        Of a part of a row, as of chunks, the backward pass computes scores anew.
+        """
+        kind = dict(sink_H=sink_H, scaled=self.scaled, cap=self.score_cap)
         memory = k_BSGK, v_BSGK
 
         def bias_of(index_BT):
@@ -201,7 +227,7 @@ class Attention(Mixer):
 
             return by_steps(one, None, q_BTHK, visible_BTS, index_BT)[0].astype(q_BTHK.dtype)
         length = q_BTHK.shape[1]
-        if length <= self.chunk:
+        if length <= self.chunk and not is_part:
             drop = Dropout(self.dropout, deterministic=deterministic)
             return parallel(q_BTHK, *memory, visible_BTS, drop, bias_of(index_BT), **kind)
 
@@ -216,6 +242,8 @@ class Attention(Mixer):
             return parallel(q_BTHK, *memory, *where, **kind), state
 
         queries = q_BTHK, visible_BTS, index_BT, jnp.arange(length)[None]
+        if length <= self.chunk:
+            return jax.checkpoint(some)(None, *queries)[0]
         return in_chunks(some, self.chunk, None, *queries)[0]
 
     def _sink_H(self) -> jax.Array | None:

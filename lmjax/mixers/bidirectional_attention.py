@@ -19,14 +19,13 @@ class BidirectionalAttention(Attention):
     def initial_carry(self, batch_size: int, max_length: int) -> None:
         return None
 
-    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, bias, deterministic):
+    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, read):
         index_BT = jnp.arange(q_BTHK.shape[1])[None]
         if segment_ids_BT is None:
             visible_BTS = jnp.ones((1, *index_BT.shape), bool)
         else:
             visible_BTS = segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]
-        where = visible_BTS, index_BT
-        return self._read(q_BTHK, k_BTGK, v_BTGK, *where, bias, deterministic), None
+        return read(q_BTHK, k_BTGK, v_BTGK, visible_BTS, index_BT), None
 
 
 def padding_apart(weights_BT: jax.Array) -> jax.Array:

@@ -52,13 +52,18 @@ class DifferentialAttention(Attention):
                     "so give an even number"
                 )
 
-    def _read(self, q_BTHK, k_BSGK, v_BSGK, *context):
-        """`y_BTHK` of H / 2 heads of twice the width (section 2.1)."""
-        both_BSGK = jnp.concatenate(jnp.split(v_BSGK, 2, axis=2), axis=3)
-        read_BTHK = super()._read(q_BTHK, k_BSGK, jnp.tile(both_BSGK, (1, 1, 2, 1)), *context)
+    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, read):
+        """`y_BTHK` of H / 2 heads of twice the width (section 2.1), and the carry."""
+
+        def read_both(q_BTHK, k_BSGK, v_BSGK, *where, **part):
+            both_BSGK = jnp.concatenate(jnp.split(v_BSGK, 2, axis=2), axis=3)
+            return read(q_BTHK, k_BSGK, jnp.tile(both_BSGK, (1, 1, 2, 1)), *where, **part)
+
+        given = q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT
+        read_BTHK, carry = super()._attend(*given, read_both)
         begin = lambda_at_start(self.layer)
         y_BTHK = self._normalised("head", subtract(read_BTHK, self._strength() + begin))
-        return ((1 - begin) * y_BTHK).astype(q_BTHK.dtype)
+        return ((1 - begin) * y_BTHK).astype(q_BTHK.dtype), carry
 
     def _strength(self) -> jax.Array:
         """What lambda was moved by: `exp(q_1 k_1) - exp(q_2 k_2)` (equation 2)."""

@@ -46,7 +46,7 @@ class SlidingWindowAttention(Attention):
         zeros_B = jnp.zeros(batch_size, jnp.int32)
         return KeyValueRing(jnp.zeros(shape), jnp.zeros(shape), zeros_B, zeros_B, zeros_B)
 
-    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, bias, deterministic):
+    def _attend(self, q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, read):
         """`y_BTHK, carry`: over the ring's tokens, oldest first, and the T new ones."""
         length = q_BTHK.shape[1]
         in_blocks = self.form == "parallel" and length > 2 * self.window
@@ -60,16 +60,15 @@ class SlidingWindowAttention(Attention):
         start_BT = self._starts(index_BT, segment_ids_BT, carry)
         first_BT = jnp.maximum(start_BT, index_BT - (self.window - 1))
         if in_blocks:
-            arrays = q_BTHK, k_BSGK, v_BSGK, first_BT
-            y_BTHK = self._read_blocks(*arrays, bias, deterministic)
+            y_BTHK = self._read_blocks(q_BTHK, k_BSGK, v_BSGK, first_BT, read)
         else:
             where = visible(index_BT, first_BT, k_BSGK.shape[1]), index_BT
-            y_BTHK = self._read(q_BTHK, k_BSGK, v_BSGK, *where, bias, deterministic)
+            y_BTHK = read(q_BTHK, k_BSGK, v_BSGK, *where)
         if carry is None:
             return y_BTHK, None
         return y_BTHK, self._remember(carry, k_BTGK, v_BTGK, start_BT, segment_ids_BT)
 
-    def _read_blocks(self, q_BTHK, k_BSGK, v_BSGK, first_BT, bias, deterministic):
+    def _read_blocks(self, q_BTHK, k_BSGK, v_BSGK, first_BT, read):
         """`y_BTHK`; keys and values begin a window before the first query."""
         (rows, length), window = q_BTHK.shape[:2], self.window
         count = -(-length // window)
@@ -90,7 +89,7 @@ class SlidingWindowAttention(Attention):
         q_BTHK = blocks(q_BTHK).reshape(rows * count, window, *q_BTHK.shape[2:])
         memory = with_one_before(k_BSGK), with_one_before(v_BSGK)
         where = visible(index_BT, first_BT, 2 * window), index_BT
-        y_BTHK = self._read(q_BTHK, *memory, *where, bias, deterministic)
+        y_BTHK = read(q_BTHK, *memory, *where)
         return y_BTHK.reshape(rows, count * window, *y_BTHK.shape[2:])[:, :length]
 
     def _starts(self, index_BT, segment_ids_BT, carry):
