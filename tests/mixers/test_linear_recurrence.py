@@ -1,10 +1,13 @@
 """h_t = a_t h_{t-1} + b_t: both parallel forms and their gradient against a loop in NumPy."""
 
+from dataclasses import asdict
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.checks.mixer_forms import mixer_differences
 from lmjax.mixers import linear_recurrence
 from lmjax.mixers.linear_recurrence import loop, parallel, rounds
 
@@ -66,3 +69,17 @@ def test_the_gradient_is_that_of_steps(backend, dtype, monkeypatch):
     jax.tree.map(
         lambda *both: np.testing.assert_allclose(*both, **CLOSE), *map(outcome, [parallel, steps])
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("rg_lru", {}),
+        ("mamba", dict(state_width=3, chunk=4)),
+        ("s4d", dict(state_width=4, chunk=4)),
+    ],
+)
+def test_mixers_are_the_same_where_loops_are_slow(name, options, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found = asdict(mixer_differences(name, options))
+    assert max(found.values()) <= 1e-4, found
