@@ -46,6 +46,8 @@ MIXERS = {
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
     "slstm": "lmjax.mixers.slstm:SLSTM",
     "sru": "lmjax.mixers.sru:SRU",
+    "stack_rnn": "lmjax.mixers.stack_rnn:StackRNN",
+    "tape_rnn": "lmjax.mixers.tape_rnn:TapeRNN",
     "transformer_xl": "lmjax.mixers.transformer_xl:TransformerXL",
 }
 

@@ -57,6 +57,8 @@ MIXER_VARIANTS = {
     ],
     "slstm": [dict()],
     "sru": [dict()],
+    "stack_rnn": [dict(memories=2, cells=5, cell_width=3)],
+    "tape_rnn": [dict(memories=2, cells=5, cell_width=3, write_width=6)],
     "transformer_xl": [dict(memory=5, chunk=4), dict(memory=40, head_width=3, farthest=7)],
 }
 
