@@ -17,7 +17,6 @@ from lmjax.data.streams import (
     with_source,
     write_stream,
 )
-from lmjax.data.synthetic.examples import open_task
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_choice import (
     check_tokenizer,
@@ -63,6 +62,8 @@ def open_dataset(data) -> Dataset:
     Raises UserError for a field that cannot be, and for text that cannot be had or read.
     """
     if data.corpus == SYNTHETIC:
+        from lmjax.data.synthetic.examples import open_task
+
         tokenizer, splits = open_task(data)
         return Dataset(tokenizer, dict(splits), folder=None, reading={}, cleaning=())
     check_invalid_utf8(data.invalid_utf8)

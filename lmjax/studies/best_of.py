@@ -79,7 +79,7 @@ def write_best_of(study: StudyRecord, folder: Path) -> BestOf | None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{NAME}.csv", to_csv(scores, over))
     with matplotlib.rc_context(STYLE):
-        figure = draw(scores, over, [arm.name for arm in study.arms])
+        figure = draw(scores, over, [arm.name for arm in study.arms], study.loss)
         svg = save_figure(figure, folder / NAME)
     return BestOf(
         svg,
@@ -99,7 +99,7 @@ def to_csv(scores: dict[str, list[float]], over: str) -> str:
     return text.getvalue()
 
 
-def draw(scores: dict[str, list[float]], over: str, arms: Sequence[str]) -> Figure:
+def draw(scores: dict[str, list[float]], over: str, arms: Sequence[str], loss: str) -> Figure:
     """An arm's place among `arms` decides its look, as in the other plots."""
     figure = Figure(figsize=(4.3, 3.3))
     axes = figure.add_axes((0.1, 0.14, 0.62, 0.75))
@@ -115,6 +115,6 @@ def draw(scores: dict[str, list[float]], over: str, arms: Sequence[str]) -> Figu
         curves.append(Curve(name, 1, k_K, mean_K, low_K, high_K))
     axes.set_xlabel(f"k, of {over}")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    figure.text(0.0, 0.95, "expected best validation bits per byte", color=MUTED)
+    figure.text(0.0, 0.95, f"expected best validation {loss}", color=MUTED)
     label_ends(axes, curves, looks)
     return figure

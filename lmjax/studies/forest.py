@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lmjax.runs.files import write_atomically
 from lmjax.studies.comparisons import Comparison
+from lmjax.studies.losses import BITS
 from lmjax.studies.plots import INK, MUTED, STYLE, arm_look, save_figure
 
 NAME = "beside_baseline"
@@ -32,7 +33,12 @@ COLUMNS = {
 
 
 def write_forest(
-    comparisons: Sequence[Comparison], baseline: str, split: str, arms: Sequence[str], folder: Path
+    comparisons: Sequence[Comparison],
+    baseline: str,
+    split: str,
+    arms: Sequence[str],
+    folder: Path,
+    loss: str = BITS,
 ) -> str:
     """Writes CSV, SVG and PNG of the comparisons; returns the SVG, or nothing if there are none.
 
@@ -43,11 +49,11 @@ def write_forest(
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{NAME}.csv", to_csv(comparisons, baseline, split))
     with matplotlib.rc_context(STYLE):
-        return save_figure(draw(comparisons, baseline, split, arms), folder / NAME)
+        return save_figure(draw(comparisons, baseline, split, arms, loss), folder / NAME)
 
 
 def to_csv(comparisons: Sequence[Comparison], baseline: str, split: str) -> str:
-    """All figures of the comparisons, in bits per byte; what there is not is left empty."""
+    """All figures of the comparisons, in the study's loss; what there is not is left empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("baseline", "split", *COLUMNS))
@@ -59,7 +65,11 @@ def to_csv(comparisons: Sequence[Comparison], baseline: str, split: str) -> str:
 
 
 def draw(
-    comparisons: Sequence[Comparison], baseline: str, split: str, arms: Sequence[str]
+    comparisons: Sequence[Comparison],
+    baseline: str,
+    split: str,
+    arms: Sequence[str],
+    loss: str = BITS,
 ) -> Figure:
     """One row an arm, in the order of the comparisons; the baseline is the line at 0."""
     count = len(comparisons)
@@ -87,7 +97,7 @@ def draw(
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel(f"{split} bits per byte above {baseline}: left of the line is better")
+    axes.set_xlabel(f"{split} {loss} above {baseline}: left of the line is better")
     return figure
 
 

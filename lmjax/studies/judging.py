@@ -9,6 +9,7 @@ import numpy as np
 from lmjax.studies.comparisons import Comparison, compare_with
 from lmjax.studies.fairness import breaches
 from lmjax.studies.folds import by_fold
+from lmjax.studies.losses import loss_of
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, missing_results, verdict
 
@@ -28,7 +29,7 @@ def study_verdict(study: StudyRecord) -> Verdict:
         return Verdict(None, None, f"No verdict is drawn{why}.")
     split = judged_split(study)
     arms = {arm.name: arm_scores(arm, split) for arm in study.arms}
-    found = verdict(arms, f"{split} bits per byte", _seeds(study))
+    found = verdict(arms, f"{split} {study.loss}", _seeds(study))
     why = "" if split == "test" else " Judged by validation: no run has a score of a test split."
     return replace(found, text=found.text + why)
 
@@ -121,7 +122,7 @@ def arm_scores(arm: ArmRecord, split: str) -> ArmScores:
     if arm.folds:
         return _over_folds(arm, scores)
     return ArmScores(
-        {seed: score["bits_per_byte"] for seed, score in scores.items()},
+        {seed: loss_of(score) for seed, score in scores.items()},
         _segments(list(scores.values())),
         arm.is_counted,
     )
@@ -133,7 +134,7 @@ def _over_folds(arm: ArmRecord, scores: Mapping[int, Mapping[str, Any]]) -> ArmS
     for run in arm.runs:
         seeds.setdefault(run.fold, []).append(run.seed)
     by_fold = {
-        fold: float(np.mean([scores[seed]["bits_per_byte"] for seed in of_fold]))
+        fold: float(np.mean([loss_of(scores[seed]) for seed in of_fold]))
         for fold, of_fold in sorted(seeds.items())
         if scores.keys() >= set(of_fold)
     }
@@ -143,9 +144,11 @@ def _over_folds(arm: ArmRecord, scores: Mapping[int, Mapping[str, Any]]) -> ArmS
 
 
 def _segments(scores: list[Mapping[str, Any]]) -> SegmentBits | None:
-    """The bits of each segment by score, what spells unknowns included."""
+    """The bits of each segment by score, what spells unknowns included; of a text alone."""
     tables = [score.get("segments") for score in scores]
-    if not tables or None in tables or any(t["bytes"] != tables[0]["bytes"] for t in tables):
+    if not tables or None in tables or not any(tables[0]["bytes"]):
+        return None
+    if any(table["bytes"] != tables[0]["bytes"] for table in tables):
         return None
     nats_SG = np.array([np.add(t["nats"], t.get("spelling_nats", 0.0)) for t in tables])
     return SegmentBits(nats_SG / np.log(2), np.array(tables[0]["bytes"], float))

@@ -33,7 +33,7 @@ def study_notes(study: StudyRecord) -> list[str]:
     for arm in study.arms:
         if arm.considered:
             figures = ", ".join(f"{name} {value:.4f}" for name, value in arm.considered.items())
-            notes.append(f"{arm.name}: validation chose {arm.chosen} (bits per byte: {figures}).")
+            notes.append(f"{arm.name}: validation chose {arm.chosen} ({study.loss}: {figures}).")
         if arm.unfinished_choices:
             names = ", ".join(arm.unfinished_choices)
             notes.append(f"{arm.name}: {names} not finished, so its choice may change.")

@@ -147,7 +147,7 @@ def _plan_arm(
         tokens = dataset.splits["train"].counts.tokens
         return ArmPlan(arm.name, None, {}, 0, 0, len(models) * (study.folds or 1), tokens)
     plan = plan_training(candidates[0].config, dataset, models[0])
-    if not plan.objective.scores_text:
+    if not (plan.objective.scores_text or plan.objective.tells_right):
         raise UserError(
             f"arm {arm.name!r} predicts no text ({plan.objective.nats_of(models[0])}), so it has "
             "no bits per byte for a study to compare; train its runs by `lmjax train`"

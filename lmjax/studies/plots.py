@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, MultipleLocator
 
 from lmjax.runs.files import write_atomically
+from lmjax.studies.losses import BITS, loss_of
 from lmjax.studies.records import ArmRecord
 from lmjax.studies.statistics import LEAST_SEEDS, summarize
 
@@ -58,7 +59,7 @@ LABEL_GAP = 0.075  # of the axes' height, between two labels
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation bits per byte in the course of training: a mean over seeds and its 95 % interval.
+    """Validation loss in the course of training: a mean over seeds and its 95 % interval.
 
     The interval is Student's t, as in the tables; with one seed its ends are the mean. A counted
     arm has no course of training: its one value holds throughout.
@@ -80,7 +81,7 @@ def read_curve(arm: ArmRecord, axis: str) -> Curve | None:
     """
     scores = arm.scores("validation")
     if scores and arm.is_counted:
-        values = np.array([[score["bits_per_byte"]] for score in scores.values()])
+        values = np.array([[loss_of(score)] for score in scores.values()])
         places = np.zeros_like(values)
     else:
         courses = [_course(run.metrics, axis) for run in arm.runs]
@@ -105,7 +106,7 @@ def read_curve(arm: ArmRecord, axis: str) -> Curve | None:
     )
 
 
-def write_plots(arms: Sequence[ArmRecord], folder: Path) -> dict[str, str]:
+def write_plots(arms: Sequence[ArmRecord], folder: Path, loss: str = BITS) -> dict[str, str]:
     """Writes CSV, SVG and PNG of each plot that has a curve; returns the SVGs by axis."""
     drawn = {}
     for axis in AXES:
@@ -114,9 +115,9 @@ def write_plots(arms: Sequence[ArmRecord], folder: Path) -> dict[str, str]:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         name = f"validation_against_{axis}"
-        write_atomically(folder / f"{name}.csv", to_csv(curves, axis))
+        write_atomically(folder / f"{name}.csv", to_csv(curves, axis, loss))
         with matplotlib.rc_context(STYLE):
-            figure = draw(curves, axis, [arm.name for arm in arms])
+            figure = draw(curves, axis, [arm.name for arm in arms], loss)
             drawn[axis] = save_figure(figure, folder / name)
     return drawn
 
@@ -130,11 +131,12 @@ def save_figure(figure: Figure, path: Path) -> str:
     return path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
 
 
-def to_csv(curves: Sequence[Curve], axis: str) -> str:
+def to_csv(curves: Sequence[Curve], axis: str, loss: str = BITS) -> str:
     """The plotted numbers; a level curve's place on the axis is left empty."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("arm", "seeds", axis, "validation_bits_per_byte", "low", "high"))
+    name = f"validation_{loss.replace(' ', '_')}"
+    rows.writerow(("arm", "seeds", axis, name, "low", "high"))
     for curve in curves:
         for x, *values in zip(curve.x, curve.mean, curve.low, curve.high, strict=True):
             place = "" if curve.is_level else repr(float(x))
@@ -142,7 +144,7 @@ def to_csv(curves: Sequence[Curve], axis: str) -> str:
     return text.getvalue()
 
 
-def draw(curves: Sequence[Curve], axis: str, arms: Sequence[str]) -> Figure:
+def draw(curves: Sequence[Curve], axis: str, arms: Sequence[str], loss: str = BITS) -> Figure:
     """One plot; an arm's place among `arms` decides its look, so that it keeps it everywhere."""
     figure = Figure(figsize=(4.3, 3.3))
     axes = figure.add_axes((0.1, 0.14, 0.62, 0.75))
@@ -160,7 +162,7 @@ def draw(curves: Sequence[Curve], axis: str, arms: Sequence[str]) -> Figure:
     axes.set_ylim(*_limits(curves))
     axes.set_xlim(left=0)
     _label_places(axes, axis)
-    figure.text(0.0, 0.95, "validation bits per byte", color=MUTED)
+    figure.text(0.0, 0.95, f"validation {loss}", color=MUTED)
     label_ends(axes, curves, looks)
     return figure
 
@@ -185,11 +187,11 @@ def spread(places: Sequence[float], gap: float, top: float = 1.0) -> np.ndarray:
 
 def _course(metrics: Sequence[Mapping[str, Any]], axis: str) -> dict[int, tuple[float, float]]:
     return {
-        row["step"]: (row[axis], row["bits_per_byte"])
+        row["step"]: (row[axis], loss_of(row))
         for row in metrics
         if row["kind"] == "evaluation"
         and row["split"] == "validation"
-        and row["bits_per_byte"] is not None  # as of what is no text
+        and loss_of(row) is not None  # as of word vectors
     }
 
 

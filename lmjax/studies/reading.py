@@ -25,6 +25,7 @@ from lmjax.runs.run_directory import RUN_FILE, STUDY_FILE, RunDirectory, files_n
 from lmjax.runs.terminal import printable
 from lmjax.studies.failures import ERROR_FILE, read_failure
 from lmjax.studies.held_out import count_reads, read_log
+from lmjax.studies.losses import loss_of
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.study import MATCHES
 from lmjax.studies.tuning import read_tuning
@@ -146,7 +147,7 @@ def read_study_file(workdir: Path) -> dict[str, Any]:
 def choose(
     candidates: Mapping[str, Sequence[RunRecord]], seeds: Sequence[int] = ()
 ) -> dict[str, float]:
-    """Mean validation bits per byte of each candidate that has all its seeds, the lowest first.
+    """Mean validation loss of each candidate that has all its seeds, the lowest first.
 
     Its seeds are those that were asked for and those that were begun; of a counted one any is all.
     """
@@ -156,7 +157,7 @@ def choose(
         scores = arm.scores("validation")
         asked = {run.seed for run in runs}.union(() if arm.is_counted else seeds)
         if scores and asked <= set(scores):
-            means[name] = float(np.mean([score["bits_per_byte"] for score in scores.values()]))
+            means[name] = float(np.mean([loss_of(score) for score in scores.values()]))
     return dict(sorted(means.items(), key=lambda item: item[1]))
 
 

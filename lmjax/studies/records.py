@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmjax.runs.terminal import printable
+from lmjax.studies.losses import loss_name, loss_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ArmRecord:
     failures: tuple[str, ...] = ()  # why runs of the arm, of any choice, have no results
     damaged: tuple[str, ...] = ()  # runs that can't be read, and why
     chosen: str = ""
-    considered: Mapping[str, float] = field(default_factory=dict)  # choice: validation bits/byte
+    considered: Mapping[str, float] = field(default_factory=dict)  # choice: validation loss
     unfinished_choices: tuple[str, ...] = ()
     reads_of_others: int = 0  # of the test split, of choices that validation did not prefer
 
@@ -82,11 +83,11 @@ class ArmRecord:
         return tuple(dict.fromkeys(kinds))
 
     def scores(self, split: str) -> dict[int, Mapping[str, Any]]:
-        """The score of a split by seed, for the runs that have one in bits per byte."""
+        """The score of a split by seed, for the runs that have one that arms are compared by."""
         return {
             run.seed: run.results["splits"][split]
             for run in self.finished
-            if run.results["splits"].get(split, {}).get("bits_per_byte") is not None
+            if loss_of(run.results["splits"].get(split, {})) is not None
         }
 
 
@@ -117,6 +118,11 @@ class StudyRecord:
     def is_causal(self) -> bool:
         """Whether each score is of tokens predicted from those before them alone."""
         return self._kinds <= {"causal"}
+
+    @property
+    def loss(self) -> str:
+        """What its arms are compared by."""
+        return loss_name(self._kinds)
 
     @property
     def is_of_one_tokenizer(self) -> bool:

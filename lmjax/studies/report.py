@@ -45,13 +45,14 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
     arms = study.arms
     if not study.is_of_one_kind:
         arms = [replace(arm, name=f"{arm.name} ({', '.join(arm.nats_of)})") for arm in arms]
-    drawn = plots.write_plots(arms, workdir / "plots")
+    drawn = plots.write_plots(arms, workdir / "plots", study.loss)
     beside = forest.write_forest(
         study_comparisons(study),
         study.baseline,
         judged_split(study),
         [arm.name for arm in study.arms],
         workdir / "plots",
+        study.loss,
     )
     scaling = isoflop.write_scaling(study, judged_split(study), workdir / "plots")
     best = best_of.write_best_of(study, workdir / "plots")
@@ -92,7 +93,7 @@ def report_contents(
     rows = summary_rows(study)
     return dict(
         study=study,
-        tables=shown_tables(rows),
+        tables=shown_tables(rows, study.loss),
         rows=rows,
         verdict=study_verdict(study),
         notes=study_notes(study),

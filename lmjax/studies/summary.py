@@ -13,11 +13,14 @@ from lmjax.runs.terminal import clock_time, printable
 from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.comparisons import Comparison
 from lmjax.studies.judging import arm_scores, study_comparisons, study_verdict
+from lmjax.studies.losses import SHORT, loss_of
 from lmjax.studies.notes import study_notes
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.statistics import SIGNIFICANCE, summarize, text_half_width
 from lmjax.studies.tables import Row, shown_tables
 from lmjax.studies.tuned import tuning_figures
+
+BREAKING = (*SHORT.values(), "chosen", "context", "perplexity", "finding")
 
 
 def summary_rows(study: StudyRecord) -> list[Row]:
@@ -62,12 +65,12 @@ def terminal_summary(study: StudyRecord) -> Group:
     """The tables, the verdict, the notes and each model's continuation of the prompt, for rich."""
     rows = summary_rows(study)
     parts = [Text(study.question or study.name, style="bold")]
-    for number, shown in enumerate(shown_tables(rows)):
+    for number, shown in enumerate(shown_tables(rows, study.loss)):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(shown.title, overflow="fold")
         for column in shown.columns:
             # Only words and, before its interval, a score may break.
-            may_break = column.endswith(("bits/byte", "chosen", "context", "perplexity", "finding"))
+            may_break = column.endswith(BREAKING)
             justify = "left" if column in ("chosen", "finding") else "right"
             table.add_column(
                 column.replace(" ", "\n"), justify=justify, no_wrap=not may_break, overflow="fold"
@@ -137,7 +140,7 @@ def _seeds(arm: ArmRecord, study: StudyRecord) -> str:
 
 
 def _interval(arm: ArmRecord, split: str) -> str:
-    values = [score["bits_per_byte"] for score in arm.scores(split).values()]
+    values = [loss_of(score) for score in arm.scores(split).values()]
     return _mean(values, 4)
 
 

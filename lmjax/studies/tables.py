@@ -1,6 +1,8 @@
 """The tables of a report: their columns, and what these mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from lmjax.studies.losses import BITS, ERROR, MEANING, SHORT
 
 # Each table's columns, and what they mean.
 TABLES = {
@@ -80,10 +82,14 @@ class ShownTable:
     rows: list[Row]
 
 
-def shown_tables(rows: list[Row]) -> list[ShownTable]:
-    """Of TABLES those, their columns and their rows that have a figure; of the first all rows."""
-    tables = []
+def shown_tables(rows: list[Row], loss: str = BITS) -> list[ShownTable]:
+    """Of TABLES those, their columns and their rows that have a figure; of the first all rows.
+
+    Columns are named by the loss that arms are compared by.
+    """
+    tables, rows = [], [replace(row, figures=_named(row.figures, loss)) for row in rows]
     for title, meanings in TABLES.items():
+        meanings = _named(meanings, loss)
         columns = {
             column: meaning
             for column, meaning in meanings.items()
@@ -93,3 +99,17 @@ def shown_tables(rows: list[Row]) -> list[ShownTable]:
         if columns:
             tables.append(ShownTable(title, columns, shown if tables else rows))
     return tables
+
+
+def _named(texts: dict[str, str], loss: str) -> dict[str, str]:
+    """Figures or meanings by column, those of bits per byte called by the loss."""
+    if loss == BITS:
+        return texts
+    named = {
+        column.replace(SHORT[BITS], SHORT[loss]): text.replace(SHORT[BITS], SHORT[loss])
+        for column, text in texts.items()
+    }
+    first = f"validation {SHORT[loss]}"
+    if loss == ERROR and first in named and "mean over seeds" in named[first]:
+        named[first] += f"; {MEANING}"
+    return named

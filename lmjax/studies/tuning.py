@@ -10,6 +10,7 @@ from lmjax.runs.fields import check_fields, is_count, is_integer, is_number_or_n
 from lmjax.runs.files import inside, plain, read_json, to_json, write_atomically
 from lmjax.runs.run_directory import RunDirectory, differences, listed
 from lmjax.studies.failures import read_failure
+from lmjax.studies.losses import loss_of
 from lmjax.studies.measures import Measures, is_counted
 from lmjax.studies.search import Asked, Search
 from lmjax.studies.spaces import is_options, point_name
@@ -180,7 +181,7 @@ class ArmSearch:
             elementwise = results.get("training_elementwise_per_token") or 0
             return Trial(
                 asked.fields,
-                results["splits"]["validation"]["bits_per_byte"],
+                loss_of(results["splits"]["validation"]),
                 tokens,
                 times=asked.times,
                 flops=per_token and (per_token + elementwise) * tokens,

@@ -63,7 +63,11 @@ def evaluation_row(plan: TrainingPlan, position: Position, score: Score) -> dict
         "unknowns": score.unknowns,
         "spelling_nats": score.spelling_nats,
     }
-    return row if score.accuracy is None else row | {"accuracy": score.accuracy}
+    if score.accuracy is not None:
+        row["accuracy"] = score.accuracy
+    if score.length_accuracy is not None:
+        row["length_accuracy"] = score.length_accuracy
+    return row
 
 
 def _common(kind: str, plan: TrainingPlan, position: Position) -> dict[str, Any]:
