@@ -10,6 +10,7 @@ import pytest
 
 from lmjax.errors import UserError
 from lmjax.models.registry import build_model
+from lmjax.studies.study import load_study
 from lmjax.training.durations import Clock
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
@@ -61,6 +62,22 @@ def test_its_docstring_is_a_row_of_a_paper(path):
     text = load(path).__doc__
     command = f"lmjax train --config=experiments/{path.relative_to(EXPERIMENTS)}"
     assert command in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("argument", "arms", "seeds"),
+    [
+        ("mqar.py", 12, 3),
+        ("mqar.py:smoke", 12, 1),
+        ("chomsky.py", 7, 3),
+        ("chomsky.py:even_pairs,smoke", 7, 1),
+    ],
+)
+def test_studies_of_tasks_resolve(argument, arms, seeds):
+    study = load_study(f"{EXPERIMENTS}/synthetic/{argument}")
+    assert len(study.arms) == arms and len(study.seeds) == seeds
+    assert {arm.config.data.task for arm in study.arms} <= {"mqar", "parity_check", "even_pairs"}
+    assert ("even_pairs" in argument) == (study.arms[0].config.data.task == "even_pairs")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -17,7 +17,7 @@ from lmjax.studies.losses import SHORT, loss_of
 from lmjax.studies.notes import study_notes
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.statistics import SIGNIFICANCE, summarize, text_half_width
-from lmjax.studies.tables import Row, shown_tables
+from lmjax.studies.tables import Row, named, shown_tables
 from lmjax.studies.tuned import tuning_figures
 
 BREAKING = (*SHORT.values(), "chosen", "context", "perplexity", "finding")
@@ -31,7 +31,7 @@ def summary_rows(study: StudyRecord) -> list[Row]:
         Row(
             arm.name,
             _note(arm, study, winner),
-            _figures(arm, study) | beside.get(arm.name, {}),
+            named(_figures(arm, study) | beside.get(arm.name, {}), study.loss),
             arm.name == winner,
         )
         for arm in study.arms

@@ -1,6 +1,6 @@
 """The tables of a report: their columns, and what these mean."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lmjax.studies.losses import BITS, ERROR, MEANING, SHORT
 
@@ -85,11 +85,11 @@ class ShownTable:
 def shown_tables(rows: list[Row], loss: str = BITS) -> list[ShownTable]:
     """Of TABLES those, their columns and their rows that have a figure; of the first all rows.
 
-    Columns are named by the loss that arms are compared by.
+    Columns of bits per byte are called by the loss, as those of the rows are.
     """
-    tables, rows = [], [replace(row, figures=_named(row.figures, loss)) for row in rows]
+    tables = []
     for title, meanings in TABLES.items():
-        meanings = _named(meanings, loss)
+        meanings = named(meanings, loss)
         columns = {
             column: meaning
             for column, meaning in meanings.items()
@@ -101,15 +101,14 @@ def shown_tables(rows: list[Row], loss: str = BITS) -> list[ShownTable]:
     return tables
 
 
-def _named(texts: dict[str, str], loss: str) -> dict[str, str]:
+def named(texts: dict[str, str], loss: str) -> dict[str, str]:
     """Figures or meanings by column, those of bits per byte called by the loss."""
-    if loss == BITS:
-        return texts
-    named = {
+    found = {
         column.replace(SHORT[BITS], SHORT[loss]): text.replace(SHORT[BITS], SHORT[loss])
         for column, text in texts.items()
+        if loss == BITS or column != "unknowns"
     }
     first = f"validation {SHORT[loss]}"
-    if loss == ERROR and first in named and "mean over seeds" in named[first]:
-        named[first] += f"; {MEANING}"
-    return named
+    if loss == ERROR and "mean over seeds" in found.get(first, ""):
+        found[first] += f"; {MEANING}"
+    return found

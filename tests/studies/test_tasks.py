@@ -1,0 +1,63 @@
+"""A study of a generated task: its arms are compared by their errors, and nothing says bits."""
+
+import pytest
+
+from lmjax.config import base_config
+from lmjax.studies.conduct import study as run_and_report
+from lmjax.studies.losses import loss_name, loss_of
+from lmjax.studies.study import Arm, Study
+
+
+def make_arm(cell):
+    config = base_config("rnn")
+    config.model.update(layers=1, width=4, cell=cell)
+    config.data.update(corpus="synthetic", task="parity_check", tokenizer="ids")
+    config.data.update(batching="examples", batch_size=8, length=6)
+    config.data.task_options.update(test_shortest=7, test_longest=8, evaluation_examples=50)
+    config.objective.name = "answers"
+    config.training.duration = "4 steps"
+    config.evaluation.context = "documents"
+    return Arm(cell.upper(), config)
+
+
+def test_arms_of_a_task_are_compared_by_their_errors(tmp_path):
+    study = Study(
+        name="parity",
+        question="Which cell tells the parity?",
+        arms=(make_arm("lstm"), make_arm("elman")),
+        baseline="LSTM",
+        seeds=(0, 1),
+        matched=("training_tokens",),
+        prompt="0",
+        continuation_length=2,
+    )
+    result = run_and_report(study, tmp_path / "study")
+    assert result.failures == []
+    assert result.record.loss == "error"
+    for arm in result.record.arms:
+        for score in arm.scores("test").values():
+            assert loss_of(score) == 1 - score["length_accuracy"]
+            assert score["segments"]["length"] == [7, 8]
+    text = result.page.with_suffix(".md").read_text()
+    assert "| validation error | test error |" in text and "above it, error" in text
+    assert "test error" in text.split("\n")[2]  # the verdict
+    assert "bits" not in text
+    curves = (tmp_path / "study" / "plots" / "validation_against_tokens.csv").read_text()
+    assert "validation_error" in curves
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ({"bits_per_byte": 1.5, "accuracy": 0.5}, 1.5),
+        ({"nats_of": "masked", "bits_per_byte": None, "accuracy": 0.5}, None),
+        ({"nats_of": "answers", "bits_per_byte": None, "length_accuracy": 0.75}, 0.25),
+        ({}, None),
+    ],
+)
+def test_texts_are_compared_by_bits_and_answers_by_errors(score, expected):
+    assert loss_of(score) == expected
+
+
+def test_scores_of_several_kinds_are_called_bits():
+    assert loss_name(["answers", "causal"]) == loss_name([]) == "bits per byte"
