@@ -48,3 +48,21 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("LMJAX_DATA_DIR is not set: the public data sets are needed for this test")
     return Path(folder)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the tables that tests recorded rows of: a title, the names of columns, the cells."""
+    tables = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "table":
+                    title, header, cells = value
+                    tables.setdefault(title, [header]).append(cells)
+    for title, (header, *rows) in tables.items():
+        terminalreporter.section(title)
+        lines = [header, *sorted(rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for first, *others in lines:
+            cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+            terminalreporter.write_line("  ".join([first.ljust(widths[0]), *cells]))

@@ -29,15 +29,15 @@ class Differences:
     gradients: float  # in parallel against step after step, by x and each parameter
     segments: float  # of y, each segment in one row with others against by itself
     later: float  # of y, under other later tokens
+    bfloat16: float  # of y and the carry between forms and chunks, where x is of that type
 
 
 def mixer_differences(
     name: str,
     options: Mapping[str, Any] = MappingProxyType({}),
-    dtype: str = "float32",
     given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Differences:
-    """What a mixer's forms differ by on a few short rows; `dtype` is that of x.
+    """What a mixer's forms differ by on a few short rows.
 
     `given` are fields that a model gives to all of its mixers, beside those that it has anyway.
     """
@@ -54,7 +54,7 @@ def mixer_differences(
     by_step, parallel = make(form="step", parent=None), make(form="parallel", parent=None)
     generator = np.random.default_rng(0)
     x_BTD, pull_BTD = generator.normal(size=(2, ROWS, LENGTH, WIDTH))
-    x_BTD = jnp.asarray(x_BTD, dtype)
+    x_BTD = jnp.asarray(x_BTD, jnp.float32)
     segment_ids_BT = np.cumsum(BEGINS_BT, axis=1).astype(np.int32)
     positions_BT = _positions(BEGINS_BT)
     params = nn.meta.unbox(parallel.init(jax.random.key(0), x_BTD, None, positions_BT, None, True))
@@ -80,12 +80,18 @@ def mixer_differences(
 
     whole = read(parallel, x_BTD)
     in_two = FIRST_CHUNK, LENGTH - FIRST_CHUNK
+    narrow_BTD = x_BTD.astype(jnp.bfloat16)
+    narrow = read(parallel, narrow_BTD)
     return Differences(
         forms=_difference(whole, read(by_step, x_BTD)),
         chunks=_difference(whole, read(parallel, x_BTD, in_two)),
         gradients=_difference(gradients(parallel), gradients(by_step)),
         segments=_segment_difference(partial(_read, parallel, params), x_BTD, whole[0]),
         later=_later_difference(partial(read, parallel), x_BTD, whole[0]),
+        bfloat16=max(
+            _difference(narrow, read(by_step, narrow_BTD)),
+            _difference(narrow, read(parallel, narrow_BTD, in_two)),
+        ),
     )
 
 

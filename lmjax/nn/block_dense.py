@@ -2,10 +2,9 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
-from lmjax.nn.precision import wide
+from lmjax.nn.precision import wide_product
 
 
 class BlockDense(nn.Module):
@@ -24,11 +23,7 @@ class BlockDense(nn.Module):
         size = x_BTE.shape[-1] // self.blocks
         initializer = nn.with_logical_partitioning(self.initializer, ("heads", None, None))
         kernel_HKJ = self.param("kernel", initializer, (self.blocks, size, size))
-        y_BTHJ = jnp.einsum(
-            "bthk,hkj->bthj",
-            x_BTE.reshape(*x_BTE.shape[:2], self.blocks, size),
-            kernel_HKJ.astype(x_BTE.dtype),
-            preferred_element_type=wide(x_BTE.dtype),
-        )
-        y_BTE = y_BTHJ.reshape(x_BTE.shape)
+        x_NHK = x_BTE.reshape(-1, self.blocks, size)
+        y_HNJ = wide_product(x_NHK.swapaxes(0, 1), kernel_HKJ.astype(x_BTE.dtype))
+        y_BTE = y_HNJ.swapaxes(0, 1).reshape(x_BTE.shape)
         return y_BTE if self.wide_output else y_BTE.astype(x_BTE.dtype)
