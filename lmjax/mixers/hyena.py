@@ -17,6 +17,7 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.long_convolution import read_many, read_one
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
@@ -70,7 +71,7 @@ def parallel(memory, v_BTD, gates_NBTD, positions_BT, *, filters_NSD, skips_ND, 
         u_BSD = u_BSD.at[jnp.arange(rows)[:, None], index_BT].set(z_BTD, mode="drop")
         u_NBSD.append(u_BSD)
         y_BTD = read_many(u_BSD, filter_SD, index_BT, start_BT, whole)
-        z_BTD = gate_BTD * (y_BTD + skip_D[None, None] * z_BTD)
+        z_BTD = gate_BTD * (y_BTD + at_each_token(skip_D, z_BTD) * z_BTD)
     return z_BTD, HyenaMemory(tuple(u_NBSD), memory.length_B + length)
 
 

@@ -15,6 +15,7 @@ from lmjax.errors import UserError
 from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.precision import wide
 
@@ -26,7 +27,7 @@ def step(h_BN, added_BN, begins_B, *, decay_N):
 
 def parallel(h_BN, added_BTN, begins_BT, *, decay_N):
     """`h_BTN, h_BN`: `step` for each of T tokens."""
-    decay_BTN = jnp.broadcast_to(decay_N[None, None], added_BTN.shape)
+    decay_BTN = at_each_token(decay_N, added_BTN)
     return linear_recurrence.parallel(h_BN, decay_BTN, added_BTN, begins_BT)
 
 
@@ -79,7 +80,8 @@ class LRU(Mixer):
         to_state = nn.initializers.normal((2 * width) ** -0.5)
         from_state = nn.initializers.normal(self._states**-0.5)
         project = normal(2 * self._states, ("embed", "mlp"), False, to_state, name="input")
-        added_BTN = lax.complex(*jnp.split(project(x_BTD), 2, axis=-1)) * scale_N[None, None]
+        added_BTN = lax.complex(*jnp.split(project(x_BTD), 2, axis=-1))
+        added_BTN *= at_each_token(scale_N, added_BTN)
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
         one, many = (partial(form, decay_N=decay_N) for form in (step, parallel))
         h_BN = lax.complex(before_B2N[:, 0], before_B2N[:, 1])
@@ -89,7 +91,7 @@ class LRU(Mixer):
         output = normal(width, ("mlp", "embed"), False, from_state, name="output")
         y_BTD = output(parts_BTN)
         skip_D = self._parameter("skip", nn.initializers.normal(1.0), ("embed",), (width,))
-        y_BTD += skip_D[None, None] * x_BTD.astype(wide(x_BTD.dtype))
+        y_BTD += at_each_token(skip_D, x_BTD) * x_BTD.astype(wide(x_BTD.dtype))
         carry = None if carry is None else jnp.stack([h_BN.real, h_BN.imag], axis=1)
         return y_BTD.astype(x_BTD.dtype), carry
 

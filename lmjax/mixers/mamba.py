@@ -17,6 +17,7 @@ from lmjax.errors import UserError
 from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
@@ -123,7 +124,7 @@ class Mamba(Mixer):
         inputs = x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT
         many = linear_recurrence.wide_parallel(one, many, self.chunk)
         y_BTE, h_BNE = self.run(one, many, h_BNE, *inputs)
-        return y_BTE + skip_E[None, None] * x_BTE, h_BNE
+        return y_BTE + at_each_token(skip_E, x_BTE) * x_BTE, h_BNE
 
     def _parameter(self, name, initializer, axes, shape) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)

@@ -18,6 +18,7 @@ from lmjax.mixers import decayed_attention
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import in_chunks, segment_begins
 from lmjax.mixers.mamba import draw_step_bias
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.norms import RMSNorm
 from lmjax.nn.precision import wide
@@ -138,7 +139,8 @@ class Mamba2(Mixer):
         y_BTE *= nn.silu(gate_BTE.astype(y_BTE.dtype))
         y_BTGE = y_BTE.reshape(*y_BTE.shape[:2], self.groups, -1)
         y_BTE = RMSNorm(parent=None).normalised(y_BTGE).reshape(y_BTE.shape)
-        return y_BTE * self._parameter("scale", nn.initializers.ones, y_BTE.shape[-1])[None, None]
+        scale_E = self._parameter("scale", nn.initializers.ones, y_BTE.shape[-1])
+        return y_BTE * at_each_token(scale_E, y_BTE)
 
     def _parameter(self, name, initializer, size) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(initializer, ("mlp",)), (size,))

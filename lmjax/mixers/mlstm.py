@@ -16,6 +16,7 @@ from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import in_chunks, segment_begins
 from lmjax.mixers.matrix_memory import ExponentialGates, MatrixMemory, empty_memory, parallel, step
 from lmjax.nn.block_dense import BlockDense
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.head_norm import HeadNorm
 from lmjax.nn.precision import wide
@@ -104,7 +105,7 @@ class MLSTM(Mixer):
         skip_E = self.param("skip", ones, (self._inner,))
         y_BTE = (
             HeadNorm(epsilon=self.norm_epsilon, name="norm")(y_BTHP)
-            + skip_E[None, None] * convolved_BTE
+            + at_each_token(skip_E, convolved_BTE) * convolved_BTE
         )
         y_BTE = (y_BTE * nn.silu(gate_BTE)).astype(x_BTD.dtype)
         down = Dense(self.width, ("mlp", "embed"), False, self.output_initializer, name="down")

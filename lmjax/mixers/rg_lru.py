@@ -15,6 +15,7 @@ from lmjax.errors import UserError
 from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.feed_forward import gelu
 from lmjax.nn.precision import wide_product
@@ -33,12 +34,12 @@ class RGLRUCarry:
 
 
 def decay_and_added(x, gate, input_gate, first, rate):
-    """`a` and `sqrt(1 - a^2) i x`, with `log a = -c softplus(rate) r` (equations 1 to 4).
+    """`a` and `sqrt(1 - a^2) i x`, with `log a = -c rate r` (equations 1 to 4).
 
     r and i are the sigmoids of `gate` and `input_gate`. The first token of a segment, which nothing
     decays before, is added at its full size, as in the authors' code.
     """
-    log_decay = -POWER * nn.softplus(rate) * nn.sigmoid(gate)
+    log_decay = -POWER * rate * nn.sigmoid(gate)
     # The square root's gradient has no limit where a is 1, so that it is cut off there.
     share = jnp.maximum(-jnp.expm1(2 * log_decay), 1e-7)
     scale = jnp.where(first, 1.0, jnp.sqrt(share))
@@ -47,15 +48,15 @@ def decay_and_added(x, gate, input_gate, first, rate):
 
 def step(h_BE, x_BE, gate_BE, input_gate_BE, first_B, begins_B, *, rate_E):
     """`h_BE, h_BE` after one token: `h = a h + sqrt(1 - a^2) i x` (equation 4)."""
-    first_B1, rate_1E = first_B[:, None], rate_E[None]
-    both = decay_and_added(x_BE, gate_BE, input_gate_BE, first_B1, rate_1E)
+    rate_1E = nn.softplus(rate_E)[None]
+    both = decay_and_added(x_BE, gate_BE, input_gate_BE, first_B[:, None], rate_1E)
     return linear_recurrence.step(h_BE, *both, begins_B)
 
 
 def parallel(h_BE, x_BTE, gate_BTE, input_gate_BTE, first_BT, begins_BT, *, rate_E):
     """`h_BTE, h_BE`: `step` for each of T tokens."""
-    first_BT1, rate_11E = first_BT[..., None], rate_E[None, None]
-    both = decay_and_added(x_BTE, gate_BTE, input_gate_BTE, first_BT1, rate_11E)
+    rate_BTE = at_each_token(nn.softplus(rate_E), x_BTE)
+    both = decay_and_added(x_BTE, gate_BTE, input_gate_BTE, first_BT[..., None], rate_BTE)
     return linear_recurrence.parallel(h_BE, *both, begins_BT)
 
 

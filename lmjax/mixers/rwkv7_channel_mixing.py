@@ -11,6 +11,7 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.token_shift import draw_mix, shifted
 
@@ -64,7 +65,7 @@ class RWKV7ChannelMixing(Mixer):
         before_BTD, last_BD = self.run(step, parallel, last_BD, x_BTD, begins_BT)
         mix = nn.with_logical_partitioning(draw_mix(MIX_POWER), ("embed",))
         mix_D = self.param("mix", mix, (self.width,))
-        mixed_BTD = x_BTD + ((before_BTD - x_BTD) * mix_D[None, None]).astype(x_BTD.dtype)
+        mixed_BTD = x_BTD + ((before_BTD - x_BTD) * at_each_token(mix_D, x_BTD)).astype(x_BTD.dtype)
         inner, axes = self.expansion * self.width, ("embed", "mlp")
         key = Dense(inner, axes, False, self.initializer, name="key")
         value = Dense(self.width, axes[::-1], False, self.output_initializer, name="value")

@@ -19,6 +19,7 @@ from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
 from lmjax.mixers.mamba import draw_time_steps
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.feed_forward import gelu
 from lmjax.nn.precision import wide
@@ -154,7 +155,7 @@ class S4D(Mixer):
             many = linear_recurrence.wide_parallel(one, many, self.chunk)
             y_BTE, h_BEN = self.run(one, many, h_BEN, x_BTE, is_token_BT, begins_BT)
         skip_E = self._parameter("skip", nn.initializers.normal(1.0), (self.width,))
-        y_BTD = gelu(y_BTE + skip_E[None, None] * x_BTE).astype(x_BTD.dtype)
+        y_BTD = gelu(y_BTE + at_each_token(skip_E, x_BTE) * x_BTE).astype(x_BTD.dtype)
         axes = "embed", "mlp"
         value = Dense(self.width, axes, True, self.output_initializer, name="output")(y_BTD)
         gate = Dense(self.width, axes, True, self.initializer, name="gate")(y_BTD)

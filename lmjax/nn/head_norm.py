@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.norms import EPSILON, normalise
 from lmjax.nn.precision import wide
 
@@ -21,9 +22,11 @@ class HeadNorm(nn.Module):
         """`y_BTE`, all heads side by side."""
         normalised_BTHP = normalise(y_BTHP.astype(wide(y_BTHP.dtype)), self.epsilon)
         y_BTE = normalised_BTHP.reshape(*y_BTHP.shape[:2], -1)
-        y_BTE *= self._parameter("scale", nn.initializers.ones, y_BTE)
-        return y_BTE + self._parameter("bias", nn.initializers.zeros, y_BTE) if self.bias else y_BTE
+        y_BTE *= at_each_token(self._parameter("scale", nn.initializers.ones, y_BTE), y_BTE)
+        if self.bias:
+            y_BTE += self._parameter("bias", nn.initializers.zeros, y_BTE)[None, None]
+        return y_BTE
 
     def _parameter(self, name, initializer, y_BTE) -> jax.Array:
         initializer = nn.with_logical_partitioning(initializer, ("heads",))
-        return self.param(name, initializer, y_BTE.shape[-1:])[None, None]
+        return self.param(name, initializer, y_BTE.shape[-1:])

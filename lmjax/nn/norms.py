@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.precision import wide
 
 EPSILON = 1e-5
@@ -29,10 +30,8 @@ class Norm(nn.Module):
         """`y_BTD`."""
         shape_D = x_BTD.shape[-1:]
         ones = nn.with_logical_partitioning(nn.initializers.ones, ("embed",))
-        y_BTD = (
-            self.normalised(x_BTD.astype(wide(x_BTD.dtype)))
-            * self.param("scale", ones, shape_D)[None, None, :]
-        )
+        y_BTD = self.normalised(x_BTD.astype(wide(x_BTD.dtype)))
+        y_BTD *= at_each_token(self.param("scale", ones, shape_D), y_BTD)
         if self.bias:
             zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("embed",))
             y_BTD += self.param("bias", zeros, shape_D)[None, None, :]

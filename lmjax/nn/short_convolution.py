@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.initializers import symmetric_uniform
 
 
@@ -32,7 +33,8 @@ class ShortConvolution(nn.Module):
         for tap in range(self.taps):
             within_BT1 = (positions_BT >= self.taps - 1 - tap)[..., None]
             shifted_BTE = joined_BTE[:, tap : tap + length]
-            total_BTE += jnp.where(within_BT1, shifted_BTE, 0.0) * kernel_WE[tap][None, None]
+            weight_BTE = at_each_token(kernel_WE[tap], x_BTE)
+            total_BTE += jnp.where(within_BT1, shifted_BTE, 0.0) * weight_BTE
         return total_BTE, joined_BTE[:, length:].astype(past_BWE.dtype)
 
     def _parameter(self, name, initializer, axes, shape) -> jax.Array:
