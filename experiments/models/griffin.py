@@ -53,6 +53,8 @@ VARIANTS = {
         f"{MIXERS}.sliding_window.window": 2048,
         f"{MIXERS}.sliding_window.rotary_share": 0.5,
         "model.norm_epsilon": 1e-6,
+        "model.scaled_embedding": True,
+        "model.logits_cap": 30.0,
     },
     "smoke": {
         "model.layers": 3,

@@ -1,5 +1,6 @@
 """Two recurrent blocks and local attention against transformers' RecurrentGemma, whole logits."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ from tests.parity.whole_logits import check_logits
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-WIDTH, INNER, HEADS, GROUPS, WINDOW, VOCABULARY, LENGTH = 24, 18, 6, 2, 5, 31, 17
+# They round the square root of the width to bfloat16.
+WIDTH, INNER, HEADS, GROUPS, WINDOW, VOCABULARY, LENGTH = 36, 18, 9, 3, 5, 31, 17
 tokens_BT = np.random.default_rng(0).integers(1, VOCABULARY, (2, LENGTH))
 LAYER = {
     "temporal_pre_norm": "mixer_norm",
@@ -41,6 +43,7 @@ def their_model():
             num_key_value_heads=GROUPS,
             attention_window_size=WINDOW,
             attention_bias=True,
+            logits_soft_cap=5.0,
             attn_implementation="eager",
         )
     ).eval()
@@ -51,13 +54,11 @@ def their_model():
 
 
 def renamed(theirs):
-    """Our parameters. Embeddings are scaled in their model; norms' scales lie around 0 there."""
+    """Our parameters. Norms' scales lie around 0 in their model."""
     weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
     zeros_D = np.zeros(WIDTH, np.float32)
-    embedding_VD = weights["model.embed_tokens.weight"]
     found = {
-        "embedding/embedding": embedding_VD * theirs.model.normalizer.float().numpy(),
-        "head/kernel": embedding_VD.T,
+        "embedding/embedding": weights["model.embed_tokens.weight"],
         "final_norm/scale": 1 + weights["model.final_norm.weight"],
         "final_norm/bias": zeros_D,
     }
@@ -105,15 +106,11 @@ def test_logits_are_those_of_recurrent_gemma():
         position="rotary",
         pattern=("rg_lru", "rg_lru", "sliding_window"),
         bias=True,
-        tied=False,
+        scaled_embedding=True,
+        logits_cap=5.0,
     )
     local = dict(window=WINDOW, key_value_heads=GROUPS, rotary_share=0.5)
     config.mixers = {"sliding_window": local}
     ours = build_model(config, SimpleNamespace(vocabulary_size=VOCABULARY))
-    cap = theirs.config.logits_soft_cap
-
-    def uncapped(tokens_BT):
-        logits_BTV = theirs(tokens_BT, use_cache=False).logits.double()
-        return SimpleNamespace(logits=(cap * torch.atanh(logits_BTV / cap)).float())
-
-    check_logits("RecurrentGemma", uncapped, ours, renamed(theirs), tokens_BT)
+    uncached = partial(theirs, use_cache=False)
+    check_logits("RecurrentGemma", uncached, ours, renamed(theirs), tokens_BT)
