@@ -1,6 +1,6 @@
 """Whether a model that reads token by token gives the logits of the whole row; what it keeps."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -8,7 +8,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from ml_collections import ConfigDict
@@ -70,17 +69,14 @@ def decoding(name: str, config: ConfigDict) -> Decoding:
         raise UserError(f"{name} is no model that reads the past alone and is trained by gradient")
     tokens_BT = np.random.default_rng(0).integers(0, VOCABULARY, (1, LENGTH)).astype(np.int32)
     params = drawn(model, tokens_BT)
-
-    @jax.jit
-    def at_once(params, tokens_BT):
-        return model.apply(params, tokens_BT)[0]
-
+    at_once = compiled(partial(read_at_once, model), params, tokens_BT)
+    one_by_one = compiled(partial(read_one_by_one, model), params, tokens_BT)
     whole_BTV = at_once(params, tokens_BT)
     half = LENGTH // 2
     others_BT = np.concatenate([tokens_BT[:, half:], tokens_BT[:, half:]], axis=1)
     return Decoding(
         name,
-        relative(one_by_one(model, params, tokens_BT), whole_BTV),
+        relative(one_by_one(params, tokens_BT), whole_BTV),
         relative(at_once(params, others_BT)[:, half:], whole_BTV[:, half:]),
         tuple(carry_bytes(model, params, length) for length in LENGTHS),
         model.longest_context is None,
@@ -89,17 +85,28 @@ def decoding(name: str, config: ConfigDict) -> Decoding:
 
 def drawn(model: LanguageModel, tokens_BT: np.ndarray) -> Any:
     """Initial parameters, moved a little at random."""
-    params = nn.meta.unbox(jax.jit(model.init)(jax.random.key(0), tokens_BT[:, :2]))
+    inputs = jax.random.key(0), tokens_BT[:, :2]
+    draw = compiled(model.init, *inputs)
     generator = np.random.default_rng(1)
 
     def moved(leaf):
-        return leaf + jnp.asarray(SPREAD * generator.standard_normal(leaf.shape), leaf.dtype)
+        noise = SPREAD * generator.standard_normal(leaf.shape)
+        return np.asarray(leaf) + noise.astype(leaf.dtype)
 
-    return jax.tree.map(moved, params)
+    return jax.tree.map(moved, nn.meta.unbox(draw(*inputs)))
 
 
-@partial(jax.jit, static_argnames="model")
-def one_by_one(model: LanguageModel, params: Any, tokens_BT: jax.Array) -> jax.Array:
+def compiled(function: Callable, *arguments: Any) -> Callable:
+    """`function`, whose machine code is not optimized: it runs once, and compiling takes longer."""
+    return jax.jit(function).lower(*arguments).compile({"xla_backend_optimization_level": 0})
+
+
+def read_at_once(model: LanguageModel, params: Any, tokens_BT: jax.Array) -> jax.Array:
+    """`logits_BTV` of all tokens, without a carry."""
+    return model.apply(params, tokens_BT)[0]
+
+
+def read_one_by_one(model: LanguageModel, params: Any, tokens_BT: jax.Array) -> jax.Array:
     """`logits_BTV` of tokens that are read one by one, from an initial carry on."""
 
     def one(carry, token_B):
