@@ -15,10 +15,10 @@ Command   lmjax train --config=experiments/models/transformer_xl.py:enwik8 --wor
           wt103, 3800 and 1000 for enwik8_24).
 Hardware  accelerators. None of these was trained here.
 Differs   Each token sees as many others, in training, too (`same_length` in the authors' code);
-          norms stand before what is added, not after the sum; embedding and softmax of wt103 are
-          one whole table, where the authors' adaptive softmax saves time. So are the large model
-          of WikiText-103 and those of the One Billion Word benchmark left out: their embeddings are
-          narrower for rarer words.
+          embedding and softmax of wt103 are one whole table, where the authors' adaptive softmax
+          saves time. The large model of WikiText-103 and those of the One Billion Word benchmark
+          are left out: their embeddings are narrower for rarer words. Weights that add to the
+          residual stream are drawn smaller, as GPT-2's.
 
 `:smoke` is a tiny model and 20 steps; likewise `:wt103,smoke`.
 """
@@ -79,6 +79,8 @@ def get_config(arg: str = "") -> ConfigDict:
         feed_forward_width=2048,
         pattern=("transformer_xl",),
         position="none",
+        norm_order="post",
+        scaled_embedding=True,
         feed_forward="relu",
         bias=True,
         dropout=0.1,
