@@ -1,4 +1,4 @@
-"""DeltaNet: linear attention that replaces what it holds under a key (Yang et al. 2024, Figure 1).
+"""DeltaNet: linear attention that replaces what it holds under a key (Yang et al. 2024).
 
 `step` and `parallel` are those of `lmjax.mixers.delta_rule`, without decay.
 """

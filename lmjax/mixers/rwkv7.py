@@ -1,7 +1,7 @@
 """RWKV-7: the delta rule with a decay and a learning rate of each number (Peng et al. 2025).
 
 H heads, K the width of keys and values alike; a state is KP, the second being that of values.
-Sections and equations are those of the paper; what parameters begin as is from the authors' code.
+What parameters begin as is from the authors' code.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from lmjax.nn.dense import Dense
 from lmjax.nn.head_norm import HeadNorm
 from lmjax.nn.token_shift import draw_mix, shifted
 
-FASTEST = np.exp(-0.5)  # minus the smallest logarithm of a decay (equation 12)
+FASTEST = np.exp(-0.5)  # minus the smallest logarithm of a decay (section 4.1)
 LONGEST = 128  # tokens of a chunk, over half of which a decay's inverse stays below e^39
 MIX_POWERS = dict(r=0.2, w=0.9, k=0.7, v=0.7, a=0.9, g=0.2)
 MIDDLE = 0.5  # the place of a layer, from 0 to 1, on which what parameters begin as depends
@@ -38,7 +38,7 @@ class RWKV7Carry:
 def step(state_BHKP, r_BHK, log_w_BHK, k_BHK, v_BHP, kappa_BHK, a_BHK, begins_B):
     """`y_BHP, state_BHKP` after one token; a row whose token begins a segment starts from zeros.
 
-    `S = (diag(w) - (a * kappa) kappa^T) S + k v^T`, `y = S^T r` (equations 16 and 17, transposed):
+    `S = (diag(w) - (a * kappa) kappa^T) S + k v^T`, `y = S^T r` (section 4.1, transposed):
     what the state holds under the removal key kappa, of length one, is taken away at the rate a.
     """
     state_BHKP = jnp.where(begins_B[:, None, None, None], 0.0, state_BHKP)
