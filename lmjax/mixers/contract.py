@@ -19,9 +19,9 @@ class Mixer(nn.Module, kw_only=True):
 
     A subclass defines `initial_carry` and `__call__`. Its fields are its options, beside those that
     a stack of layers gives to every mixer that has a field of that name: `width`, `heads`, `bias`,
-    `dropout`, `initializer`, `output_initializer`, for weights whose product is what is added to
-    the residual stream, and `layer`, the number from 0 of a layer that is not scanned. Raises
-    UserError for an unknown form.
+    `dropout`, `norm_epsilon`, `context_length`, `position` (of scores, else `none`), `initializer`,
+    `output_initializer`, for weights whose product is what is added to the residual stream, and
+    `layer`, the number from 0 of a layer that is not scanned. Raises UserError for an unknown form.
     """
 
     width: int  # D, of x
