@@ -6,7 +6,7 @@ Claim     Yang, Kautz and Hatamizadeh (2024), tables 3 to 5: 0.4 B parameters af
           0.4b    21 layers of 1,024, 3 heads of 256, values of 512 (the same proportions).
           h1    in turn with windows of 2,048 tokens; h2: Mamba-2, gated DeltaNet, windows;
           3to1  three layers for one of full attention, as in Qwen3-Next.
-          Computed here: 379.8 M and 1,387 M; h1 358.6 M and 1,303 M; h2 1,333 M and 3to1 1,345 M
+          Computed here: 379.8 M and 1,387 M; h1 358.6 M and 1,303 M; h2 1,333 M and 3to1 1,366 M
           of the larger. Perplexities are not claimed: the tokenizer (LLaMA 2's) and the corpus
           differ.
 Command   lmjax train --config=experiments/models/gated_deltanet.py:0.4b,h1 --workdir=runs/deltanet
@@ -15,7 +15,7 @@ Command   lmjax train --config=experiments/models/gated_deltanet.py:0.4b,h1 --wo
 Hardware  accelerators. None of these was trained here.
 Recipe    of the paper's 1.3 B: rows of 4,096 tokens, 0.5 M a batch, AdamW at 4e-4, weight decay
           0.1, a clipped gradient, 1 B tokens of warm-up and a cosine.
-Differs   hybrids have as many layers as the others; 3to1 has no gate on attention's output.
+Differs   hybrids have as many layers as the others.
 
 `:smoke` is a tiny model and 20 steps; likewise `:h1,smoke`.
 """
@@ -52,6 +52,7 @@ VARIANTS = {
     "3to1": {
         "model.pattern": (*("gated_delta_net",) * 3, "attention"),
         "model.position": "rotary",
+        f"{MIXERS}.attention": {"query_key_norm": True, "output_gate": True, "rotary_share": 0.25},
     },
     "smoke": {
         **_of_size(32, 64, 2, 2),

@@ -64,6 +64,7 @@ class Attention(Mixer):
     scaled: bool = True  # scores are divided by sqrt(K); else queries are drawn that much smaller
     query_key_norm: bool = False  # RMS norms of each head's queries and keys (Gemma 3)
     score_cap: float = 0.0  # bounds scores by cap tanh(score / cap) (Gemma 2); 0: no bound
+    output_gate: bool = False  # a sigmoid on each number of y (Qiu et al. 2025; Qwen3-Next)
     sinks: bool = False  # one more term of each head's softmax, learned (GPT-OSS)
     position: str = "none"  # none | rotary | alibi | relative
     rotary_base: float = rotary.BASE
@@ -151,8 +152,12 @@ class Attention(Mixer):
             deterministic=deterministic,
         )
         y_BTHK, carry = self._attend(q_BTHK, k_BTGK, v_BTGK, carry, segment_ids_BT, read)
+        y_BTE = y_BTHK.reshape(rows, length, inner)
+        if self.output_gate:
+            gate = Dense(inner, ("embed", "heads"), self.bias, self.initializer, name="gate")
+            y_BTE *= nn.sigmoid(gate(x_BTD))
         output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
-        return output(y_BTHK.reshape(rows, length, inner)), carry
+        return output(y_BTE), carry
 
     def _normalised(self, name, x_BTHK):
         norm = RMSNorm(epsilon=self.norm_epsilon, name=f"{name}_norm")

@@ -6,7 +6,7 @@ MIXER_VARIANTS = {
         dict(),
         dict(head_width=3, scaled=False, chunk=4),
         dict(key_value_heads=2, position="rotary", query_key_norm=True, chunk=8),
-        dict(key_value_heads=1, position="alibi", score_cap=2.0),
+        dict(key_value_heads=1, position="alibi", score_cap=2.0, output_gate=True),
         dict(position="relative", sinks=True, position_buckets=8, position_farthest=9),
     ],
     "base_conv": [dict()],

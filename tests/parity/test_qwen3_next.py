@@ -1,4 +1,4 @@
-"""Gated DeltaNet against the linear layers of transformers' Qwen3-Next, same random weights."""
+"""Gated DeltaNet between gated attention: transformers' Qwen3-Next with the same random weights."""
 
 from types import SimpleNamespace
 
@@ -14,9 +14,10 @@ from tests.parity.llama_names import to_ours, turned
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-LAYERS, WIDTH, INNER, VOCABULARY, LENGTH = 2, 24, 20, 31, 19
+LAYERS, WIDTH, INNER, VOCABULARY, LENGTH = 3, 24, 20, 31, 19
 HEADS, VALUE_HEADS, HEAD, VALUE = 2, 6, 5, 7
-LIMIT = 1e-5
+QUERIES, KEYS, WIDE = 6, 2, 8  # heads of attention and their width
+LIMIT = 1e-4
 tokens_BT = np.random.default_rng(0).integers(0, VOCABULARY, (2, LENGTH))
 
 
@@ -28,7 +29,10 @@ def make_theirs():
         hidden_size=WIDTH,
         intermediate_size=INNER,
         num_hidden_layers=LAYERS,
-        layer_types=["linear_attention"] * LAYERS,
+        layer_types=["linear_attention", "full_attention", "linear_attention"],
+        num_attention_heads=QUERIES,
+        num_key_value_heads=KEYS,
+        head_dim=WIDE,
         mlp_only_layers=list(range(LAYERS)),
         linear_num_key_heads=HEADS,
         linear_num_value_heads=VALUE_HEADS,
@@ -39,20 +43,27 @@ def make_theirs():
     )
     model = transformers.Qwen3NextForCausalLM(config).eval()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.ndim != 2:
                 parameter.add_(0.2 * torch.randn_like(parameter))
-            if "norm" in name and "linear_attn" not in name:
-                assert abs(parameter.mean()) < 0.2  # their scale is one more than the parameter
     return model
 
 
 def make_ours():
     config = model_config("transformer")
-    config.update(layers=LAYERS, width=WIDTH, heads=HEADS, feed_forward_width=INNER, tied=False)
-    config.update(norm="rms_norm", norm_epsilon=1e-6, position="none", feed_forward="swiglu")
-    config.update(pattern=("gated_delta_net",))
+    config.update(layers=LAYERS, width=WIDTH, heads=QUERIES, feed_forward_width=INNER, tied=False)
+    config.update(norm="rms_norm", norm_epsilon=1e-6, position="rotary", feed_forward="swiglu")
+    config.update(pattern=("gated_delta_net", "attention", "gated_delta_net"))
+    config.update(context_length=LENGTH)
+    config.mixers.attention = dict(
+        key_value_heads=KEYS,
+        head_width=WIDE,
+        query_key_norm=True,
+        rotary_share=0.25,
+        output_gate=True,
+    )
     config.mixers.gated_delta_net = dict(
+        heads=HEADS,
         head_width=HEAD,
         value_heads=VALUE_HEADS,
         value_head_width=VALUE,
@@ -63,6 +74,26 @@ def make_ours():
 
 
 def mixer(weights):
+    return attention(weights) if "self_attn.q_proj.weight" in weights else delta_net(weights)
+
+
+def attention(weights):
+    """Theirs have each head's query before its gate."""
+    weights = {name.removeprefix("self_attn."): value for name, value in weights.items()}
+    q, k, v, output = (turned("kernel", weights[f"{name}_proj.weight"]) for name in "qkvo")
+    query, gate = (
+        part.reshape(WIDTH, -1) for part in np.split(q.reshape(WIDTH, QUERIES, -1), 2, axis=2)
+    )
+    return {
+        "qkv/kernel": np.concatenate([query, k, v], axis=1),
+        "gate/kernel": gate,
+        "query_norm/scale": weights["q_norm.weight"],
+        "key_norm/scale": weights["k_norm.weight"],
+        "output/kernel": output,
+    }
+
+
+def delta_net(weights):
     """Theirs stand head by head: q, k, the values and gates that it serves, and their rates."""
     weights = {name.removeprefix("linear_attn."): value for name, value in weights.items()}
     group = VALUE_HEADS // HEADS
@@ -89,7 +120,7 @@ def test_logits_at_once_and_token_by_token(capsys):
         expected_BTV = theirs(torch.tensor(tokens_BT), use_cache=False).logits.numpy()
         for name, parameter in theirs.named_parameters():
             if "norm" in name and "linear_attn" not in name:
-                parameter.add_(1.0)
+                parameter.add_(1.0)  # a scale of theirs is one more than its parameter
     params, apply = to_ours(theirs, LAYERS, mixer), jax.jit(ours.apply)
     scale = np.abs(expected_BTV).max()
     whole = np.abs(apply(params, tokens_BT)[0] - expected_BTV).max() / scale
