@@ -19,7 +19,7 @@ from lmjax.mixers.forms import by_steps, in_chunks
 from lmjax.mixers.slots import remember, visible, without_memory
 from lmjax.nn import rotary
 from lmjax.nn.dense import Dense
-from lmjax.nn.dropout import Dropout
+from lmjax.nn.dropout import Dropout, dropout_in_a_loop
 from lmjax.nn.norms import EPSILON, RMSNorm
 from lmjax.nn.position_bias import Alibi, PositionBias, RelativePosition
 from lmjax.nn.positions import OF_SCORES
@@ -236,13 +236,10 @@ class Attention(Mixer):
             drop = Dropout(self.dropout, deterministic=deterministic)
             return parallel(q_BTHK, *memory, visible_BTS, drop, bias_of(index_BT), **kind)
 
-        # No module of a model may be called within a loop: this one is of none, with a key.
-        dropout = Dropout(self.dropout, deterministic=deterministic, parent=None)
-        keys = {name: self.make_rng(name) for name in ("dropout",) if self.has_rng(name)}
+        dropout = dropout_in_a_loop(self, self.dropout, deterministic)
 
         def some(state, q_BTHK, visible_BTS, index_BT, time_BT):
-            rngs = {name: jax.random.fold_in(key, time_BT[0, 0]) for name, key in keys.items()}
-            drop = partial(dropout.apply, {}, rngs=rngs)
+            drop = partial(dropout, time=time_BT[0, 0])
             where = visible_BTS, drop, bias_of(index_BT)
             return parallel(q_BTHK, *memory, *where, **kind), state
 

@@ -18,10 +18,10 @@ from lmjax.errors import UserError
 from lmjax.mixers import dot_product_attention
 from lmjax.mixers.attention import width_of_head
 from lmjax.mixers.contract import Mixer
-from lmjax.mixers.forms import by_steps
+from lmjax.mixers.forms import by_steps, in_chunks
 from lmjax.mixers.slots import remember, visible, without_memory
 from lmjax.nn.dense import Dense, product
-from lmjax.nn.dropout import Dropout
+from lmjax.nn.dropout import dropout_in_a_loop
 from lmjax.nn.norms import RMSNorm
 from lmjax.nn.precision import wide
 from lmjax.nn.rotary import BASE, angles, rotate
@@ -64,28 +64,29 @@ def step(q_BHK, turned_BHR, latent_BSM, rotary_BSR, visible_BS, *, key_MHK, valu
 def parallel(
     q_BTHK: jax.Array,
     turned_BTHR: jax.Array,
-    latent_BSM: jax.Array,
-    rotary_BSR: jax.Array,
+    both_BSHK: jax.Array,
+    v_BSHK: jax.Array,
     visible_BTS: jax.Array,
     drop: Callable[[jax.Array], jax.Array] = lambda weights_BHTS: weights_BHTS,
-    *,
-    key_MHK: jax.Array,
-    value_MHK: jax.Array,
 ) -> jax.Array:
-    """`y_BTHK`: `step` for each of T tokens, by attention to keys and values of S tokens."""
+    """`y_BTHK`: `step` for each of T tokens, by attention to what `keys_and_values` gave."""
+    both_BTHK = jnp.concatenate([q_BTHK, turned_BTHR], axis=-1)
+    return dot_product_attention.parallel(both_BTHK, both_BSHK, v_BSHK, visible_BTS, drop)
+
+
+def keys_and_values(latent_BSM, rotary_BSR, *, key_MHK, value_MHK):
+    """`both_BSHK, v_BSHK`: each head's keys followed by the rotary part, and values."""
+    rows, slots, inner = latent_BSM.shape
 
     def of_heads(kernel_MHK):
-        inner, shape = kernel_MHK.shape[0], (*latent_BSM.shape[:2], *kernel_MHK.shape[1:])
         kernel_MD = kernel_MHK.reshape(inner, -1).astype(latent_BSM.dtype)
-        return product(latent_BSM.reshape(-1, inner), kernel_MD).astype(q_BTHK.dtype).reshape(shape)
+        y_ND = product(latent_BSM.reshape(-1, inner), kernel_MD).astype(latent_BSM.dtype)
+        return y_ND.reshape(rows, slots, *kernel_MHK.shape[1:])
 
-    k_BSHK, v_BSHK = of_heads(key_MHK), of_heads(value_MHK)
-    shared_BSHR = jnp.broadcast_to(
-        rotary_BSR[:, :, None], (*k_BSHK.shape[:3], rotary_BSR.shape[-1])
-    )
-    both_BTHK = jnp.concatenate([q_BTHK, turned_BTHR], axis=-1)
-    both_BSHK = jnp.concatenate([k_BSHK, shared_BSHR], axis=-1)
-    return dot_product_attention.parallel(both_BTHK, both_BSHK, v_BSHK, visible_BTS, drop)
+    k_BSHK = of_heads(key_MHK)
+    shape = rows, slots, k_BSHK.shape[2], rotary_BSR.shape[-1]
+    shared_BSHR = jnp.broadcast_to(rotary_BSR[:, :, None], shape)
+    return jnp.concatenate([k_BSHK, shared_BSHR], axis=-1), of_heads(value_MHK)
 
 
 class MultiHeadLatentAttention(Mixer):
@@ -106,6 +107,7 @@ class MultiHeadLatentAttention(Mixer):
     latent_width: int = 0  # M; 0: four times K
     query_rank: int = 0  # to which queries are compressed; 0: they are not (as in DeepSeek-V2-Lite)
     rotary_base: float = BASE
+    chunk: int = 512  # queries of longer rows that are scored at once; sets memory, not results
 
     is_endless = False
 
@@ -125,6 +127,8 @@ class MultiHeadLatentAttention(Mixer):
             )
         if self.rotary_base <= 1:
             raise UserError(f"the rotary_base is {self.rotary_base}; it is above 1")
+        if self.chunk < 1:
+            raise UserError(f"the chunk is {self.chunk}; it is at least 1")
         if self.form == "step" and self.dropout:
             raise UserError("the form 'step' of attention has no dropout; set model.dropout=0")
 
@@ -172,8 +176,7 @@ class MultiHeadLatentAttention(Mixer):
             slots = carry.latent_BSM.shape[1]
             memory = (leaf.astype(x_BTD.dtype) for leaf in (carry.latent_BSM, carry.rotary_BSR))
         visible_BTS = visible(index_BT, start_BT, slots)
-        drop = Dropout(self.dropout, deterministic=deterministic)
-        y_BTHK = self._read(q_BTHK, turned_BTHR, *memory, visible_BTS, drop)
+        y_BTHK = self._read(q_BTHK, turned_BTHR, *memory, visible_BTS, deterministic)
         y_BTHK = jnp.where(index_BT[..., None, None] < slots, y_BTHK, jnp.nan)
         output = Dense(width, ("heads", "embed"), self.bias, self.output_initializer, name="output")
         return output(y_BTHK.reshape(rows, length, -1)), carry
@@ -190,21 +193,29 @@ class MultiHeadLatentAttention(Mixer):
         q_BTHK, rotary_BTHR = jnp.split(both_BTHK, [self._head_width], axis=-1)
         return q_BTHK, rotate(rotary_BTHR, angle_BTN)
 
-    def _read(self, q_BTHK, turned_BTHR, latent_BSM, rotary_BSR, visible_BTS, drop):
+    def _read(self, q_BTHK, turned_BTHR, latent_BSM, rotary_BSR, visible_BTS, deterministic):
         """`y_BTHK` of the memory's S tokens."""
         kernels = dict(
             key_MHK=self._kernel("key", self._head_width),
             value_MHK=self._kernel("value", self.value_width or self._head_width),
         )
-        if self.form == "parallel" and (q_BTHK.shape[1] > 1 or not drop.deterministic):
-            memory = latent_BSM, rotary_BSR
-            return parallel(q_BTHK, turned_BTHR, *memory, visible_BTS, drop, **kernels)
-        read = partial(step, **kernels)
+        memory, length = (latent_BSM, rotary_BSR), q_BTHK.shape[1]
+        if self.form == "step" or (length == 1 and deterministic):
+            read = partial(step, **kernels)
 
-        def one(state, q_BHK, turned_BHR, visible_BS):
-            return read(q_BHK, turned_BHR, latent_BSM, rotary_BSR, visible_BS), state
+            def one(state, q_BHK, turned_BHR, visible_BS):
+                return read(q_BHK, turned_BHR, *memory, visible_BS), state
 
-        return by_steps(one, None, q_BTHK, turned_BTHR, visible_BTS)[0].astype(q_BTHK.dtype)
+            return by_steps(one, None, q_BTHK, turned_BTHR, visible_BTS)[0].astype(q_BTHK.dtype)
+        dropout = dropout_in_a_loop(self, self.dropout, deterministic)
+        k_BSHK, v_BSHK = keys_and_values(*memory, **kernels)
+
+        def some(state, q_BTHK, turned_BTHR, visible_BTS, time_BT):
+            drop = partial(dropout, time=time_BT[0, 0])
+            return parallel(q_BTHK, turned_BTHR, k_BSHK, v_BSHK, visible_BTS, drop), state
+
+        queries = q_BTHK, turned_BTHR, visible_BTS, jnp.arange(length)[None]
+        return in_chunks(some, self.chunk, None, *queries)[0]
 
     def _kernel(self, name: str, head_width: int) -> jax.Array:
         initializer = nn.with_logical_partitioning(self.initializer, ("hidden", "heads"))

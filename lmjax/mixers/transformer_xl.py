@@ -16,7 +16,7 @@ from lmjax.mixers.attention import width_of_head
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import in_chunks
 from lmjax.nn.dense import Dense, product
-from lmjax.nn.dropout import Dropout
+from lmjax.nn.dropout import dropout_in_a_loop
 from lmjax.nn.positions import sinusoids
 from lmjax.nn.precision import wide_product
 from lmjax.nn.skew import skew
@@ -153,16 +153,10 @@ class TransformerXL(Mixer):
 
         inputs = x_BTD, positions_BT, time_BT
         many = partial(parallel, **weights)
-        if deterministic or not self.dropout:
-            return self.run(one, partial(in_chunks, many, self.chunk), memory_BMD, *inputs)
-        # No module of a model may be called within a loop: this one is of none, with a key.
-        dropout, key = Dropout(self.dropout, parent=None), self.make_rng("dropout")
-
-        def drop(weights_BHTN, time):
-            rngs = {"dropout": jax.random.fold_in(key, time)}
-            return dropout.apply({}, weights_BHTN, deterministic=False, rngs=rngs)
-
-        return in_chunks(partial(many, drop=drop), self.chunk, memory_BMD, *inputs)
+        if self.form == "parallel" and not deterministic:
+            many = partial(many, drop=dropout_in_a_loop(self, self.dropout, deterministic))
+            return in_chunks(many, self.chunk, memory_BMD, *inputs)
+        return self.run(one, partial(in_chunks, many, self.chunk), memory_BMD, *inputs)
 
     def _weights(self) -> dict[str, jax.Array]:
         """What is the same for each token: kernels, both biases, and r of each distance."""

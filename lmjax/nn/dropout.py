@@ -1,6 +1,6 @@
 """Dropout whose rate may come from outside of the model, so that one program has many rates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -47,3 +47,20 @@ class Dropout(nn.Dropout):
         is_kept = jax.random.bernoulli(key, 1.0 - rate, shape)
         kept = inputs / (1.0 - rate).astype(inputs.dtype)
         return jnp.where(is_kept, kept, jnp.zeros_like(inputs))
+
+
+def dropout_in_a_loop(
+    module: nn.Module, rate: float, deterministic: bool
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """`drop(inputs, time)` of a module's layer, by a mask of its own at each `time`, an integer.
+
+    Within a loop of JAX no module of a model may be called: this one is of none, with a key.
+    """
+    dropout = Dropout(rate, deterministic=deterministic, parent=None)
+    keys = {name: module.make_rng(name) for name in ("dropout",) if module.has_rng(name)}
+
+    def drop(inputs, time):
+        rngs = {name: jax.random.fold_in(key, time) for name, key in keys.items()}
+        return dropout.apply({}, inputs, rngs=rngs)
+
+    return drop

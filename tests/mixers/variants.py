@@ -32,7 +32,7 @@ MIXER_VARIANTS = {
     "mogrifier_lstm": [dict(rounds=3), dict(rounds=4, rank=2)],
     "multi_head_latent_attention": [
         dict(),
-        dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6),
+        dict(head_width=3, rotary_width=2, value_width=5, latent_width=7, query_rank=6, chunk=4),
     ],
     "peephole_lstm": [dict()],
     "projected_lstm": [dict(cells=9)],
