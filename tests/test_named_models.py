@@ -26,7 +26,7 @@ def in_short():
     """
     for path in FILES:
         module, seen = load(path), set()
-        for variant in ["", *module.VARIANTS]:
+        for variant in ["", *getattr(module, "VARIANTS", [])]:
             argument = "smoke" if variant in ("", "smoke") else f"{variant},smoke"
             config = module.get_config(argument)
             structure = json.dumps(

@@ -10,7 +10,7 @@ Differs   depth, width, dropout and context are those of nanoGPT's larger recipe
           The split is this package's, and all of it is scored once.
 Hardware  an accelerator. Not trained here.
 
-`:min_lstm` has minLSTM in its place, see min_lstm.py. `:smoke` is a tiny model and 20 steps.
+`:smoke` is a tiny model and 20 steps.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,6 @@ from ml_collections import ConfigDict
 from lmjax.config import base_config, with_variants
 
 VARIANTS = {
-    "min_lstm": {"model.pattern": ("min_lstm",)},
     "smoke": {
         "model.layers": 2,
         "model.width": 16,

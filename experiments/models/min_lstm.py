@@ -17,5 +17,6 @@ from lmjax import load_experiment
 
 def get_config(arg: str = "") -> ConfigDict:
     """The recipe of min_gru.py with minLSTM in its place, or its `smoke` variant."""
-    names = ",".join(filter(None, ("min_lstm", arg)))
-    return load_experiment(f"{Path(__file__).with_name('min_gru.py')}:{names}")
+    config = load_experiment(f"{Path(__file__).with_name('min_gru.py')}:{arg}")
+    config.model.pattern = ("min_lstm",)
+    return config
