@@ -21,10 +21,10 @@ POOLINGS = ("f", "fo", "ifo")
 
 @flax.struct.dataclass
 class QRNNCarry:
-    """The cells, and the last `window - 1` tokens' x."""
+    """The cells, and the last `window - 1` tokens' x; None if that is none."""
 
     c_BD: jax.Array
-    past_BWD: jax.Array
+    past_BWD: jax.Array | None
 
 
 def step(c_BD, candidate_BD, forget_BD, add_BD, begins_B):
@@ -60,6 +60,8 @@ class QRNN(Mixer):
 
     def initial_carry(self, batch_size: int, max_length: int) -> QRNNCarry:
         c_BD = jnp.zeros((batch_size, self.width))
+        if self.window == 1:
+            return QRNNCarry(c_BD, None)
         width = self.input_width or self.width
         return QRNNCarry(c_BD, initial_past(batch_size, self.window, width))
 
@@ -75,7 +77,9 @@ class QRNN(Mixer):
         """`y_BTD, carry`; what was read is forgotten at position 0 if there are segments."""
         rows, length, _ = x_BTD.shape
         before = self.initial_carry(rows, length) if carry is None else carry
-        joined_BTD = jnp.concatenate([before.past_BWD.astype(x_BTD.dtype), x_BTD], axis=1)
+        joined_BTD, past_BWD = x_BTD, before.past_BWD
+        if past_BWD is not None:
+            joined_BTD = jnp.concatenate([past_BWD.astype(x_BTD.dtype), x_BTD], axis=1)
         seen = []
         for back in reversed(range(self.window)):  # the present last
             begin = self.window - 1 - back
@@ -90,5 +94,6 @@ class QRNN(Mixer):
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
         y_BTD, c_BD = self.run(step, parallel, before.c_BD, *inputs, begins_BT)
         y_BTD = (gates.get("o", 1.0) * y_BTD).astype(x_BTD.dtype)
-        past_BWD = joined_BTD[:, length:].astype(before.past_BWD.dtype)
+        if past_BWD is not None:
+            past_BWD = joined_BTD[:, length:].astype(past_BWD.dtype)
         return y_BTD, None if carry is None else QRNNCarry(c_BD, past_BWD)

@@ -209,6 +209,20 @@ def test_a_variational_layer_is_the_loop_with_fixed_masks_of_inputs_and_outputs(
     np.testing.assert_allclose(state[1], c_BD, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["elman", "gru"])
+def test_a_variational_layer_whose_masks_drop_nothing_is_the_plain_layer(cell):
+    given = dict(width=5, cell=cell, initializer=symmetric_uniform(0.5))
+    layer = VariationalRecurrentLayer(**given, recurrent_dropout=1e-9, masks="per_gate")
+    x_BTD = jax.random.normal(jax.random.key(1), (ROWS, LENGTH, 4))
+    positions_BT = jnp.broadcast_to(jnp.arange(LENGTH) % 5, (ROWS, LENGTH))
+    context = layer.initial_carry(ROWS, 0), positions_BT, jnp.cumsum(positions_BT == 0, axis=1)
+    params = layer.init(jax.random.key(0), x_BTD, *context, True)
+    y_BTD, (state_BD, *_) = layer.apply(params, x_BTD, *context, True)
+    found_BTD, (found_BD, *_) = layer.apply(params, x_BTD, *context, False, rngs=RNGS)
+    np.testing.assert_allclose(found_BTD, y_BTD, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found_BD, state_BD, rtol=1e-5, atol=1e-6)
+
+
 def test_without_dropout_all_is_the_plain_model():
     """Whatever the rates, where nothing is drawn; and in training where all rates are 0."""
     params = initialize(build())
