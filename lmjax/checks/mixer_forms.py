@@ -136,10 +136,13 @@ def _later_difference(read, x_BTD, whole_BTD) -> float:
 
 
 def _difference(found, expected) -> float:
-    """The largest one of any leaf, of those of floating-point numbers; others must be equal."""
+    """The largest one of any leaf; infinite where one of them is no number."""
     worst = 0.0
     for one, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-        scale = np.abs(other).max(initial=0.0)
-        worst = max(worst, float(np.abs(one - other).max(initial=0.0) / max(scale, 1e-3)))
+        with np.errstate(invalid="ignore"):
+            apart = np.where(one == other, 0.0, np.abs(one - other))
+        scale = np.abs(other[np.isfinite(other)]).max(initial=0.0)
+        largest = np.nan_to_num(apart, nan=np.inf).max(initial=0.0)
+        worst = max(worst, float(largest / max(scale, 1e-3)))
     return worst
