@@ -11,6 +11,7 @@ import pytest
 from lmjax.errors import UserError
 from lmjax.mixers.attention import Attention, empty_cache
 from lmjax.mixers.dot_product_attention import parallel, step
+from lmjax.nn.position_bias import PositionBias, bucket_of
 
 ROWS, LENGTH, HEADS, HEAD_WIDTH = 2, 6, 2, 3
 WIDTH = HEADS * HEAD_WIDTH
@@ -219,6 +220,21 @@ def test_dropout_falls_on_each_attention_weight_by_itself(params):
     for factors_RBH in np.moveaxis(factors_RBHK, -1, 0):
         np.testing.assert_allclose(factors_RBH, np.where(factors_RBHK[..., 0] > 1, 2, 0), atol=1e-4)
     assert 0.35 < (factors_RBHK[..., 0] > 1).mean() < 0.65
+
+
+def test_relative_positions_are_a_bias_by_distance_that_each_layer_learns():
+    sizes = dict(position_buckets=4, position_farthest=3)
+    own = mixer(position="relative", **sizes)
+    arguments = None, np.arange(LENGTH)[None], None, True
+    boxed = own.init(jax.random.key(0), x_BTD, *arguments)
+    params = jax.tree.map(lambda leaf: 20 * leaf, nn.meta.unbox(boxed))
+    found_BTD, _ = own.apply(params, x_BTD, *arguments)
+    table_NH = params["params"].pop("position_bias")["embedding"]
+    distance_N = np.arange(-3, 4)
+    given = PositionBias(table_NH[bucket_of(distance_N, 4, 3, both_sides=False)])
+    expected_BTD, _ = mixer().apply(params, x_BTD, *arguments, given)
+    np.testing.assert_allclose(found_BTD, expected_BTD, **CLOSE)
+    assert np.abs(found_BTD - mixer().apply(params, x_BTD, *arguments)[0]).max() > 1e-2
 
 
 def test_in_chunks_each_weight_is_dropped_by_itself_too():

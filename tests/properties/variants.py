@@ -58,7 +58,7 @@ CHOICES = {
     ],
     "transformer": [
         dict(),
-        dict(bias=True, tied=False),
+        dict(bias=True, tied=False, position="alibi"),
         dict(position="sinusoidal", pattern=("recurrent", "attention")),
         dict(layers=4, pattern=("recurrent", "attention"), remat="block", scan_layers=True),
         dict(position="none", pattern=("mamba", "sliding_window")),
@@ -70,7 +70,7 @@ CHOICES = {
             pattern=("attention", "mamba"),
         ),
         dict(
-            position="none", pattern=("sliding_window",), mixers={"sliding_window": {"window": 3}}
+            position="rotary", pattern=("sliding_window",), mixers={"sliding_window": {"window": 3}}
         ),
     ],
 }
