@@ -5,6 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from lmjax.errors import UserError
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
 from lmjax.interop.settings import Settings, check_fixed, is_size, their_name
 from lmjax.runs.fields import is_number, is_positive_number
@@ -16,6 +17,8 @@ TIED = {True: True, False: False}
 FIXED = {"norm": "layer_norm", "position": "learned", "pattern": ("attention",), "bias": True}
 FIXED |= {"scan_layers": False, "feed_forwards": (), "norm_order": "pre", "short_convolution": 0}
 FIXED |= {"scaled_embedding": False, "logits_cap": 0.0}
+
+WITHOUT_EFFECT = ("chunk", "form")  # options of attention that change no result
 
 
 def to_model(theirs: Settings) -> dict[str, Any]:
@@ -41,6 +44,12 @@ def to_model(theirs: Settings) -> dict[str, Any]:
 def to_settings(model: ConfigDict, vocabulary_size: int) -> dict[str, Any]:
     """Their config.json; raises UserError for a field that GPT-2 has otherwise."""
     check_fixed(model, FIXED, "GPT-2")
+    for option, value in model.mixers.get("attention", {}).items():
+        if option not in WITHOUT_EFFECT:
+            raise UserError(
+                f"attention's option {option} is {value!r}, and a GPT-2 has no such option; it "
+                "can't be exported as one"
+            )
     return {
         "vocab_size": vocabulary_size,
         "n_layer": model.layers,

@@ -57,6 +57,15 @@ def test_a_model_that_is_no_gpt2_is_not_exported(field, value):
         to_settings(model(**{field: value}), 50)
 
 
+def test_a_gpt2_has_no_options_of_attention():
+    ours = model()
+    ours.mixers.attention = {"chunk": 64}
+    to_settings(ours, 50)
+    ours.mixers.attention.score_cap = 30.0
+    with pytest.raises(UserError, match="attention's option score_cap is 30.0"):
+        to_settings(ours, 50)
+
+
 def test_fields_that_nothing_was_made_of_are_known():
     settings = Settings({**GPT2, "torch_dtype": "float32", "sliding_window": 4}, "config.json")
     to_model(settings)
