@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
-from lmjax.studies import best_of, forest, isoflop, plots
+from lmjax.studies import best_of, forest, isoflop, lengths, plots
 from lmjax.studies.adaptations import adaptation_rows
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
@@ -56,7 +56,8 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
     )
     scaling = isoflop.write_scaling(study, judged_split(study), workdir / "plots")
     best = best_of.write_best_of(study, workdir / "plots")
-    contents = report_contents(study, drawn, beside, scaling, best)
+    by_length = lengths.write_lengths(arms, workdir / "plots")
+    contents = report_contents(study, drawn, beside, scaling, best, by_length)
     path = workdir / "report.html"
     write_atomically(path, render("report.html.jinja", contents))
     write_atomically(path.with_suffix(".md"), render("report.md.jinja", contents))
@@ -88,8 +89,11 @@ def report_contents(
     beside: str,
     scaling: isoflop.Scaling | None,
     best: best_of.BestOf | None,
+    by_length: str = "",
 ) -> dict[str, Any]:
-    """What a report says; of the plots `drawn` by axis, and `beside` the baseline, their SVG."""
+    """What a report says; of the plots `drawn` by axis, `beside` the baseline and `by_length`, it
+    is given the SVG.
+    """
     rows = summary_rows(study)
     return dict(
         study=study,
@@ -106,6 +110,8 @@ def report_contents(
         best_of=best,
         best_of_svg=inline_svg(best.svg) if best else "",
         best_of_name=best_of.NAME,
+        lengths_svg=inline_svg(by_length) if by_length else "",
+        lengths_name=lengths.NAME,
         command=study_command(study),
         adaptations=adaptation_rows(study),
         translations=translation_rows(study),

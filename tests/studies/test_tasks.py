@@ -42,6 +42,13 @@ def test_arms_of_a_task_are_compared_by_their_errors(tmp_path):
     assert "| validation error | test error |" in text and "above it, error" in text
     assert "test error" in text.split("\n")[2]  # the verdict
     assert "bits" not in text
+    lengths = (tmp_path / "study" / "plots" / "accuracy_against_length.csv").read_text()
+    assert lengths.count("\n") == 1 + 2 * (6 + 2)
+    first = result.record.arms[0].runs[0].results["splits"]["test"]["segments"]
+    second = result.record.arms[0].runs[1].results["splits"]["test"]["segments"]
+    mean = (first["right"][1] / first["tokens"][1] + second["right"][1] / second["tokens"][1]) / 2
+    assert f"LSTM,test,8,2,{mean}," in lengths
+    assert "accuracy_against_length.svg" in text
     curves = (tmp_path / "study" / "plots" / "validation_against_tokens.csv").read_text()
     assert "validation_error" in curves
 
