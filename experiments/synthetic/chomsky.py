@@ -8,10 +8,11 @@ Command   lmjax study --study=experiments/synthetic/chomsky.py --workdir=runs/pa
           lmjax study --study=experiments/synthetic/chomsky.py:even_pairs --workdir=runs/even_study
           lmjax train --config=experiments/synthetic/chomsky.py --workdir=runs/parity
           lmjax train --config=experiments/synthetic/chomsky.py:even_pairs --workdir=runs/even_pairs
-Tuning    every arm tries the same three learning rates, each on a third of its training.
-Hardware  one CPU core: an LSTM in a minute, a study in half an hour.
+Tuning    every arm tries the same three learning rates, each on half of its training.
+Hardware  one CPU core: an LSTM in a minute and a half, a study in an hour or two.
 Expected  length_accuracy of the test near 1.0, for an LSTM on parity and on even pairs.
-Measured  1.0 and 1.0 by an LSTM, seed 0.
+Measured  parity, seed 0: LSTM 1.0 and attention 0.49 with a learning rate of 3e-3; an sLSTM, with
+          that 0.49, learns it with 1e-2.
 Differs   Inputs of 1 to 40 symbols as there, but some thousand steps, a width of 64 in place of
           256, and higher learning rates. A Transformer here sees the past alone. The tape RNN has
           three of five actions.
@@ -40,7 +41,7 @@ ARCHITECTURES = {
     "mamba": ("mamba", {}),
     "attention": ("attention", {}),
 }
-TUNING = Tuning({"training.learning_rate": (1e-3, 3e-3, 1e-2)}, budget="33 percent")
+TUNING = Tuning({"training.learning_rate": (1e-3, 3e-3, 1e-2)}, budget="50 percent")
 
 
 def _architecture(mixer: str, options: dict) -> dict:

@@ -138,6 +138,7 @@ def _notes(dataset) -> list[str]:
 
 
 def _batch(dataset, config):
+    import numpy as np
     from rich.table import Table
     from rich.text import Text
 
@@ -153,6 +154,10 @@ def _batch(dataset, config):
     if batch.source_BS is not None:
         source = ("the source", tokenizer.source, batch.source_BS, batch.source_weights_BS)
         columns.insert(0, source)
+    if data.batching == "examples":  # what is read up to the last answer
+        name, reader, ids_BT, weights_BT = columns[0]
+        read_BT = np.maximum.accumulate(weights_BT[:, ::-1], axis=1)[:, ::-1]
+        columns[0] = (name, reader, ids_BT, read_BT)
     title = f"first tokens of the first batch, {data.batching}"
     notes = [f"{batching.steps_per_epoch:,} batches an epoch", *batching.remarks()]
     table = Table("row", *(name for name, *_ in columns), title="; ".join([title, *notes]))
