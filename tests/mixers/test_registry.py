@@ -1,9 +1,12 @@
 """Mixers by name, with options that are looked at before anything is built."""
 
+from pathlib import Path
+
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.mixers.registry import mixer_maker
+from lmjax.mixers.recurrent_layer import CELLS
+from lmjax.mixers.registry import MIXERS, mixer_maker
 
 GIVEN = dict(width=6, initializer=None, heads=2)
 
@@ -31,3 +34,8 @@ def test_a_mixer_gets_its_options_and_of_what_is_given_the_fields_that_it_has():
 def test_what_it_cannot_be_made_of_is_named(name, options, message):
     with pytest.raises(UserError, match=message):
         mixer_maker(name, options, GIVEN)
+
+
+def test_every_mixer_is_on_its_page():
+    page = (Path(__file__).parents[2] / "docs" / "mixers.md").read_text(encoding="utf-8")
+    assert not [name for name in [*MIXERS, *CELLS] if f"`{name}`" not in page]
