@@ -29,6 +29,9 @@ MODELS = {
         embedding_width=0,  # 0: as wide as the hidden layers
         dropout=0.0,  # on non-recurrent connections (Zaremba et al. 2014)
         tied=False,  # output weights are the embedding's
+        # softmax | adaptive_softmax | mixture_of_softmaxes, see lmjax/nn/output_registry.py
+        output="softmax",
+        output_options=dict(),  # those not given are its defaults
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width), as torch.nn does
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
@@ -37,9 +40,12 @@ MODELS = {
         cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
         first_options=dict(),  # the same of the first layer alone, beside cell_options
         layers=3,
-        width=256,  # hidden units of each layer but the last, if tied
-        embedding_width=0,  # and of the last layer, if tied; 0: as wide as the hidden layers
+        width=256,  # hidden units of each layer, but the last if that has another width
+        embedding_width=0,  # 0: as wide as the hidden layers
+        last_width=0,  # of the last layer; 0: the embedding's if tied, else the other layers'
         tied=True,  # output weights are the embedding's
+        output="softmax",  # as of rnn
+        output_options=dict(),  # those not given are its defaults
         dropout=0.4,  # on what the softmax reads
         input_dropout=0.4,  # on the first layer's input
         layer_dropout=0.25,  # between layers
@@ -64,6 +70,8 @@ MODELS = {
         span=16,  # how many past states are attended over
         dropout=0.0,  # on non-recurrent connections
         tied=False,  # output weights are the embedding's
+        output="softmax",  # as of rnn
+        output_options=dict(),  # those not given are its defaults
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
@@ -149,6 +157,8 @@ MODELS = {
         dropout=0.0,  # on embeddings, attention weights and residual branches
         scaled_embedding=False,  # what is read of it, by sqrt(width)
         tied=True,  # output weights are the embedding's
+        output="softmax",  # as of rnn
+        output_options=dict(),  # those not given are its defaults
         logits_cap=0.0,  # c: logits are c tanh(logits / c) (Gemma 2); 0: as they are
         initialization=0.02,  # deviation of the normal draw; GPT-2's
         dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
@@ -226,9 +236,12 @@ LATER = {
     "model.cell_options": {},
     "model.feed_forward_options": {},
     "model.feed_forwards": [],
+    "model.last_width": 0,
     "model.logits_cap": 0.0,
     "model.norm_epsilon": 1e-5,
     "model.norm_order": "pre",
+    "model.output": "softmax",
+    "model.output_options": {},
     "model.scaled_embedding": False,
     "model.short_convolution": 0,
     "training.averaging": "none",
@@ -236,7 +249,7 @@ LATER = {
 }
 
 # Fields of models that hold options by the name of what they are of.
-OPTIONS = ("mixers", "feed_forward_options", "cell_options", "first_options")
+OPTIONS = ("mixers", "feed_forward_options", "cell_options", "first_options", "output_options")
 
 # What is predicted of which text: the fields of each objective.
 OBJECTIVES = {

@@ -43,6 +43,7 @@ class Tokenizer:
     end_id: int | None  # <eos>
     unknown_id: int | None = None  # <unk>
     newline_id: int | None  # what a line end becomes
+    ids_by_frequency: bool = False  # but for <eos> and <unk>, a more frequent token's are smaller
     ends_sources: bool = False  # whether `end_id` stands behind each source, as T5 was trained
 
     @property

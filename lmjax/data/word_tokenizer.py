@@ -29,6 +29,7 @@ class WordTokenizer(Tokenizer):
     has_unknown: bool
     kind: ClassVar[str] = "word"
     end_id: ClassVar[int] = 0
+    ids_by_frequency: ClassVar[bool] = True
     newline_id: ClassVar[int] = 0
 
     @classmethod

@@ -64,6 +64,10 @@ class WrappedTokenizer(Tokenizer):
         return self.inner.ends_sources
 
     @property
+    def ids_by_frequency(self) -> bool:
+        return self.inner.ids_by_frequency
+
+    @property
     def special_ids(self) -> dict[str, int]:
         return self.inner.special_ids
 

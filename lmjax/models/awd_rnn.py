@@ -14,7 +14,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.recurrent_layer import CELLS
 from lmjax.mixers.variational_recurrence import MASKS, VariationalRecurrentLayer
-from lmjax.models.recurrent_parts import output_parameters, recurrent_maker
+from lmjax.models.recurrent_parts import recurrent_maker
 from lmjax.models.rnn import RecurrentModel
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
@@ -40,14 +40,16 @@ class AWDRecurrentModel(RecurrentModel):
     """A `RecurrentModel` with dropout of weights, whole words and, by fixed masks, of activations.
 
     Merity, Keskar and Socher (2018), sections 2 and 4. The last layer is as wide as the embedding
-    if that is tied. `first_options` are those of the first layer beside the `cell_options`. A mask
-    is drawn once for all tokens of a row unless `locked` is False. With `recurrent_dropout` or
-    `masks="per_gate"`, dropout is within the layers: `input_dropout` or `layer_dropout` of their
-    inputs, as Gal and Ghahramani (2016) have it. While it is trained, it sows two auxiliary losses.
-    Raises UserError for rates out of range, unknown masks, and masks that a cell has no place for.
+    if that is tied, unless it has a `last_width`. `first_options` are those of the first layer
+    beside the `cell_options`. A mask is drawn once for all tokens of a row unless `locked` is
+    False. With `recurrent_dropout` or `masks="per_gate"`, dropout is within the layers:
+    `input_dropout` or `layer_dropout` of their inputs, as Gal and Ghahramani (2016) have it. While
+    it is trained, it sows two auxiliary losses. Raises UserError for rates out of range, unknown
+    masks, and masks that a cell has no place for.
     """
 
     first_options: Mapping[str, Any]
+    last_width: int
     input_dropout: float
     layer_dropout: float
     embedding_dropout: float
@@ -82,6 +84,8 @@ class AWDRecurrentModel(RecurrentModel):
 
     @property
     def output_width(self) -> int:
+        if self.last_width:
+            return self.last_width
         return (self.embedding_width or self.width) if self.tied else self.width
 
     def setup(self):
@@ -94,9 +98,8 @@ class AWDRecurrentModel(RecurrentModel):
         self.drop_input = Dropout(self.input_dropout, time, of_model=False)
         self.drop_between = Dropout(self.layer_dropout, time, of_model=False)
         self.drop = Dropout(self.dropout, time)
-        self.kernel_DV, self.bias_V = output_parameters(
-            self, self.output_width, self.vocabulary_size, self.tied, initializer
-        )
+        self.output_layer = self._make_output(initializer)
+        nn.share_scope(self, self.output_layer)
 
     def _layer_maker(
         self, index: int, input_width: int, initializer: Initializer

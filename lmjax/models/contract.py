@@ -105,6 +105,22 @@ class LanguageModel(nn.Module):
         logits_BTV, carry = self(tokens_BT, carry, **context)
         return log_probs_and_right(logits_BTV, targets_BT)[0], carry
 
+    def hidden_states(
+        self, tokens_BT: jax.Array, carry: Carry = None, **context: Any
+    ) -> tuple[jax.Array, Carry]:
+        """`hidden_BTD, carry`: what the output layer reads after each token, of the past alone.
+
+        Raises UserError for a model without such.
+        """
+        raise UserError(
+            "this model shows no vectors that its probabilities are formed of; take one of the "
+            "families rnn, awd_rnn, attention_rnn, transformer"
+        )
+
+    def output_log_probs(self, hidden_BTD: jax.Array, targets_BT: jax.Array) -> jax.Array:
+        """`log_probs_BT` of the targets, given what `hidden_states` returned."""
+        raise NotImplementedError
+
     def example_source(self, batch_size: int, length: int) -> dict[str, jax.Array]:
         """A source of `length` tokens, as keyword arguments; empty for a model that reads none."""
         return {}

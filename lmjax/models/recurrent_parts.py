@@ -62,16 +62,6 @@ def check_layers(
         )
 
 
-def check_tied(tied: bool, embedding_width: int, output_width: int) -> None:
-    """Raises UserError if one table is to be both embedding and output weights, but can't be."""
-    if tied and embedding_width != output_width:
-        raise UserError(
-            f"tied weights need embeddings as wide as what the softmax reads, {output_width}, "
-            f"not {embedding_width}; set model.embedding_width={output_width} or "
-            "model.tied=False"
-        )
-
-
 def output_parameters(
     module: nn.Module, width: int, vocabulary_size: int, tied: bool, initializer: Initializer
 ) -> tuple[jax.Array | None, jax.Array]:

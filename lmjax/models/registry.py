@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 from lmjax.data.cache import build_once, cache_directory
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import LanguageModel
+from lmjax.nn.output_registry import check_ids
 from lmjax.own_models import (
     SOURCE,
     configured_defaults,
@@ -68,7 +69,10 @@ def build_model(model: ConfigDict, tokenizer) -> LanguageModel:
         defaults = configured_defaults(family)
         expected = {name: expected_like(defaults[name]) for name in given if name in defaults}
         check_fields(given, expected, model.name, cure="give such a value")
-    return family(vocabulary_size=tokenizer.vocabulary_size, **given, **derived)
+    model = family(vocabulary_size=tokenizer.vocabulary_size, **given, **derived)
+    if output := given.get("output"):
+        check_ids(output, getattr(tokenizer, "ids_by_frequency", False))
+    return model
 
 
 def _check_given(name: str, digest: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.core import freeze
@@ -11,18 +12,13 @@ from jax.nn.initializers import Initializer
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.recurrent_layer import CELLS
 from lmjax.models.contract import Carry, LanguageModel, at_places
-from lmjax.models.recurrent_parts import (
-    check_layers,
-    check_tied,
-    output_parameters,
-    recurrent_maker,
-    recurrent_names,
-)
+from lmjax.models.recurrent_parts import check_layers, recurrent_maker, recurrent_names
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.output_layers import OutputLayer
+from lmjax.nn.output_registry import output_maker
 from lmjax.nn.segments import segment_starts
-from lmjax.nn.softmax import target_log_probs
 
 
 class RecurrentModel(LanguageModel):
@@ -30,9 +26,9 @@ class RecurrentModel(LanguageModel):
 
     Zaremba et al. (2014), section 3: all weights and biases are drawn uniformly, the output weights
     are their own. The carry holds each layer's state, and the segment and position of each row.
-    `cell_options` are those of a cell that is a mixer. Raises UserError for an unknown cell or
-    option, sizes or a dropout out of range, a forget bias where no gate forgets, or tied weights of
-    different widths.
+    `cell_options` are those of a cell that is a mixer, `output_options` of the output layer. Raises
+    UserError for an unknown cell, output or option, sizes or a dropout out of range, a forget bias
+    where no gate forgets, or tied weights of different widths.
     """
 
     cell: str
@@ -42,6 +38,8 @@ class RecurrentModel(LanguageModel):
     embedding_width: int
     dropout: float
     tied: bool
+    output: str
+    output_options: Mapping[str, Any]
     initialization: float
     forget_bias: float
 
@@ -49,15 +47,16 @@ class RecurrentModel(LanguageModel):
 
     def __post_init__(self):
         self.cell_options = freeze(dict(self.cell_options))
+        self.output_options = freeze(dict(self.output_options))
         super().__post_init__()
         sizes = self.layers, self.width, self.dropout, self.forget_bias
         check_layers(self.cell, *sizes, CELLS if self.cell in CELLS else recurrent_names())
         self._make_mixers(symmetric_uniform(0.0), parent=None)
-        check_tied(self.tied, self.embedding_width or self.width, self.output_width)
+        self._make_output(symmetric_uniform(0.0), parent=None)
 
     @property
     def output_width(self) -> int:
-        """The width of what the softmax reads."""
+        """The width of what the output layer reads."""
         return self.width
 
     def setup(self):
@@ -67,9 +66,22 @@ class RecurrentModel(LanguageModel):
         )
         self.mixers = self._make_mixers(initializer)
         self.drop = Dropout(self.dropout)
-        self.kernel_DV, self.bias_V = output_parameters(
-            self, self.output_width, self.vocabulary_size, self.tied, initializer
+        self.output_layer = self._make_output(initializer)
+        nn.share_scope(self, self.output_layer)
+
+    def _make_output(self, initializer: Initializer, **parent: None) -> OutputLayer:
+        make = output_maker(
+            self.output,
+            self.output_options,
+            vocabulary_size=self.vocabulary_size,
+            width=self.output_width,
+            table_width=(self.embedding_width or self.width) if self.tied else 0,
+            initializer=initializer,
+            bias=True,
+            prefix="output_",
+            one_pass=True,
         )
+        return make(**parent)
 
     def _make_mixers(self, initializer: Initializer, **parent: None) -> list[Mixer]:
         mixers, input_width = [], self.embedding_width or self.width
@@ -107,9 +119,7 @@ class RecurrentModel(LanguageModel):
     ):
         hidden_BTD, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
         hidden_BTD = at_places(hidden_BTD, places_BP)
-        hidden_ND = hidden_BTD.reshape(-1, self.output_width)
-        logits_NV = hidden_ND @ self._output_kernel() + self.bias_V[None, :]
-        return logits_NV.reshape(*hidden_BTD.shape[:2], -1), carry
+        return self.output_layer.logits(hidden_BTD, self._table(), deterministic), carry
 
     def log_probs(
         self,
@@ -122,14 +132,25 @@ class RecurrentModel(LanguageModel):
         deterministic=True,
     ):
         hidden_BTD, carry = self._read(tokens_BT, carry, segment_ids_BT, deterministic)
-        hidden_ND = hidden_BTD.reshape(-1, self.output_width)
-        log_probs_N = target_log_probs(
-            hidden_ND, self._output_kernel(), self.bias_V, targets_BT.reshape(-1)
-        )
-        return log_probs_N.reshape(targets_BT.shape), carry
+        given = hidden_BTD, targets_BT, self._table(), deterministic
+        return self.output_layer.log_probs(*given), carry
+
+    def hidden_states(
+        self,
+        tokens_BT,
+        carry=None,
+        *,
+        segment_ids_BT=None,
+        positions_BT=None,
+        deterministic=True,
+    ):
+        return self._read(tokens_BT, carry, segment_ids_BT, deterministic)
+
+    def output_log_probs(self, hidden_BTD, targets_BT):
+        return self.output_layer.log_probs(hidden_BTD, targets_BT, self._table())
 
     def _read(self, tokens_BT, carry, segment_ids_BT, deterministic) -> tuple[jax.Array, Carry]:
-        """What the softmax reads, and the carry; positions are counted from the carry's."""
+        """What the output layer reads, and the carry; positions are counted from the carry's."""
         before = self.initial_carry(len(tokens_BT), 0) if carry is None else carry
         segment_id_B, position_B = before["segment_id_B"], before["position_B"]
         positions_BT = position_B[:, None] + jnp.arange(tokens_BT.shape[1])[None, :]
@@ -149,7 +170,7 @@ class RecurrentModel(LanguageModel):
     def _read_layers(
         self, tokens_BT, states, positions_BT, segment_ids_BT, deterministic
     ) -> tuple[jax.Array, list[Carry]]:
-        """What the softmax reads, and the layers' states."""
+        """What the output layer reads, and the layers' states."""
         x_BTD, after = self.embedding(tokens_BT), []
         for mixer, state in zip(self.mixers, states, strict=True):
             x_BTD = self.drop(x_BTD, deterministic=deterministic)
@@ -157,5 +178,5 @@ class RecurrentModel(LanguageModel):
             after.append(state)
         return self.drop(x_BTD, deterministic=deterministic), after
 
-    def _output_kernel(self) -> jax.Array:
-        return self.embedding.table_VD.T if self.tied else self.kernel_DV
+    def _table(self) -> jax.Array | None:
+        return self.embedding.table_VD if self.tied else None

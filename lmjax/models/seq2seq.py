@@ -11,11 +11,12 @@ from lmjax.models.conditional import ConditionalModel, or_empty
 from lmjax.models.contract import Carry
 from lmjax.models.recurrent_decoder import LUONG, RecurrentDecoder
 from lmjax.models.recurrent_encoder import RecurrentEncoder
-from lmjax.models.recurrent_parts import check_layers, check_tied, output_parameters
+from lmjax.models.recurrent_parts import check_layers, output_parameters
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.output_layers import check_tied
 from lmjax.nn.softmax import target_log_probs
 
 CHOICES = {

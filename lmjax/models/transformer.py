@@ -17,11 +17,12 @@ from lmjax.mixers.convolved import ConvolvedMixer
 from lmjax.mixers.registry import mixer_class, mixer_maker
 from lmjax.models.contract import LanguageModel, at_places
 from lmjax.models.stack import Stack
-from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.feed_forward_registry import feed_forward_maker
 from lmjax.nn.norms import NORMS
+from lmjax.nn.output_layers import OutputLayer
+from lmjax.nn.output_registry import output_maker
 from lmjax.nn.positions import OF_SCORES, POSITIONS, NoPosition
 from lmjax.nn.precision import DTYPES, in_dtype
 from lmjax.nn.segments import segment_starts
@@ -58,6 +59,8 @@ class Transformer(LanguageModel):
     `context_length` or finds no free slot in the carry: never a number that a shorter context would
     have given.
 
+    `output_options` are those of the output layer.
+
     Raises UserError for an unknown part, mixer or option, more mixers than layers, another number
     of feed-forward networks than of mixers, a width that the heads don't divide, and rows that are
     longer than the context.
@@ -82,6 +85,8 @@ class Transformer(LanguageModel):
     dropout: float = DEFAULTS["dropout"]
     scaled_embedding: bool = DEFAULTS["scaled_embedding"]
     tied: bool = DEFAULTS["tied"]
+    output: str = DEFAULTS["output"]
+    output_options: Mapping[str, Any] = freeze(DEFAULTS["output_options"])
     logits_cap: float = DEFAULTS["logits_cap"]
     initialization: float = DEFAULTS["initialization"]
     dtype: str = DEFAULTS["dtype"]
@@ -95,6 +100,7 @@ class Transformer(LanguageModel):
         for field in ("mixers", "feed_forward_options"):
             options = {name: dict(options) for name, options in getattr(self, field).items()}
             setattr(self, field, freeze(options))
+        self.output_options = freeze(dict(self.output_options))
         self.pattern, self.feed_forwards = tuple(self.pattern), tuple(self.feed_forwards)
         super().__post_init__()
         if self.layers < 1:
@@ -124,6 +130,7 @@ class Transformer(LanguageModel):
         used = "model.feed_forwards" if self.feed_forwards else "model.feed_forward"
         self._check_options("feed_forward_options", used, self._feed_forwards)
         self._make_stack(parent=None)
+        self._make_output(parent=None)
 
     def setup(self):
         self.stack = self._make_stack()
@@ -135,10 +142,7 @@ class Transformer(LanguageModel):
         self.drop = Dropout(self.dropout)
         if self.norm_order != "post":
             self.final_norm = self._make_norm()
-        if not self.tied:
-            self.head = Dense(
-                self.vocabulary_size, ("embed", "vocab"), False, normal, wide_output=True
-            )
+        self.head = self._make_output()
 
     def _make_stack(self, **parent: None) -> Stack:
         normal = nn.initializers.normal(self.initialization)
@@ -177,6 +181,18 @@ class Transformer(LanguageModel):
             norm_order=self.norm_order,
             **parent,
         )
+
+    def _make_output(self, **parent: None) -> OutputLayer:
+        make = output_maker(
+            self.output,
+            self.output_options,
+            vocabulary_size=self.vocabulary_size,
+            width=self.width,
+            table_width=self.width if self.tied else 0,
+            initializer=nn.initializers.normal(self.initialization),
+            logits_cap=self.logits_cap,
+        )
+        return make(**parent)
 
     @property
     def _feed_forwards(self) -> tuple[str, ...]:
@@ -225,6 +241,52 @@ class Transformer(LanguageModel):
         places_BP: jax.Array | None = None,
         deterministic: bool = True,
     ) -> tuple[jax.Array, TransformerCarry | None]:
+        context = segment_ids_BT, positions_BT, deterministic
+        x_BTD, within_BT1, carry = self._read(tokens_BT, carry, *context, places_BP)
+        logits_BTV = self.head.logits(x_BTD, self._table(), deterministic)
+        return _or_nan(logits_BTV, within_BT1), carry
+
+    def log_probs(
+        self,
+        tokens_BT,
+        targets_BT,
+        carry=None,
+        *,
+        segment_ids_BT=None,
+        positions_BT=None,
+        deterministic=True,
+    ):
+        context = segment_ids_BT, positions_BT, deterministic
+        x_BTD, within_BT1, carry = self._read(tokens_BT, carry, *context)
+        log_probs_BT = self.head.log_probs(x_BTD, targets_BT, self._table(), deterministic)
+        return _or_nan(log_probs_BT[..., None], within_BT1)[..., 0], carry
+
+    def hidden_states(
+        self,
+        tokens_BT,
+        carry=None,
+        *,
+        segment_ids_BT=None,
+        positions_BT=None,
+        deterministic=True,
+    ):
+        context = segment_ids_BT, positions_BT, deterministic
+        x_BTD, within_BT1, carry = self._read(tokens_BT, carry, *context)
+        return _or_nan(x_BTD, within_BT1), carry
+
+    def output_log_probs(self, hidden_BTD, targets_BT):
+        return self.head.log_probs(hidden_BTD, targets_BT, self._table())
+
+    def _read(
+        self,
+        tokens_BT: jax.Array,
+        carry: TransformerCarry | None,
+        segment_ids_BT: jax.Array | None,
+        positions_BT: jax.Array | None,
+        deterministic: bool,
+        places_BP: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array | None, TransformerCarry | None]:
+        """What the output layer reads; whether it is within the context, or None; and the carry."""
         fits = carry is None and segment_ids_BT is None and positions_BT is None
         if fits:
             self._check_length(tokens_BT.shape[1])
@@ -240,20 +302,20 @@ class Transformer(LanguageModel):
         x_BTD = at_places(x_BTD, places_BP)
         if self.norm_order != "post":
             x_BTD = self.final_norm(x_BTD)
-        logits_BTV = self.embedding.attend(x_BTD) if self.tied else self.head(x_BTD)
-        if self.logits_cap:
-            logits_BTV = self.logits_cap * jnp.tanh(logits_BTV / self.logits_cap)
+        within_BT1 = None
         if not fits and self.longest_context is not None:
             within_BT = jnp.broadcast_to(positions_BT < self.context_length, tokens_BT.shape)
             within_BT1 = at_places(within_BT[..., None], places_BP)
-            logits_BTV = jnp.where(within_BT1, logits_BTV, jnp.nan)
         if carry is not None:
             position_B = jnp.broadcast_to(positions_BT[:, -1] + 1, carry.position_B.shape)
             segment_id_B = carry.segment_id_B
             if segment_ids_BT is not None:
                 segment_id_B = segment_ids_BT[:, -1]
             carry = TransformerCarry(layers, position_B, segment_id_B)
-        return logits_BTV, carry
+        return x_BTD, within_BT1, carry
+
+    def _table(self) -> jax.Array | None:
+        return self.embedding.table_VD if self.tied else None
 
     def _check_length(self, length: int) -> None:
         if self.longest_context is not None and length > self.longest_context:
@@ -261,6 +323,10 @@ class Transformer(LanguageModel):
                 f"{length} tokens are more than model.context_length {self.context_length}; "
                 "give a longer context or shorter rows"
             )
+
+
+def _or_nan(found_BTD: jax.Array, within_BT1: jax.Array | None) -> jax.Array:
+    return found_BTD if within_BT1 is None else jnp.where(within_BT1, found_BTD, jnp.nan)
 
 
 def derive_positions(

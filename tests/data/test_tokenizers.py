@@ -306,3 +306,13 @@ def test_a_damaged_file_is_refused(content, tmp_path):
         load_tokenizer(path)
     with pytest.raises(UserError, match="cannot read"):
         load_tokenizer(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize("made", TOKENIZERS, ids=name)
+def test_ids_that_are_said_to_count_from_the_most_frequent_token_do(made):
+    """But for the first, of ends of lines and of what is unknown; no other tokenizer says so."""
+    assert made.ids_by_frequency == (made.kind == "word")
+    if made.ids_by_frequency:
+        counts_V = np.bincount(made.encode(PROSE), minlength=made.vocabulary_size)
+        of_words_V = counts_V[1 + made.has_unknown :]
+        assert len(of_words_V) > 2 and (np.diff(of_words_V) <= 0).all()

@@ -31,6 +31,7 @@ CHOICES = {
         dict(cell="lstm"),
         dict(cell="lstm", tied=True, forget_bias=1.0),
         dict(cell="mogrifier_lstm", cell_options={"rounds": 2}, embedding_width=4),
+        dict(output="adaptive_softmax", output_options={"cutoffs": "3,5", "chunk": 2}),
     ],
     "attention_rnn": [
         dict(score="additive"),
@@ -38,7 +39,9 @@ CHOICES = {
         dict(score="general", cell="elman", layers=2),
         dict(score="key_value_predict"),
     ],
-    "awd_rnn": [dict(embedding_width=4, masks="per_gate")],
+    "awd_rnn": [
+        dict(embedding_width=4, masks="per_gate", last_width=5, output="mixture_of_softmaxes"),
+    ],
     "word_vectors": [dict(), dict(biases=True, summed=True)],
     "seq2seq": [
         dict(reverse_source=True, layers=2),
@@ -58,7 +61,7 @@ CHOICES = {
     ],
     "transformer": [
         dict(),
-        dict(bias=True, tied=False, position="alibi"),
+        dict(bias=True, tied=False, position="alibi", output_options={"chunk": 3}),
         dict(position="sinusoidal", pattern=("recurrent", "attention")),
         dict(layers=4, pattern=("recurrent", "attention"), remat="block", scan_layers=True),
         dict(position="none", pattern=("mamba", "sliding_window")),
@@ -89,7 +92,9 @@ def build(family, changes):
     config = model_config(family)
     config.update(changes)
     special = {"class": VOCABULARY - 1}
-    tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=0, special_id=special.get)
+    tokenizer = SimpleNamespace(
+        vocabulary_size=VOCABULARY, end_id=0, special_id=special.get, ids_by_frequency=True
+    )
     apart = SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY, special_id=special.get)
     tokenizer.source = tokenizer if config.get("shared_embedding", False) else apart
     return build_model(config, tokenizer)

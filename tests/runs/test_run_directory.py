@@ -53,6 +53,7 @@ def test_a_config_that_lacks_later_fields_of_a_model_is_that_of_their_defaults(t
     run.create(config)
     older = json.loads((path := run.path / "config.json").read_text())
     later = [name.removeprefix("model.") for name in LATER if name.startswith("model.")]
+    later = [name for name in later if name in older["model"]]
     for name in later:
         del older["model"][name]
     assert len(later) > 6
