@@ -7,6 +7,12 @@ from absl import flags
 from lmjax.cli.flags import define_workdir, parse, required_workdir
 from lmjax.errors import UserError
 
+# Flags of what adapts to the text, and its name in results.json.
+ADAPTING = {
+    "cache": "unigram_cache",
+    "neural_cache": "neural_cache",
+    "dynamic": "dynamic_evaluation",
+}
 CONTEXT = ("context", "rows", "overlap", "window", "stride")  # fields of config.evaluation
 
 
@@ -38,8 +44,8 @@ def main(arguments: list[str]) -> int:
             f"--random_batches estimates causal nats, and this model's are {kind}; leave it out"
         )
     context = {name: values[name].value for name in CONTEXT if values[name].present}
-    if values.cache:
-        return _with_cache(values, trained, context)
+    if values.cache or values.neural_cache or values.dynamic:
+        return _adapted(values, trained, context)
     if values.mc_dropout:
         return _with_dropout(values, trained, context)
     score = trained.evaluate(
@@ -64,20 +70,45 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _with_cache(values: flags.FlagValues, trained, context: dict) -> int:
+def _adapted(values: flags.FlagValues, trained, context: dict) -> int:
     from rich.console import Console
 
     from lmjax.runs.files import to_json
 
-    _refuse_beside("cache", values, "corpus", "files", "random_batches", "mc_dropout")
-    found = trained.evaluate_with_cache(
-        values.split, reader="lmjax evaluate --cache", console=Console(stderr=True), **context
+    flag = next(name for name in ADAPTING if values[name].value)
+    others = [name for name in ADAPTING if name != flag]
+    _refuse_beside(flag, values, "corpus", "files", "random_batches", "mc_dropout", *others)
+    given = dict(
+        reader=f"lmjax evaluate --{flag}", console=Console(stderr=True), split=values.split
     )
+    if flag == "dynamic":
+        found = trained.evaluate_dynamically(
+            rule=values.dynamic,
+            segment=values.segment,
+            rates=_numbers("rates", values),
+            decays=_numbers("decays", values),
+            tuning_targets=values.tuning_targets,
+            **given,
+            **context,
+        )
+    else:
+        method = {"cache": "evaluate_with_cache", "neural_cache": "evaluate_with_neural_cache"}
+        found = getattr(trained, method[flag])(**given, **context)
     result = {"split": values.split, **_about(trained), **found.score.to_json()}
     del result["segments"]
     views = {view: getattr(found.unadapted, view) for view in ("perplexity", "bits_per_byte")}
-    print(to_json({**result, "unigram_cache": found.details, "without_cache": views}, indent=2))
+    name = ADAPTING[flag]
+    without = "without_cache" if name.endswith("cache") else f"without_{name}"
+    print(to_json({**result, name: found.details, without: views}, indent=2))
     return 0
+
+
+def _numbers(flag: str, values: flags.FlagValues) -> list[float]:
+    """Those of a flag, with commas between; raises UserError for what is none."""
+    try:
+        return [float(part) for part in values[flag].value]
+    except ValueError as error:
+        raise UserError(f"--{flag}: {error}; give numbers with commas between") from error
 
 
 def _with_dropout(values: flags.FlagValues, trained, context: dict) -> int:
@@ -167,6 +198,39 @@ def _define(values: flags.FlagValues):
         "score with a cache of the last words beside the model, tuned on validation; the score is "
         "kept apart, as one adapted to the text",
         flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "neural_cache",
+        False,
+        "the same with a continuous cache, of the model's hidden states",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "dynamic",
+        "",
+        "the same with parameters that take a step of gradient descent after each part of the text "
+        "(dynamic evaluation), by a rule: sgd | rms; as in --dynamic=rms --rates=1e-4,3e-4 "
+        "--decays=0,0.003 --tuning_targets=20000",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "segment", 20, "dynamic: targets of a part, in a carried context", flag_values=values
+    )
+    flags.DEFINE_list(
+        "rates", [], "dynamic: learning rates to try on validation", flag_values=values
+    )
+    flags.DEFINE_list(
+        "decays",
+        [],
+        "dynamic: decays to the trained parameters to try on validation",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "tuning_targets",
+        0,
+        "dynamic: first targets of validation that each is tried on; 0: all",
+        flag_values=values,
+        lower_bound=0,
     )
     flags.DEFINE_integer(
         "mc_dropout",

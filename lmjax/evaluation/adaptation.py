@@ -31,7 +31,7 @@ class UnigramCache:
 
     def adapt(self, log_probs_N: np.ndarray, tokens_N: np.ndarray) -> np.ndarray:
         """`log_probs_N` of the targets `tokens_N` of a text, from those that a model gave them."""
-        return _mixed(log_probs_N, cached_probs(tokens_N, self.length), self.weight)
+        return mixed(log_probs_N, cached_probs(tokens_N, self.length), self.weight)
 
 
 def cached_probs(tokens_N: np.ndarray, length: int) -> np.ndarray:
@@ -49,23 +49,29 @@ def cached_probs(tokens_N: np.ndarray, length: int) -> np.ndarray:
 def tune_cache(log_probs_N: np.ndarray, tokens_N: np.ndarray) -> tuple[UnigramCache, list[dict]]:
     """The cache that gives a validation text the fewest nats, and the best of each length tried.
 
-    Of each of LENGTHS the best weight is found, of which the nats are a convex function.
+    Of each of LENGTHS the best weight is found.
     """
-    tried = []
-    for length in LENGTHS:
-        cached_N = cached_probs(tokens_N, length)
-        found = minimize_scalar(
-            lambda weight, cached_N=cached_N: -_mixed(log_probs_N, cached_N, weight).sum(),
-            bounds=(0.0, LARGEST_WEIGHT),
-            method="bounded",
-            options={"xatol": 1e-4},
-        )
-        tried.append({"length": length, "weight": float(found.x), "total_nats": float(found.fun)})
+    tried = [
+        {"length": length, **best_weight(log_probs_N, cached_probs(tokens_N, length))}
+        for length in LENGTHS
+    ]
     best = min(tried, key=lambda trial: trial["total_nats"])
     return UnigramCache(best["weight"], best["length"]), tried
 
 
-def _mixed(log_probs_N: np.ndarray, cached_N: np.ndarray, weight: float) -> np.ndarray:
+def best_weight(log_probs_N: np.ndarray, cached_N: np.ndarray) -> dict[str, float]:
+    """The weight of a cache that leaves the fewest nats, and those; they are convex in it."""
+    found = minimize_scalar(
+        lambda weight: -mixed(log_probs_N, cached_N, weight).sum(),
+        bounds=(0.0, LARGEST_WEIGHT),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return {"weight": float(found.x), "total_nats": float(found.fun)}
+
+
+def mixed(log_probs_N: np.ndarray, cached_N: np.ndarray, weight: float) -> np.ndarray:
+    """`log_probs_N` of a model mixed with the probabilities of a cache; NaN: it has none yet."""
     with np.errstate(divide="ignore", invalid="ignore"):  # of what it has not seen; the first
         mixed_N = np.logaddexp(np.log1p(-weight) + log_probs_N, np.log(weight * cached_N))
     return np.where(np.isnan(cached_N), log_probs_N, mixed_N)

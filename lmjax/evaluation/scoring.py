@@ -271,17 +271,17 @@ def _scored_targets(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
     """`places_N, log_probs_N, is_right_N` of each batch's targets; raises if one is not finite."""
     scored = model, params, stream, policy, batch_size, objective, dropout_key
-    results = _ahead(_scored_batches(*scored))
+    results = ahead(scored_batches(*scored))
     for batch, places_BT, log_probs_BT, is_right_BT in results:
         is_scored_BT = batch.weights_BT > 0
         log_probs_N = np.asarray(log_probs_BT, np.float64)[is_scored_BT]
         places_N = places_BT[is_scored_BT]
-        _check_finite(log_probs_N, places_N, stream)
+        check_finite(log_probs_N, places_N, stream)
         right_N = None if is_right_BT is None else np.asarray(is_right_BT)[is_scored_BT]
         yield places_N, log_probs_N, right_N
 
 
-def _scored_batches(
+def scored_batches(
     model: LanguageModel,
     params: Any,
     stream: TokenStream,
@@ -289,8 +289,13 @@ def _scored_batches(
     batch_size: int,
     objective: Objective,
     dropout_key: jax.Array | None = None,
+    predict: Callable[..., tuple] = batch_predictions,
 ) -> Iterator[tuple[Batch, np.ndarray, jax.Array, jax.Array | None]]:
-    """Each batch, its `places_BT`, and what is predicted, which devices may still work on."""
+    """Each batch, its `places_BT`, and what is predicted, which devices may still work on.
+
+    `predict` is one that takes and returns what `batch_predictions` does; the second of what it
+    returns may be anything.
+    """
     carried = policy.kind == "carried"
     rows = policy.rows if carried else batch_size
     devices = jax.local_devices()
@@ -304,11 +309,12 @@ def _scored_batches(
     for index, (batch, places_BT) in enumerate(batches):
         placed = jax.device_put(batch, spread)
         key = None if dropout_key is None else jax.random.fold_in(dropout_key, index)
-        *predicted, carry = batch_predictions(model, params, placed, carry, fresh, objective, key)
+        *predicted, carry = predict(model, params, placed, carry, fresh, objective, key)
         yield batch, places_BT, *predicted
 
 
-def _check_finite(log_probs_N: np.ndarray, places_N: np.ndarray, stream: TokenStream) -> None:
+def check_finite(log_probs_N: np.ndarray, places_N: np.ndarray, stream: TokenStream) -> None:
+    """Raises DivergedError, naming the first of the targets at these places that is not finite."""
     is_bad_N = ~np.isfinite(log_probs_N)
     if is_bad_N.any():
         first = places_N[is_bad_N].min()
@@ -319,7 +325,7 @@ def _check_finite(log_probs_N: np.ndarray, places_N: np.ndarray, stream: TokenSt
         )
 
 
-def _ahead(results: Iterator) -> Iterator:
+def ahead(results: Iterator) -> Iterator:
     """The same results, of which AHEAD more are under way when one is given."""
     under_way = deque()
     for result in results:

@@ -8,7 +8,42 @@ from lmjax.runs.terminal import printable
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.statistics import summarize
 
-Chosen = tuple[float, float, float, int]  # bits per byte with it and without, weight, length
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What a table says of a kind of them, and which of its numbers."""
+
+    words: str  # before what was chosen, in a sentence
+    mark: str  # what its name begins with, behind the context's
+    fields: tuple[tuple[str, str, str], ...]  # words about each number, its field and its digits
+
+
+ADAPTATIONS = {
+    "unigram_cache": Adaptation(
+        "a cache of",
+        "_unigram_cache",
+        (("the last {}", "length", "d"), ("weight {}", "weight", ".3f")),
+    ),
+    "neural_cache": Adaptation(
+        "a neural cache of",
+        "_neural_cache",
+        (
+            ("the last {}", "length", "d"),
+            ("theta {}", "flatness", "g"),
+            ("lambda {}", "weight", ".3f"),
+        ),
+    ),
+    "dynamic_evaluation": Adaptation(
+        "dynamic evaluation by",
+        "_dynamic_",
+        (
+            ("segments of {}", "segment", "d"),
+            ("learning rate {}", "learning_rate", "g"),
+            ("lambda {}", "decay", "g"),
+        ),
+    ),
+    "mc_dropout": Adaptation("dropout in", "_mc_dropout", (("{} passes", "passes", "d"),)),
+}
 
 
 @dataclass(frozen=True)
@@ -21,43 +56,54 @@ class AdaptationRow:
     adapted: str  # bits per byte, mean ± half of its 95 % interval
     unadapted: str  # of the same runs
     chosen: str  # by validation
+    words: str  # before that, in a sentence
 
     @property
     def sentence(self) -> str:
         """What the row says, in words."""
         without = f", without {self.unadapted}" if self.unadapted else ""
-        return f"{self.adapted} with a cache of {self.chosen} ({self.context}){without}"
+        return f"{self.adapted} with {self.words} {self.chosen} ({self.context}){without}"
 
 
 def adaptation_rows(study: StudyRecord) -> list[AdaptationRow]:
     """A row for each split of each arm that has any; of its seeds, the same of all is put together.
 
-    Lengths of caches may differ by seed, since validation chooses them; all are named.
+    What validation chooses may differ by seed; all are named.
     """
     return [row for arm in study.arms for row in _of_arm(arm)]
 
 
 def _of_arm(arm: ArmRecord) -> list[AdaptationRow]:
-    found: dict[tuple[str, str], list[Chosen]] = {}
+    return [row for kind in ADAPTATIONS for row in _of_kind(arm, kind)]
+
+
+def _of_kind(arm: ArmRecord, kind: str) -> list[AdaptationRow]:
+    about, found = ADAPTATIONS[kind], {}
     for run in arm.finished:
-        cache = run.results.get("adapted", {}).get("unigram_cache", {"splits": {}})
-        for split, score in cache["splits"].items():
+        kept = run.results.get("adapted", {}).get(kind, {"splits": {}})
+        for split, score in kept["splits"].items():
             bits, alone = score["bits_per_byte"], _alone(run.results, split)
             if bits is not None:
-                context = score["context"].partition("_unigram_cache")[0].replace("_", " ")
-                one = bits, alone, cache["weight"], cache["length"]
-                found.setdefault((split, context), []).append(one)
+                context, _, rest = score["context"].partition(about.mark)
+                rule = rest.rpartition("_")[0]  # of dynamic evaluation
+                words = " ".join([context, *filter(None, [rule])]).replace("_", " ")
+                numbers = [kept[field] for _, field, _ in about.fields]
+                found.setdefault((split, words), []).append((bits, alone, *numbers))
     rows = []
     for (split, context), scores in sorted(found.items()):
-        adapted, alone, weights, lengths = zip(*scores, strict=True)
+        adapted, alone, *numbers = zip(*scores, strict=True)
         rows.append(
             AdaptationRow(
                 arm.name,
                 printable(split),
-                printable(f"{context}, unigram cache"),
+                printable(f"{context}, {kind.replace('_', ' ')}"),
                 _interval(adapted),
                 "" if None in alone else _interval(alone),
-                f"the last {_each(lengths, 'd')}, weight {_each(weights, '.3f')}",
+                ", ".join(
+                    words.format(_each(values, digits))
+                    for (words, _, digits), values in zip(about.fields, numbers, strict=True)
+                ),
+                about.words,
             )
         )
     return rows

@@ -23,6 +23,7 @@ from lmjax.runs.fields import (
 from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import RUN_FILE, STUDY_FILE, RunDirectory, files_named
 from lmjax.runs.terminal import printable
+from lmjax.studies.adaptations import ADAPTATIONS
 from lmjax.studies.failures import ERROR_FILE, read_failure
 from lmjax.studies.held_out import count_reads, read_log
 from lmjax.studies.losses import loss_of
@@ -72,7 +73,6 @@ TRANSLATED = {
     "bleu_signature": is_text,
     "cleaning": [is_text],
 }
-ADAPTED = {...: {"weight": is_number, "length": is_count, "splits": {...: SCORE}}}
 TRANSLATIONS = {...: {...: TRANSLATED}}  # by split and decoding
 COST = {"tokens": is_number, "flops": is_number, "seconds": is_number}
 ROWS = {
@@ -241,7 +241,14 @@ def _check_results(results: Mapping[str, Any], file: Path) -> None:
     check_fields(results, RESULTS, file)
     check_fields(results.get("not_counted", []), [is_text], file, "not_counted")
     check_fields(results.get("translations", {}), {...: {...: TRANSLATED}}, file, "translations")
-    check_fields(results.get("adapted", {}), ADAPTED, file, "adapted")
+    adapted = results.get("adapted", {})
+    check_fields(adapted, {...: {"splits": {...: SCORE}}}, file, "adapted")
+    for kind in ADAPTATIONS.keys() & adapted.keys():
+        wanted = {
+            field: is_count if digits == "d" else is_number
+            for _, field, digits in ADAPTATIONS[kind].fields
+        }
+        check_fields(adapted[kind], wanted, file, f"adapted.{kind}")
     for split, score in results["splits"].items():
         segments = score.get("segments")
         if segments is not None:
