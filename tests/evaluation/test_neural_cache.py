@@ -110,7 +110,6 @@ def run(tmp_path_factory):
     config.data.update(corpus="text", files=str(folder / "text.txt"), tokenizer="word")
     config.data.update(batch_size=2, length=8)
     config.training.duration = "2 steps"
-    config.execution.cpu_devices = 1
     lmjax.train(config, folder / "run")
     return folder / "run"
 
