@@ -12,7 +12,7 @@ ROWS, LENGTH, WIDTH = 2, 5, 32
 x_BTD = np.random.default_rng(0).normal(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
 segment_ids_BT = np.array([[0, 0, 0, 1, 1], [0, 0, 0, 0, 2]], np.int32)
 positions_BT = np.array([[0, 1, 2, 0, 1], [0, 1, 2, 3, 0]], np.int32)
-normal = nn.initializers.normal(0.5)
+normal = nn.initializers.normal(0.2)
 GIVEN = dict(
     width=WIDTH, heads=2, bias=False, dropout=0.0, initializer=normal, output_initializer=normal
 )
