@@ -105,7 +105,7 @@ class LRU(Mixer):
         log_scale_N = self.param(
             "log_scale",
             nn.with_logical_partitioning(
-                lambda key: 0.5 * jnp.log(-jnp.expm1(-2 * nn.meta.unbox(rate_N))), ("mlp",)
+                lambda key: 0.5 * jnp.log(-jnp.expm1(-2 * rate_N)), ("mlp",)
             ),
         )
         radius_N, phase_N = jnp.exp(-rate_N), jnp.exp(log_phase_N)

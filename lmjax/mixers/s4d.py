@@ -100,10 +100,10 @@ def convolution(h_BEN, x_BTE, *, log_decay_EN, c_EN, chunk):
 class S4D(Mixer):
     """The state-space model of each channel, then GELU and a gated linear unit (section 4.1).
 
-    In parallel, a row without segments is convolved: for 2,048 tokens of 256 channels and 32
-    complex numbers that takes 20 ms on CPU, with the gradient, without a carry and 60 with one,
-    and the recurrence 65 to 200 ms. The recurrence is for rows of several segments, which a
-    convolution would mix. Raises UserError for an unknown spectrum and sizes that can't be.
+    In parallel, a row without segments is convolved: with the gradient, 2,048 tokens of 256
+    channels and 32 complex numbers each take 20 to 30 ms on CPU, and 60 to 110 with a carry; the
+    recurrence takes 65 to 200 ms. It is for rows of several segments, which a convolution would
+    mix. Raises UserError for an unknown spectrum and sizes that can't be.
     """
 
     initializer: Initializer
