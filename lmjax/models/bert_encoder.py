@@ -10,7 +10,6 @@ from lmjax.errors import UserError, nearest
 from lmjax.mixers.attention import width_of_head
 from lmjax.mixers.bidirectional_attention import BidirectionalAttention
 from lmjax.models.stack import Stack
-from lmjax.models.transformer import derive_positions
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
@@ -18,6 +17,7 @@ from lmjax.nn.feed_forward import FEED_FORWARDS
 from lmjax.nn.norms import LayerNorm
 from lmjax.nn.positions import LearnedPosition
 from lmjax.nn.precision import DTYPES, in_dtype
+from lmjax.nn.segments import derive_positions
 
 
 class BertEncoder(nn.Module):

@@ -1,7 +1,6 @@
 """The decoder-only Transformer of GPT-2 (Radford et al. 2019); parts and mixers go by name."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,28 +11,17 @@ import jax.numpy as jnp
 from flax.core import freeze
 
 from lmjax.config import MODELS
-from lmjax.errors import UserError, nearest
-from lmjax.mixers.convolved import ConvolvedMixer
-from lmjax.mixers.registry import mixer_class, mixer_maker
+from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, at_places
-from lmjax.models.stack import Stack
+from lmjax.models.decoder_parts import PARTS, check_parts, make_stack, norm_maker
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
-from lmjax.nn.feed_forward_registry import feed_forward_maker
-from lmjax.nn.norms import NORMS
 from lmjax.nn.output_layers import OutputLayer
 from lmjax.nn.output_registry import output_maker
-from lmjax.nn.positions import OF_SCORES, POSITIONS, NoPosition
-from lmjax.nn.precision import DTYPES, in_dtype
-from lmjax.nn.segments import segment_starts
+from lmjax.nn.precision import in_dtype
+from lmjax.nn.segments import derive_positions
 
 DEFAULTS = MODELS["transformer"]
-# By their names; positions are what is added to embeddings.
-PARTS = {
-    "norm": NORMS,
-    "position": {**POSITIONS, **dict.fromkeys(OF_SCORES, NoPosition)},
-    "dtype": DTYPES,
-}
 
 
 @flax.struct.dataclass
@@ -103,37 +91,12 @@ class Transformer(LanguageModel):
         self.output_options = freeze(dict(self.output_options))
         self.pattern, self.feed_forwards = tuple(self.pattern), tuple(self.feed_forwards)
         super().__post_init__()
-        if self.layers < 1:
-            raise UserError(f"model.layers is {self.layers}; it is at least 1")
-        if len(self.pattern) > self.layers:
-            raise UserError(
-                f"model.pattern names {len(self.pattern)} mixers for {self.layers} layers; give as "
-                "many layers, or a shorter pattern"
-            )
-        for part, choices in PARTS.items():
-            name = getattr(self, part)
-            if name not in choices:
-                raise UserError(f"unknown model.{part} {name!r}: {nearest(name, choices)}")
-        kinds = [mixer_class(name, self.own_mixers) for name in self.pattern]
-        if self.position in OF_SCORES and not any(hasattr(kind, "position") for kind in kinds):
-            raise UserError(
-                f"model.position {self.position!r} is of attention's scores, and no mixer of "
-                f"model.pattern takes it; give one of {', '.join(POSITIONS)}"
-            )
-        if len(self.feed_forwards) not in (0, len(self.pattern)):
-            raise UserError(
-                f"model.feed_forwards names {len(self.feed_forwards)} feed-forward networks for "
-                f"the {len(self.pattern)} mixers of model.pattern; give one for each, or none and "
-                "model.feed_forward for all"
-            )
-        self._check_options("mixers", "model.pattern", self.pattern)
-        used = "model.feed_forwards" if self.feed_forwards else "model.feed_forward"
-        self._check_options("feed_forward_options", used, self._feed_forwards)
-        self._make_stack(parent=None)
+        check_parts(self)
+        make_stack(self, parent=None)
         self._make_output(parent=None)
 
     def setup(self):
-        self.stack = self._make_stack()
+        self.stack = make_stack(self)
         nn.share_scope(self, self.stack)
         normal = nn.initializers.normal(self.initialization)
         self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
@@ -141,46 +104,8 @@ class Transformer(LanguageModel):
         self.position_embedding = make_position(self.context_length, self.width, normal)
         self.drop = Dropout(self.dropout)
         if self.norm_order != "post":
-            self.final_norm = self._make_norm()
+            self.final_norm = norm_maker(self)()
         self.head = self._make_output()
-
-    def _make_stack(self, **parent: None) -> Stack:
-        normal = nn.initializers.normal(self.initialization)
-        residual = nn.initializers.normal(self.initialization / (2 * self.layers) ** 0.5)
-        given = dict(
-            layers=self.layers,
-            width=self.width,
-            heads=self.heads,
-            bias=self.bias,
-            dropout=self.dropout,
-            norm_epsilon=self.norm_epsilon,
-            position=self.position if self.position in OF_SCORES else "none",
-            context_length=self.context_length,
-            initializer=normal,
-            output_initializer=residual,
-        )
-        inner = dict(inner_width=self.feed_forward_width or 4 * self.width)
-        mixers = [
-            mixer_maker(name, self.mixers.get(name, {}), given, self.own_mixers)
-            for name in self.pattern
-        ]
-        if self.short_convolution:
-            sizes = self.width, self.short_convolution, self.bias
-            mixers = [partial(ConvolvedMixer, make, *sizes) for make in mixers]
-        return Stack(
-            layers=self.layers,
-            mixers=tuple(mixers),
-            norm=self._make_norm,
-            feed_forwards=tuple(
-                feed_forward_maker(name, self.feed_forward_options.get(name, {}), given | inner)
-                for name in self._feed_forwards
-            ),
-            dropout=self.dropout,
-            remat=self.remat,
-            scan=self.scan_layers,
-            norm_order=self.norm_order,
-            **parent,
-        )
 
     def _make_output(self, **parent: None) -> OutputLayer:
         make = output_maker(
@@ -195,39 +120,21 @@ class Transformer(LanguageModel):
         return make(**parent)
 
     @property
-    def _feed_forwards(self) -> tuple[str, ...]:
-        """The name of one for each mixer of the pattern."""
-        return self.feed_forwards or (self.feed_forward,) * len(self.pattern)
-
-    @property
-    def _make_norm(self) -> Callable[..., nn.Module]:
-        return partial(NORMS[self.norm], bias=self.bias, epsilon=self.norm_epsilon)
-
-    def _check_options(self, field: str, where: str, names: tuple[str, ...]) -> None:
-        """That options are of what is there."""
-        for name in getattr(self, field):
-            if name not in names:
-                raise UserError(
-                    f"model.{field} has options of {name!r}, which {where} does not name; "
-                    f"{nearest(name, names)}"
-                )
-
-    @property
     def longest_context(self) -> int | None:
         """`context_length`; None where neither positions nor mixers set a limit."""
         endless = (
-            PARTS["position"][self.position].is_endless and self._make_stack(parent=None).is_endless
+            PARTS["position"][self.position].is_endless and make_stack(self, parent=None).is_endless
         )
         return None if endless else self.context_length
 
     @property
     def active_shares(self) -> Mapping[str, float]:
-        return self._make_stack(parent=None).active_shares
+        return make_stack(self, parent=None).active_shares
 
     def initial_carry(self, batch_size: int, max_length: int) -> TransformerCarry:
         """Raises UserError for a `max_length` beyond the longest context."""
         self._check_length(max_length)
-        carries = self._make_stack(parent=None).initial_carries(batch_size, max_length)
+        carries = make_stack(self, parent=None).initial_carries(batch_size, max_length)
         zeros_B = jnp.zeros(batch_size, jnp.int32)
         return TransformerCarry(carries, zeros_B, zeros_B)
 
@@ -327,16 +234,3 @@ class Transformer(LanguageModel):
 
 def _or_nan(found_BTD: jax.Array, within_BT1: jax.Array | None) -> jax.Array:
     return found_BTD if within_BT1 is None else jnp.where(within_BT1, found_BTD, jnp.nan)
-
-
-def derive_positions(
-    length: int, carry: TransformerCarry | None, segment_ids_BT: jax.Array | None
-) -> jax.Array:
-    """`positions_BT`: tokens since the segment began; leads with 1 where all rows agree."""
-    time_BT = jnp.arange(length)[None]
-    if carry is not None:
-        time_BT += carry.position_B[:, None]
-    if segment_ids_BT is None:
-        return time_BT
-    before_B = None if carry is None else (carry.segment_id_B, jnp.zeros_like(carry.position_B))
-    return time_BT - segment_starts(time_BT, segment_ids_BT, before_B)

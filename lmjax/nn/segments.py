@@ -1,5 +1,7 @@
 """Where the segments of a row begin."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -22,3 +24,17 @@ def segment_starts(
         first_B = segment_ids_BT[:, 0] != segment_id_B
     begins_BT = jnp.concatenate([first_B[:, None], changed_BT], axis=1)
     return jax.lax.cummax(jnp.where(begins_BT, index_BT, start_B[:, None]), axis=1)
+
+
+def derive_positions(length: int, carry: Any | None, segment_ids_BT: jax.Array | None) -> jax.Array:
+    """`positions_BT`: tokens since the segment began; leads with 1 where all rows agree.
+
+    A carry has its rows' next `position_B` and last `segment_id_B`.
+    """
+    time_BT = jnp.arange(length)[None]
+    if carry is not None:
+        time_BT += carry.position_B[:, None]
+    if segment_ids_BT is None:
+        return time_BT
+    before_B = None if carry is None else (carry.segment_id_B, jnp.zeros_like(carry.position_B))
+    return time_BT - segment_starts(time_BT, segment_ids_BT, before_B)
