@@ -9,10 +9,10 @@ import pytest
 
 from lmjax.checks import self_test
 from lmjax.checks.self_test import CPU_MODES, plan
-from lmjax.models import rnn
 from lmjax.models.registry import FAMILIES
+from lmjax.nn import softmax_output
 
-target_log_probs = rnn.target_log_probs
+target_log_probs = softmax_output.target_log_probs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +54,7 @@ def test_a_fault_of_jit_is_found(monkeypatch):
         shift = 0.0 if jax.config.jax_disable_jit else 1e-2
         return target_log_probs(*arguments) + shift
 
-    monkeypatch.setattr(rnn, "target_log_probs", shifted_under_jit)
+    monkeypatch.setattr(softmax_output, "target_log_probs", shifted_under_jit)
     under_jit, without_jit = check("rnn")
     assert not under_jit.passed and under_jit.quantity == "log_probs_BT"
     assert without_jit.passed
@@ -68,7 +68,7 @@ def test_a_wrong_gradient_is_found(monkeypatch):
 
     wrong.defvjp(lambda x: (x, None), lambda _, gradient: (1.001 * gradient,))
     monkeypatch.setattr(
-        rnn,
+        softmax_output,
         "target_log_probs",
         lambda hidden_ND, kernel_DV, *others: target_log_probs(
             hidden_ND, wrong(kernel_DV), *others
@@ -82,7 +82,7 @@ def test_a_wrong_gradient_is_found(monkeypatch):
 
 def test_a_coarse_result_is_found(monkeypatch):
     monkeypatch.setattr(
-        rnn,
+        softmax_output,
         "target_log_probs",
         lambda *arguments: target_log_probs(*arguments).astype("bfloat16").astype("float32"),
     )
