@@ -90,6 +90,8 @@ MODELS = {
         readout_width=0,  # of a maxout layer before the softmax; 0: none
         dropout=0.0,  # on embeddings and between layers
         tied=False,  # output weights are the target embedding's
+        output="softmax",  # as of rnn
+        output_options=dict(),  # those not given are its defaults
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),

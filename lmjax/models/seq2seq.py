@@ -1,7 +1,12 @@
 """Recurrent encoder-decoders, with or without attention over the source."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import freeze
 
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.recurrence import State
@@ -11,13 +16,13 @@ from lmjax.models.conditional import ConditionalModel, or_empty
 from lmjax.models.contract import Carry
 from lmjax.models.recurrent_decoder import LUONG, RecurrentDecoder
 from lmjax.models.recurrent_encoder import RecurrentEncoder
-from lmjax.models.recurrent_parts import check_layers, output_parameters
+from lmjax.models.recurrent_parts import check_layers
 from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
-from lmjax.nn.output_layers import check_tied
-from lmjax.nn.softmax import target_log_probs
+from lmjax.nn.output_layers import OutputLayer
+from lmjax.nn.output_registry import output_maker
 
 CHOICES = {
     "bridge": ("copy", "dense"),
@@ -51,10 +56,13 @@ class Seq2SeqModel(ConditionalModel):
     readout_width: int
     dropout: float
     tied: bool
+    output: str
+    output_options: Mapping[str, Any]
     initialization: float
     forget_bias: float
 
     def __post_init__(self):
+        self.output_options = freeze(dict(self.output_options))
         super().__post_init__()
         check_layers(self.cell, self.layers, self.width, self.dropout, self.forget_bias)
         for field, choices in CHOICES.items():
@@ -104,7 +112,7 @@ class Seq2SeqModel(ConditionalModel):
         ):
             if wrong:
                 raise UserError(message)
-        check_tied(self.tied, self._embedding_width, self._output_width)
+        self._make_output(parent=None)
 
     @property
     def _embedding_width(self) -> int:
@@ -159,9 +167,22 @@ class Seq2SeqModel(ConditionalModel):
             self.readout = Dense(
                 2 * self.readout_width, ("embed", "hidden"), bias=True, initializer=initializer
             )
-        self.kernel_DV, self.bias_V = output_parameters(
-            self, self._output_width, self.vocabulary_size, self.tied, initializer
+        self.output_layer = self._make_output()
+        nn.share_scope(self, self.output_layer)
+
+    def _make_output(self, **parent: None) -> OutputLayer:
+        make = output_maker(
+            self.output,
+            self.output_options,
+            vocabulary_size=self.vocabulary_size,
+            width=self._output_width,
+            table_width=self._embedding_width if self.tied else 0,
+            initializer=symmetric_uniform(self.initialization or self.width**-0.5),
+            bias=True,
+            prefix="output_",
+            one_pass=True,
         )
+        return make(**parent)
 
     def initial_carry(self, batch_size, max_length, *, source_BS=None, source_weights_BS=None):
         return self._read_source(batch_size, source_BS, source_weights_BS, deterministic=True)
@@ -176,9 +197,8 @@ class Seq2SeqModel(ConditionalModel):
         deterministic=True,
     ):
         source = source_BS, source_weights_BS
-        hidden_ND, carry, _ = self._read(tokens_BT, carry, *source, deterministic)
-        logits_NV = hidden_ND @ self._output_kernel() + self.bias_V[None, :]
-        return logits_NV.reshape(*tokens_BT.shape, -1), carry
+        hidden_BTD, carry, _ = self._read(tokens_BT, carry, *source, deterministic)
+        return self.output_layer.logits(hidden_BTD, self._table(), deterministic), carry
 
     def log_probs(
         self,
@@ -191,11 +211,9 @@ class Seq2SeqModel(ConditionalModel):
         deterministic=True,
     ):
         source = source_BS, source_weights_BS
-        hidden_ND, carry, _ = self._read(tokens_BT, carry, *source, deterministic)
-        log_probs_N = target_log_probs(
-            hidden_ND, self._output_kernel(), self.bias_V, targets_BT.reshape(-1)
-        )
-        return log_probs_N.reshape(targets_BT.shape), carry
+        hidden_BTD, carry, _ = self._read(tokens_BT, carry, *source, deterministic)
+        given = hidden_BTD, targets_BT, self._table(), deterministic
+        return self.output_layer.log_probs(*given), carry
 
     def alignments(self, tokens_BT, *, source_BS, source_weights_BS=None):
         if self.attention == "none":
@@ -224,7 +242,7 @@ class Seq2SeqModel(ConditionalModel):
     def _read(
         self, tokens_BT, carry, source_BS, source_weights_BS, deterministic
     ) -> tuple[jax.Array, Carry, jax.Array | None]:
-        """What the softmax reads, the carry, and the weights of the attention."""
+        """What the output layer reads, the carry, and the weights of the attention."""
         rows, length = tokens_BT.shape
         before = carry
         if carry is None:
@@ -242,7 +260,8 @@ class Seq2SeqModel(ConditionalModel):
         hidden_ND = y_BTD.reshape(rows * length, -1)
         if self.readout_width:
             hidden_ND = self.readout(hidden_ND).reshape(-1, self.readout_width, 2).max(axis=-1)
-        return hidden_ND, None if carry is None else {**before, "decoder": state}, weights_BTS
+        hidden_BTD = hidden_ND.reshape(rows, length, -1)
+        return hidden_BTD, None if carry is None else {**before, "decoder": state}, weights_BTS
 
-    def _output_kernel(self) -> jax.Array:
-        return self.embedding.table_VD.T if self.tied else self.kernel_DV
+    def _table(self) -> jax.Array | None:
+        return self.embedding.table_VD if self.tied else None
