@@ -154,6 +154,10 @@ def test_chunks_change_neither_values_nor_gradients(name, options):
         )
 
     assert_close(of(chunked), of(layer))
+    logits_BTV = layer.apply(variables, HIDDEN_BTD, method="logits")
+    taken_BT = jnp.take_along_axis(logits_BTV, TARGETS_BT[..., None], axis=-1)[..., 0]
+    assert_close(of(chunked)[0], taken_BT)
+    assert_close(jax.nn.logsumexp(logits_BTV, axis=-1), jnp.zeros((ROWS, LENGTH)))
 
 
 def test_dropout_of_a_mixture_is_its_own_and_the_same_at_each_time():
