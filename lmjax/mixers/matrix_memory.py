@@ -105,7 +105,7 @@ class ExponentialGates(nn.Module):
     @nn.compact
     def __call__(self, x_BTE: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Both in float32."""
-        zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("embed", None))
+        zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("embed", "hidden"))
         kernel_EG = self.param("kernel", zeros, (x_BTE.shape[-1], 2 * self.heads))
         bias = nn.with_logical_partitioning(self._bias, (None,))
         bias_G = self.param("bias", bias, (2 * self.heads,))

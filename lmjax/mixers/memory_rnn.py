@@ -122,7 +122,7 @@ class MemoryRNN(Mixer):
         return y_BTD.astype(x_BTD.dtype), None if carry is None else after
 
     def _kernel(self, name: str, shape: tuple[int, int]) -> jax.Array:
-        initializer = nn.with_logical_partitioning(self.initializer, ("hidden", None))
+        initializer = nn.with_logical_partitioning(self.initializer, ("embed", "hidden"))
         return self.param(f"{name}_kernel", initializer, shape)
 
 

@@ -73,10 +73,12 @@ class MogrifierLSTM(RecurrentMixer):
             source, target = (self.width, inputs) if index % 2 else (inputs, self.width)
             name = f"gate_{index}"
             if self.rank:
-                down = self.parameter(f"down_{index}_kernel", ("embed", None), (source, self.rank))
+                down = self.parameter(
+                    f"down_{index}_kernel", ("embed", "hidden"), (source, self.rank)
+                )
                 matrices[f"down_{index}"] = down
                 source = self.rank
-            matrices[name] = self.parameter(f"{name}_kernel", (None, "embed"), (source, target))
+            matrices[name] = self.parameter(f"{name}_kernel", ("hidden", "embed"), (source, target))
         y_BTD, carry = self.loop(
             partial(step, self.rounds, bool(self.rank)),
             matrices,

@@ -135,7 +135,7 @@ class RGLRU(Mixer):
         block = inner // self._blocks
         lecun = nn.initializers.lecun_normal(batch_axis=0)  # section 2.4
         blocks = self._blocks, block, 2 * block
-        kernel_HKG = self._parameter("gate_kernel", lecun, ("heads", None, None), blocks)
+        kernel_HKG = self._parameter("gate_kernel", lecun, ("heads", "hidden", None), blocks)
         zeros = nn.initializers.zeros
         bias_HG = self._parameter("gate_bias", zeros, ("heads", None), (self._blocks, 2 * block))
         x_HNK = x_BTE.reshape(-1, self._blocks, block).swapaxes(0, 1)

@@ -142,7 +142,7 @@ class SLSTM(Mixer):
         return y_BTD, None if carry is None else SLSTMCarry(cells, past_BWD)
 
     def _parameter(self, name, initializer, shape) -> jax.Array:
-        axes = "heads", *(None,) * (len(shape) - 1)
+        axes = ("heads", "hidden", None) if len(shape) == 3 else ("heads", None)
         return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
 
 

@@ -21,7 +21,7 @@ class BlockDense(nn.Module):
     def __call__(self, x_BTE: jax.Array) -> jax.Array:
         """`y_BTE`."""
         size = x_BTE.shape[-1] // self.blocks
-        initializer = nn.with_logical_partitioning(self.initializer, ("heads", None, None))
+        initializer = nn.with_logical_partitioning(self.initializer, ("heads", "hidden", None))
         kernel_HKJ = self.param("kernel", initializer, (self.blocks, size, size))
         x_NHK = x_BTE.reshape(-1, self.blocks, size)
         y_HNJ = wide_product(x_NHK.swapaxes(0, 1), kernel_HKJ.astype(x_BTE.dtype))

@@ -68,7 +68,7 @@ class MixtureOfExperts(nn.Module):
     def __call__(self, x_BTD: jax.Array, deterministic: bool = True) -> jax.Array:
         """`y_BTD`."""
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
-        axes = "embed", None
+        axes = "embed", "hidden"
         router = Dense(self.experts, axes, initializer=self.initializer, name="router")
         probabilities_NX = jax.nn.softmax(router(x_ND.astype(wide(x_ND.dtype))))
         weights_NC, chosen_NC = chosen(probabilities_NX, self.experts_per_token)

@@ -47,13 +47,13 @@ class MixtureOfSoftmaxes(OutputLayer):
     def setup(self):
         width, inner_width = self.width, self._inner_width
         self.latent_kernel_DXE = self.parameter(
-            "latent_kernel", ("embed", "experts", "hidden"), (width, self.experts, inner_width)
+            "latent_kernel", ("embed", "softmaxes", "hidden"), (width, self.experts, inner_width)
         )
         self.latent_bias_XE = self.parameter(
-            "latent_bias", ("experts", "hidden"), (self.experts, inner_width)
+            "latent_bias", (None, "hidden"), (self.experts, inner_width)
         )
         self.prior_kernel_DX = self.parameter(
-            "prior_kernel", ("embed", "experts"), (width, self.experts)
+            "prior_kernel", ("embed", "softmaxes"), (width, self.experts)
         )
         self.kernel_EV = None
         if not self.table_width:

@@ -50,6 +50,18 @@ def test_of_experts_those_count_as_active_that_a_token_goes_through(scan):
     assert cost.training_flops_per_token == 3 * cost.flops_per_token
 
 
+def test_of_softmaxes_beside_experts_all_count_as_active():
+    fields = dict(layers=1, width=8, heads=2, context_length=16, feed_forward="mixture_of_experts")
+
+    def inactive(**output):
+        model = build("transformer", fields | output)
+        params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))
+        cost = model_cost(model, params, 4)
+        return cost.parameters - cost.active
+
+    assert inactive(output="mixture_of_softmaxes", output_options={"experts": 3}) == inactive() > 0
+
+
 def test_lstm_by_hand():
     width = 6
     model = build("rnn", dict(layers=2, width=width))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,12 +9,14 @@ import pytest
 
 from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.mixers.registry import MIXERS, mixer_maker
 from lmjax.nn.leaves import leaf_name
 from lmjax.training.durations import Clock
 from lmjax.training.leaf_groups import factors_line, frozen_line, layer_factors
-from lmjax.training.optimizers import make_optimizer
+from lmjax.training.optimizers import decayed, make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import initial_params
+from tests.mixers.variants import MIXER_VARIANTS
 from tests.properties.variants import build
 
 CLOCK = Clock(steps_per_epoch=10, tokens_per_step=1, total_steps=100)
@@ -76,6 +80,35 @@ def test_decay_goes_by_the_names_of_axes():
     kept = {name for name, leaf in direction.items() if np.all(leaf == 0.0)}
     assert shrunk == {"kernel", "scanned_kernel", "plain_kernel"}
     assert kept == {"bias", "scanned_bias", "channels", "plain_bias"}
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_matrices_of_mixers_decay_and_nothing_else_does(name):
+    """But for a few numbers of each channel, and hidden layers that make Hyena's filters."""
+    normal = nn.initializers.normal(0.02)
+    given = dict(width=16, heads=4, bias=True, dropout=0.0, initializer=normal)
+    options = MIXER_VARIANTS[name][-1] | dict(output_initializer=normal)
+    mixer = mixer_maker(name, {}, given | options)()
+    context = None, jnp.arange(3)[None], None, True
+    params = jax.eval_shape(
+        lambda x: mixer.init(jax.random.key(0), x, *context), jnp.ones((1, 3, 16))
+    )
+    leaves = jax.tree_util.tree_leaves_with_path(nn.meta.unbox(params))
+    for (path, leaf), decays in zip(leaves, jax.tree.leaves(decayed(params)), strict=True):
+        *parents, last = leaf_name(path).split("/")
+        apart = "convolution" in parents or any(part.startswith("filter_") for part in parents)
+        is_matrix = last.endswith("kernel") and leaf.ndim >= 2 and not apart
+        assert decays == is_matrix, leaf_name(path)
+
+
+def test_what_chooses_experts_and_softmaxes_decays():
+    fields = dict(layers=1, width=8, heads=2, feed_forward="mixture_of_experts")
+    fields |= dict(output="mixture_of_softmaxes", output_options={"experts": 3}, bias=True)
+    params = jax.eval_shape(partial(initial_params, build("transformer", fields), length=4), 0)
+    named = jax.tree_util.tree_leaves_with_path(decayed(params))
+    found = {leaf_name(path): decays for path, decays in named}
+    for name, decays in {"router/kernel": True, "prior_kernel": True, "latent_bias": False}.items():
+        assert [found[full] for full in found if full.endswith(name)] == [decays]
 
 
 def test_clipping_by_norm_and_by_value():
