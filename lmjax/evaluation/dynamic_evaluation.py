@@ -21,7 +21,7 @@ from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_r
 from lmjax.objectives.contract import Objective
 
 # Learning rates and decays that are tried of each rule.
-RATES = {"sgd": (1e-3, 1e-2, 1e-1, 1.0), "rms": (3e-5, 1e-4, 3e-4, 1e-3)}
+RATES = {"sgd": (1e-3, 1e-2, 1e-1, 1.0), "rms": (1e-4, 3e-4, 1e-3, 3e-3)}
 DECAYS = (0.0, 3e-3, 3e-2)
 EPSILON = 1e-3  # added to the root mean square of a gradient
 ROWS, BATCHES = 32, 100  # of the training text, from whose gradients the mean square is taken

@@ -48,7 +48,7 @@ CHOICES = {
         dict(context="every_step", cell="gru", readout_width=4, embedding_width=4, tied=True),
         dict(attention="additive", cell="gru", bidirectional=True, bridge="dense", layers=2),
         dict(attention="general", bidirectional=True, bridge="dense", input_feeding=True, layers=2),
-        dict(attention="concat", cell="elman"),
+        dict(attention="concat", cell="elman", output_options={"chunk": 3}),
     ],
     "classifier": [dict(pooling="mean"), dict(pooling="first")],
     "bilstm": [dict(layers=2), dict(cell="gru", embedding_width=4)],
