@@ -54,6 +54,15 @@ def test_answers_are_those_of_a_solution_by_definition(name):
         assert answers_of(examples, row) == getattr(solutions, name)(tokens, *beside)
 
 
+def test_pairs_may_be_nearly_all_that_a_vocabulary_allows():
+    """Where one row in e^64 has no key twice, if they are drawn independently."""
+    task = made("mqar", 1024, vocabulary=1028, pairs=256)
+    tokens_BT = drawn(task, 1024, rows=4).tokens_BT
+    keys_BN, values_BN = tokens_BT[:, 0:512:2], tokens_BT[:, 1:512:2]
+    assert all(len(set(row)) == 256 for row in (*keys_BN.tolist(), *values_BN.tolist()))
+    assert keys_BN.min() >= 1 and keys_BN.max() < 514 <= values_BN.min()
+
+
 def test_languages_of_longer_contexts():
     task = made("in_context_ngram", symbols=3, order=3, successors=2)
     examples = drawn(task, 60)

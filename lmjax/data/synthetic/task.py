@@ -74,6 +74,9 @@ def without_replacement(
     generator: np.random.Generator, rows: int, count: int, low: int, high: int
 ) -> np.ndarray:
     """`drawn_BN`: in each row `count` different numbers from `low` to `high` - 1, any as likely."""
+    if count**2 > 2 * (high - low):  # rows without a repetition are rare
+        numbers_BN = np.tile(np.arange(low, high), (rows, 1))
+        return generator.permuted(numbers_BN, axis=1)[:, :count]
     drawn_BN = generator.integers(low, high, (rows, count))
     while True:
         ordered_BN = np.sort(drawn_BN, axis=1)
