@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lmjax.mixers.decayed_attention import FORGOTTEN
 from lmjax.mixers.forms import in_first_segment, same_segment
 
 
@@ -34,7 +35,7 @@ def parallel(state_BHKP, q_BTHK, k_BTHK, v_BTHP, log_decay_BTH, beta_BTH, begins
     """
     q_BHTK, k_BHTK, v_BHTP = (leaf.swapaxes(1, 2) for leaf in (q_BTHK, k_BTHK, v_BTHP))
     beta_BHT1 = beta_BTH.swapaxes(1, 2)[..., None]
-    total_BHT = jnp.cumsum(log_decay_BTH, axis=1).swapaxes(1, 2)
+    total_BHT = jnp.cumsum(jnp.maximum(log_decay_BTH, FORGOTTEN), axis=1).swapaxes(1, 2)
     span_BHTS = decays_of_spans(total_BHT, begins_BT)
     first_BHT = jnp.where(in_first_segment(begins_BT)[:, None], jnp.exp(total_BHT), 0.0)
     k_BHKS = k_BHTK.swapaxes(2, 3)

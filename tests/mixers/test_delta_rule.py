@@ -1,5 +1,7 @@
 """DeltaNet and gated DeltaNet against loops over tokens and heads, from the papers' equations."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,20 @@ def test_it_is_safe_where_keys_repeat_and_decays_are_strong():
         check_extremes(form, np.float32(state), [*inputs, begins_BT])
         results = [one(np.float32(state), *inputs, begins_BT)[0] for one in form]
         np.testing.assert_allclose(*results, rtol=1e-3, atol=1e-3)
+
+
+def test_weak_decays_are_exact_behind_strong_ones():
+    """Within a chunk: sums over time must not grow so large that small decays are rounded away."""
+    random, length = np.random.default_rng(0), 32
+    q, k = random.normal(size=(2, 1, length, 1, K)) / 2
+    state, v = random.normal(size=(1, 1, K, P)), random.normal(size=(1, length, 1, P))
+    decay_BTH = np.where(np.arange(length) < length // 2, -3000.0, -0.01)[None, :, None]
+    inputs = q, k, v, decay_BTH, np.full((1, length, 1), 0.5)
+    inputs = [np.float32(leaf) for leaf in inputs]
+    begins_BT = np.zeros((1, length), bool)
+    forms = parallel, partial(by_steps, step)
+    results = [form(np.float32(state), *inputs, begins_BT)[0] for form in forms]
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
 
 
 def test_parameters_begin_as_in_the_paper():
