@@ -19,6 +19,8 @@ from lmjax.nn.broadcast import at_each_token
 from lmjax.nn.dense import Dense
 from lmjax.nn.precision import wide
 
+SMALLEST = 1e-9  # of what is drawn uniformly from 0 on and has a logarithm
+
 
 def step(h_BN, added_BN, begins_B, *, decay_N):
     """`h_BN, h_BN` after one token: `h = lambda h + gamma B x`, all complex (equation 7)."""
@@ -116,10 +118,11 @@ class LRU(Mixer):
         """Of radii whose squares are uniform, so that lambda is so over a ring (lemma 3.2)."""
         low, high = self.smallest_radius**2, self.largest_radius**2
         square_N = jax.random.uniform(key, shape, dtype, low, high)
-        return jnp.log(-0.5 * jnp.log(square_N))
+        return jnp.log(-0.5 * jnp.log(jnp.maximum(square_N, SMALLEST)))
 
     def _draw_log_phases(self, key, shape, dtype=jnp.float32):
-        return jnp.log(jax.random.uniform(key, shape, dtype, 0.0, self.largest_phase))
+        phase_N = jax.random.uniform(key, shape, dtype, 0.0, self.largest_phase)
+        return jnp.log(jnp.maximum(phase_N, SMALLEST))
 
     def _parameter(self, name, initializer, axes, shape) -> jax.Array:
         return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)

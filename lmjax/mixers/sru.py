@@ -4,6 +4,7 @@ D is the number of cells, as x is wide. All matrix products are of x alone, so f
 once; gates see the cell before, so what is left, numbers by themselves, is no linear recurrence.
 """
 
+import math
 from functools import partial
 
 import flax.linen as nn
@@ -16,20 +17,18 @@ from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
 
-SCALE = 3**0.5  # alpha: of what goes past the cells, so that y varies as x does (section 3.2)
 
-
-def step(c_BD, x_BD, candidate_BD, forget_BD, reset_BD, begins_B, *, forget_D, reset_D):
+def step(c_BD, x_BD, candidate_BD, forget_BD, reset_BD, begins_B, *, forget_D, reset_D, scale):
     """`y_BD, c_BD` after one token: `c' = f c + (1 - f) W x`, `y = r c' + (1 - r) alpha x`.
 
     `f = sigmoid(W_f x + v_f c + b_f)`, and r likewise (equations 1 to 4); what follows from x is
-    given, v as `forget_D` and `reset_D`.
+    given, v as `forget_D` and `reset_D`, alpha as `scale`.
     """
     c_BD = jnp.where(begins_B[:, None], 0.0, c_BD)
     f_BD = nn.sigmoid(forget_BD + forget_D[None] * c_BD)
     r_BD = nn.sigmoid(reset_BD + reset_D[None] * c_BD)
     c_BD = f_BD * c_BD + (1 - f_BD) * candidate_BD
-    return r_BD * c_BD + (1 - r_BD) * SCALE * x_BD, c_BD
+    return r_BD * c_BD + (1 - r_BD) * scale * x_BD, c_BD
 
 
 class SRU(Mixer):
@@ -39,6 +38,11 @@ class SRU(Mixer):
     """
 
     highway_bias: float = 0.0  # of the reset gate at the start; below 0, y begins near x
+
+    @property
+    def _scale(self) -> float:
+        """Of what goes past the cells, so that y varies as x does (section 3.2)."""
+        return (1 + 2 * math.exp(self.highway_bias)) ** 0.5
 
     def initial_carry(self, batch_size: int, max_length: int) -> jax.Array:
         return jnp.zeros((batch_size, self.width))
@@ -65,6 +69,7 @@ class SRU(Mixer):
             step,
             forget_D=self._parameter("forget_weight", uniform),
             reset_D=self._parameter("reset_weight", uniform),
+            scale=self._scale,
         )
         many = partial(by_steps, jax.checkpoint(one, prevent_cse=False))
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)

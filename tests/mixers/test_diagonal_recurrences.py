@@ -103,6 +103,14 @@ def test_lru_begins_on_its_ring():
     assert np.exp(params["log_phase"]).max() > 6
 
 
+def test_lru_begins_with_numbers_even_where_zeros_are_drawn(monkeypatch):
+    mixer = mixer_maker("lru", dict(smallest_radius=0.0), GIVEN)()
+    lowest = lambda key, shape, dtype, low, high: jnp.full(shape, low, dtype)  # noqa: E731
+    monkeypatch.setattr(jax.random, "uniform", lowest)
+    params = mixer.init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
@@ -230,8 +238,9 @@ def test_qrnn_is_the_pooling_of_its_paper(pooling, window):
     check(y_BTD, tokens)
 
 
-def test_sru_is_that_of_its_paper():
-    params, y_BTD = layer("sru")
+@pytest.mark.parametrize("bias", [0.0, -3.0])
+def test_sru_is_that_of_its_paper(bias):
+    params, y_BTD = layer("sru", highway_bias=bias)
     w, w_f, w_r = np.split(params["input"]["kernel"], 3, axis=1)
 
     def tokens(x_TD):
@@ -240,7 +249,7 @@ def test_sru_is_that_of_its_paper():
             f = sigmoid(x @ w_f + params["forget_weight"] * c + params["forget_bias"])
             r = sigmoid(x @ w_r + params["reset_weight"] * c + params["reset_bias"])
             c = f * c + (1 - f) * (x @ w)
-            yield r * c + (1 - r) * np.sqrt(3) * x
+            yield r * c + (1 - r) * np.sqrt(1 + 2 * np.exp(bias)) * x
 
     check(y_BTD, tokens)
 
