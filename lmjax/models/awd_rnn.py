@@ -115,10 +115,7 @@ class AWDRecurrentModel(RecurrentModel):
             return make
         return partial(
             VariationalRecurrentLayer,
-            cell=self.cell,
-            width=width,
-            initializer=initializer,
-            forget_bias=self.forget_bias,
+            **make.keywords,
             input_dropout=self.layer_dropout if index else self.input_dropout,
             recurrent_dropout=self.recurrent_dropout,
             masks=self.masks,

@@ -33,6 +33,8 @@ def recurrent_maker(
     `given` are its `width`, its `input_width` and its `forget_bias`.
     """
     given |= dict(bias=True, initializer=initializer, output_initializer=initializer)
+    if "cell" in options:
+        raise UserError("options of a cell name another one; give it as model.cell")
     if cell in CELLS:
         return mixer_maker("recurrent", {**options, "cell": cell}, given)
     return mixer_maker(cell, options, given)

@@ -243,6 +243,7 @@ def test_without_dropout_all_is_the_plain_model():
         (dict(recurrent_dropout=0.2, locked=False), "need model.locked=True"),
         (dict(recurrent_dropout=0.2, cell="mogrifier_lstm"), "not 'mogrifier_lstm'"),
         (dict(first_options={"window": 2}), "mixer 'recurrent' has no option 'window'"),
+        (dict(cell_options={"cell": "gru"}), "options of a cell name another one"),
         (dict(cell="lsmt"), "unknown model.cell 'lsmt'"),
     ],
 )
