@@ -21,7 +21,8 @@ class Mixer(nn.Module, kw_only=True):
     a stack of layers gives to every mixer that has a field of that name: `width`, `heads`, `bias`,
     `dropout`, `norm_epsilon`, `context_length`, `position` (of scores, else `none`), `initializer`,
     `output_initializer`, for weights whose product is what is added to the residual stream, and
-    `layer`, the number from 0 of a layer that is not scanned. Raises UserError for an unknown form.
+    `layer`, the number from 0 of a layer that is not scanned. Raises UserError for an unknown form
+    and a dropout out of range.
     """
 
     width: int  # D, of x
@@ -33,6 +34,8 @@ class Mixer(nn.Module, kw_only=True):
         super().__post_init__()
         if self.form not in FORMS:
             raise UserError(f"unknown form {self.form!r} of a mixer: {nearest(self.form, FORMS)}")
+        if not 0 <= (rate := getattr(self, "dropout", 0.0)) < 1:
+            raise UserError(f"dropout of a mixer is {rate}; it is at least 0 and below 1")
 
     def run(self, step: Form, parallel: Form, state: Carry, *inputs: Any) -> tuple[Any, Carry]:
         """`y, state` by this mixer's form; see `lmjax.mixers.forms`. One token is always a step."""

@@ -73,6 +73,8 @@ class Mamba(Mixer):
         for field in ("state_width", "convolution_width", "expansion", "chunk"):
             if getattr(self, field) < 1:
                 raise UserError(f"{field} of mamba is {getattr(self, field)}; it is at least 1")
+        if self.rank < 0:
+            raise UserError(f"rank of mamba is {self.rank}; give 0 for a sixteenth of the width")
 
     def initial_carry(self, batch_size: int, max_length: int) -> MambaCarry:
         inner = self.expansion * self.width

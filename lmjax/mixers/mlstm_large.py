@@ -44,7 +44,7 @@ class MLSTMLarge(Mixer):
                 f"key_width {self.key_width} and gate_cap {self.gate_cap} at least 0"
             )
         for name, width in dict(width=self.width, key_width=self._key_width).items():
-            if width % self.heads:
+            if width < 1 or width % self.heads:
                 raise UserError(
                     f"the {name} {width} of mlstm_large is not a multiple of model.heads "
                     f"{self.heads}; change one of them"

@@ -86,7 +86,11 @@ class Transformer(LanguageModel):
 
     def __post_init__(self):
         for field in ("mixers", "feed_forward_options"):
-            options = {name: dict(options) for name, options in getattr(self, field).items()}
+            options = {}
+            for name, given in getattr(self, field).items():
+                if not hasattr(given, "items"):
+                    raise UserError(f"model.{field}.{name} is {given!r}; give options by name")
+                options[name] = dict(given)
             setattr(self, field, freeze(options))
         self.output_options = freeze(dict(self.output_options))
         self.pattern, self.feed_forwards = tuple(self.pattern), tuple(self.feed_forwards)

@@ -8,17 +8,29 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
+from lmjax.errors import UserError
 from lmjax.nn.dense import Dense
 
 
 class FeedForward(nn.Module):
-    """`y_BTD = activation(x_BTD W_DF) W_FD` (Vaswani et al. 2017, section 3.3)."""
+    """`y_BTD = activation(x_BTD W_DF) W_FD` (Vaswani et al. 2017, section 3.3).
+
+    Raises UserError for an inner width below 1.
+    """
 
     activation: Callable[[jax.Array], jax.Array]
     inner_width: int
     bias: bool
     initializer: Initializer
     output_initializer: Initializer
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.inner_width < 1:
+            raise UserError(
+                f"a feed-forward network is {self.inner_width} wide; give at least 1 as "
+                "model.feed_forward_width or option inner_width, or feed_forward='none'"
+            )
 
     @nn.compact
     def __call__(self, x_BTD: jax.Array, deterministic: bool = True) -> jax.Array:

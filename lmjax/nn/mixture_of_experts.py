@@ -48,6 +48,11 @@ class MixtureOfExperts(nn.Module):
         if self.expert not in FEED_FORWARDS:
             hint = nearest(self.expert, FEED_FORWARDS)
             raise UserError(f"unknown expert {self.expert!r} of mixture_of_experts: {hint}")
+        if self.inner_width < 1:
+            raise UserError(
+                f"each expert of mixture_of_experts is {self.inner_width} wide; give at least 1 as "
+                "model.feed_forward_width or option inner_width"
+            )
         if not 1 <= self.experts_per_token <= self.experts:
             raise UserError(
                 f"mixture_of_experts has experts_per_token {self.experts_per_token} of experts "

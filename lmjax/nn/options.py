@@ -1,5 +1,6 @@
 """Options of a model's parts: what a configuration may set of the fields of a module, by name."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
@@ -10,7 +11,7 @@ import flax.linen as nn
 from lmjax.errors import UserError, nearest
 
 PLAIN = (bool, int, float, str)  # the types of options
-NO_OPTIONS = ("width", "layer")  # what a model alone knows
+NO_OPTIONS = ("width", "input_width", "layer", "layers")  # what a model alone knows
 
 
 def part_maker(
@@ -24,8 +25,8 @@ def part_maker(
     """Makes the part with its options, and of what is `given` the fields that it has.
 
     `kind` and `name` are what an error calls it, `source` is the field of a configuration where its
-    options stand. Raises UserError for an unknown option, one of another type, and a value that the
-    part refuses.
+    options stand. Raises UserError for an unknown option, one of another type or no number, and a
+    value that the part refuses.
     """
     module, bound = (part.func, part.args) if isinstance(part, partial) else (part, ())
     found = {field.name: field for field in fields(module) if field.name not in ("parent", "name")}
@@ -41,6 +42,8 @@ def part_maker(
                 f"option {option!r} of {kind} {name!r} is {value!r}; give a value of type "
                 f"{wanted.__name__}"
             )
+        if wanted is float and not math.isfinite(value):
+            raise UserError(f"option {option!r} of {kind} {name!r} is {value}; give a number")
     values = {field: value for field, value in given.items() if field in found} | dict(options)
     missing = [n for n, field in found.items() if field.default is MISSING and n not in values]
     if missing:

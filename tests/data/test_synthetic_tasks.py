@@ -158,6 +158,8 @@ def test_examples_of_two_seeds_are_not_the_same():
         ("mqra", 64, {}, "unknown data.task 'mqra': did you mean 'mqar'"),
         ("mqar", 64, {"pair": 3}, "task 'mqar' has no option 'pair': did you mean 'pairs'"),
         ("mqar", 64, {"pairs": 2.5}, "option 'pairs' of task 'mqar' is 2.5; give a value of type"),
+        ("mqar", 64, {"power": float("nan")}, "'power' of task 'mqar' is nan; give a number"),
+        ("induction", 40, {"symbols": 10**12}, "has 1,000,000,000,001 symbols; give at most"),
         ("mqar", 8, {}, "data.length is 8, and 4 pairs"),
         ("mqar", 64, {"vocabulary": 12}, "vocabulary is 12, too small for 4 pairs"),
         ("dyck", 7, {}, "data.length is 7; brackets in pairs are an even number"),

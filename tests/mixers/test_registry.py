@@ -29,11 +29,27 @@ def test_a_mixer_gets_its_options_and_of_what_is_given_the_fields_that_it_has():
         ("recurrent", {"forget_bias": True}, "give a value of type float"),
         ("recurrent", {"cell": "lstn"}, "did you mean 'lstm'"),
         ("attention", {"heads": 4}, "no value for 'bias'"),
+        ("attention", {"score_cap": float("nan")}, "'score_cap' .* is nan; give a number"),
+        ("qrnn", {"input_width": 3}, "no option 'input_width'"),
     ],
 )
 def test_what_it_cannot_be_made_of_is_named(name, options, message):
     with pytest.raises(UserError, match=message):
         mixer_maker(name, options, GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("attention", {"dropout": 1.0}, "dropout of a mixer is 1.0"),
+        ("mamba", {"rank": -1}, "rank of mamba is -1"),
+        ("mlstm_large", {}, "key_width 0 of mlstm_large is not a multiple"),
+    ],
+)
+def test_values_that_a_mixer_can_not_have_are_named(name, options, message):
+    given = GIVEN | dict(width=1, heads=1, bias=False, dropout=0.0, output_initializer=None)
+    with pytest.raises(UserError, match=message):
+        mixer_maker(name, options, given)
 
 
 def test_every_mixer_is_on_its_page():

@@ -247,6 +247,8 @@ def test_an_unknown_order_of_norms_is_named():
         (dict(feed_forwards=("none", "swigloo")), "unknown .* 'swigloo': did you mean 'swiglu'"),
         (dict(feed_forward_options={"relu": {}}), "'relu', which model.feed_forward does not name"),
         (dict(feed_forward_options={"gelu": {"inner": 3}}), "did you mean 'inner_width'"),
+        (dict(feed_forward_width=-1), "a feed-forward network is -1 wide; give at least 1"),
+        (dict(feed_forward_options={"gelu": 3}), "feed_forward_options.gelu is 3; give options by"),
         (dict(mixers={"recurrent": {"cel": "gru"}}), "did you mean 'cell'"),
     ],
 )

@@ -1,11 +1,13 @@
 """From `data.task` and its options to the generated task, by name."""
 
 import importlib
+import math
 from dataclasses import fields
 
 from lmjax.data.synthetic.task import Task
 from lmjax.errors import UserError, nearest
 
+MOST_SYMBOLS = 1 << 24  # for each of which a model has an embedding
 HERE = "lmjax.data.synthetic."
 TASKS = {
     "mqar": "mqar:MultiQueryAssociativeRecall",
@@ -52,6 +54,13 @@ def make_task(data) -> Task:
                 f"option {option!r} of task {data.task!r} is {value!r}; give a value of type "
                 f"{expected.__name__}"
             )
+        if expected is float and not math.isfinite(value):
+            raise UserError(f"option {option!r} of task {data.task!r} is {value}; give a number")
     task = kind(**dict(data.task_options))
+    if task.vocabulary_size > MOST_SYMBOLS:
+        raise UserError(
+            f"task {data.task!r} has {task.vocabulary_size:,} symbols; give at most "
+            f"{MOST_SYMBOLS:,}"
+        )
     task.check(data.length)
     return task
