@@ -1,12 +1,14 @@
 """Mixers by name, with options that are looked at before anything is built."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from lmjax.errors import UserError
 from lmjax.mixers.recurrent_layer import CELLS
-from lmjax.mixers.registry import MIXERS, mixer_maker
+from lmjax.mixers.registry import MIXERS, mixer_class, mixer_maker
+from lmjax.nn.options import PLAIN
 
 GIVEN = dict(width=6, initializer=None, heads=2)
 
@@ -52,6 +54,22 @@ def test_values_that_a_mixer_can_not_have_are_named(name, options, message):
         mixer_maker(name, options, given)
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "mixers.md"
+OF_MODELS = {"width", "input_width", "heads", "bias", "dropout", "position", "forget_bias"}
+OF_MODELS |= {"layer", "layers", "context_length", "form", "parent", "name"}
+
+
 def test_every_mixer_is_on_its_page():
-    page = (Path(__file__).parents[2] / "docs" / "mixers.md").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     assert not [name for name in [*MIXERS, *CELLS] if f"`{name}`" not in page]
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_its_options_are_on_the_page_with_their_defaults(name):
+    options = [
+        f"`{field.name}={field.default}`"
+        for field in fields(mixer_class(name))
+        if field.type in PLAIN and field.name not in OF_MODELS
+    ]
+    row = f"| `{name}` | {', '.join(options) or '-'} |"
+    assert row in PAGE.read_text(encoding="utf-8").splitlines(), f"write into {PAGE}: {row}"
