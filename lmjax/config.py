@@ -424,8 +424,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
     training.clip_norm = 0.0  # largest global norm of the gradient; 0: off
     training.clip_value = 0.0  # largest absolute value of a gradient's entry; 0: off
     # Which parameters are evaluated and saved: none (those after the last step) | from_start (the
-    # mean of those after each step) | triggered (their mean from that evaluation on which is worse
-    # than the best but for the last averaging_patience: with sgd, NT-ASGD of Merity et al. 2018).
+    # mean of the initial ones and those after each step) | triggered (their mean from that
+    # evaluation on which is worse than the best but for the last averaging_patience: with sgd,
+    # NT-ASGD of Merity et al. 2018).
     training.averaging = "none"
     training.averaging_patience = 5  # triggered: evaluations
     training.loss_reduction = "token_mean"  # token_mean | sequence_mean (summed over time)

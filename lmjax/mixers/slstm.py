@@ -149,8 +149,8 @@ class SLSTM(Mixer):
 def draw_bias(key, shape, dtype=jnp.float32):
     """Zeros, but for the forget gates: from 5 to -7 over a head's cells, along a power of them.
 
-    In the authors' code the power grows from 0.3 in the first layer to 1.6 in the last. A mixer
-    does not know where it stands: FORGET_POWER is that of the middle.
+    In the authors' code the power grows from 0.3 in the first layer to 1.6 in the last;
+    here FORGET_POWER is that of the middle in all layers, so that scanned ones are the same model.
     """
     heads, sums = shape
     along_K = jnp.linspace(0.0, 1.0, sums // 4) ** FORGET_POWER
