@@ -76,6 +76,6 @@ def writing(path: Path) -> Iterator[None]:
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a mistyped `name`: the closest of `known`, then all of them."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}(known: {', '.join(known)})"

@@ -7,7 +7,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.core import freeze
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
@@ -20,6 +19,7 @@ from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.extras import sow_loss
 from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.options import by_name
 
 RATES = (
     "dropout",
@@ -62,7 +62,7 @@ class AWDRecurrentModel(RecurrentModel):
     temporal_penalty: float
 
     def __post_init__(self):
-        self.first_options = freeze(dict(self.first_options))
+        self.first_options = by_name("model.first_options", self.first_options)
         for name in RATES:
             if not 0 <= getattr(self, name) < 1:
                 value = getattr(self, name)

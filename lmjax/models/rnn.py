@@ -6,7 +6,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.core import freeze
 from jax.nn.initializers import Initializer
 
 from lmjax.mixers.contract import Mixer
@@ -16,6 +15,7 @@ from lmjax.models.recurrent_parts import check_layers, recurrent_maker, recurren
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.options import by_name
 from lmjax.nn.output_layers import OutputLayer
 from lmjax.nn.output_registry import output_maker
 from lmjax.nn.segments import segment_starts
@@ -46,8 +46,8 @@ class RecurrentModel(LanguageModel):
     takes_places = True
 
     def __post_init__(self):
-        self.cell_options = freeze(dict(self.cell_options))
-        self.output_options = freeze(dict(self.output_options))
+        self.cell_options = by_name("model.cell_options", self.cell_options)
+        self.output_options = by_name("model.output_options", self.output_options)
         super().__post_init__()
         sizes = self.layers, self.width, self.dropout, self.forget_bias
         check_layers(self.cell, *sizes, CELLS if self.cell in CELLS else recurrent_names())

@@ -6,7 +6,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.core import freeze
 
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.recurrence import State
@@ -21,6 +20,7 @@ from lmjax.nn.dense import Dense
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.options import by_name
 from lmjax.nn.output_layers import OutputLayer
 from lmjax.nn.output_registry import output_maker
 
@@ -62,7 +62,7 @@ class Seq2SeqModel(ConditionalModel):
     forget_bias: float
 
     def __post_init__(self):
-        self.output_options = freeze(dict(self.output_options))
+        self.output_options = by_name("model.output_options", self.output_options)
         super().__post_init__()
         check_layers(self.cell, self.layers, self.width, self.dropout, self.forget_bias)
         for field, choices in CHOICES.items():

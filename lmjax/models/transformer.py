@@ -16,6 +16,7 @@ from lmjax.models.contract import LanguageModel, at_places
 from lmjax.models.decoder_parts import PARTS, check_parts, make_stack, norm_maker
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
+from lmjax.nn.options import by_name, by_part
 from lmjax.nn.output_layers import OutputLayer
 from lmjax.nn.output_registry import output_maker
 from lmjax.nn.precision import in_dtype
@@ -86,13 +87,8 @@ class Transformer(LanguageModel):
 
     def __post_init__(self):
         for field in ("mixers", "feed_forward_options"):
-            options = {}
-            for name, given in getattr(self, field).items():
-                if not hasattr(given, "items"):
-                    raise UserError(f"model.{field}.{name} is {given!r}; give options by name")
-                options[name] = dict(given)
-            setattr(self, field, freeze(options))
-        self.output_options = freeze(dict(self.output_options))
+            setattr(self, field, by_part(f"model.{field}", getattr(self, field)))
+        self.output_options = by_name("model.output_options", self.output_options)
         self.pattern, self.feed_forwards = tuple(self.pattern), tuple(self.feed_forwards)
         super().__post_init__()
         check_parts(self)

@@ -1,17 +1,32 @@
 """Options of a model's parts: what a configuration may set of the fields of a module, by name."""
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import partial
 from typing import Any
 
 import flax.linen as nn
+from flax.core import FrozenDict, freeze
 
 from lmjax.errors import UserError, nearest
 
 PLAIN = (bool, int, float, str)  # the types of options
 NO_OPTIONS = ("width", "input_width", "layer", "layers")  # what a model alone knows
+
+
+def by_name(field: str, options: Any) -> FrozenDict:
+    """The options that a field holds; raises UserError if they have no names."""
+    if not hasattr(options, "items"):
+        raise UserError(f"{field} is {options!r}; give options by name, as in {{'option': value}}")
+    return freeze(dict(options))
+
+
+def by_part(field: str, options: Any) -> FrozenDict:
+    """The options by the name of what they are of; raises as `by_name`."""
+    parts = by_name(field, options).items()
+    return freeze({part: dict(by_name(f"{field}.{part}", given)) for part, given in parts})
 
 
 def part_maker(
@@ -39,8 +54,8 @@ def part_maker(
         wanted = found[option].type
         if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise UserError(
-                f"option {option!r} of {kind} {name!r} is {value!r}; give a value of type "
-                f"{wanted.__name__}"
+                f"option {option!r} of {kind} {name!r} is {reprlib.repr(value)}; "
+                f"give a value of type {wanted.__name__}"
             )
         if wanted is float and not math.isfinite(value):
             raise UserError(f"option {option!r} of {kind} {name!r} is {value}; give a number")

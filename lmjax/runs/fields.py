@@ -170,7 +170,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Each value that is neither a mapping nor a sequence, by its name such as `model.width`."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from leaves(item, (*path, key))
+            yield from leaves(item, (*path, str(key)))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from leaves(item, path)

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import reprlib
 from dataclasses import fields
 
 from lmjax.data.synthetic.task import Task
@@ -51,8 +52,8 @@ def make_task(data) -> Task:
         expected = known[option]
         if type(value) is not expected and not (expected is float and type(value) is int):
             raise UserError(
-                f"option {option!r} of task {data.task!r} is {value!r}; give a value of type "
-                f"{expected.__name__}"
+                f"option {option!r} of task {data.task!r} is {reprlib.repr(value)}; "
+                f"give a value of type {expected.__name__}"
             )
         if expected is float and not math.isfinite(value):
             raise UserError(f"option {option!r} of task {data.task!r} is {value}; give a number")
