@@ -6,11 +6,19 @@ import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from lmjax.config import model_config, objective_config
+from lmjax.cli.options import (
+    chosen_parts,
+    drop_left_over,
+    option_value,
+    options_of,
+    set_option,
+)
+from lmjax.config import lock, model_config, objective_config
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_values
 from lmjax.runs.python_file import load_from_file
@@ -55,7 +63,6 @@ def parse(
             values[bare].value = rest.pop(0)
         if overrides:
             config = _given_config(values, overrides[0])
-            sys.argv = ["lmjax", *overrides]  # where config_flags looks for them
             rest += _override(config, overrides)
             values.config = config
     except (flags.Error, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -168,8 +175,9 @@ def _given_config(values: flags.FlagValues, override: str) -> ConfigDict:
 def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
     """Changes the fields of `config`; returns the arguments that are no overrides.
 
-    Another `model.name` or `objective.name` brings the default fields of that one. Raises UserError
-    for an override of what is no field.
+    Another `model.name` or `objective.name` brings the default fields of that one; options of parts
+    that are no longer chosen are dropped, and a line says so. Raises UserError for an override of
+    what is no field.
     """
     for part, make in (("model", model_config), ("objective", objective_config)):
         names = [given.partition("=")[2] for given in overrides if _path(given) == f"{part}.name"]
@@ -178,12 +186,40 @@ def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
             if config[part].name != fields.name:
                 with config.unlocked():
                     config[part] = fields
+    before = chosen_parts(config)
+    options, overrides = _split_options(config, overrides)
     for path in filter(None, map(_path, overrides)):
         _check_field(config, path)
     values = flags.FlagValues()
+    sys.argv = ["lmjax", *_with_tuples(config, overrides)]  # where config_flags looks for them
     config_flags.DEFINE_config_dict("config", config, flag_values=values)
-    sys.argv = ["lmjax", *_with_tuples(config, overrides)]
-    return values(sys.argv)[1:]
+    rest = values(sys.argv)[1:]
+    for line in drop_left_over(config, before):
+        print(line, file=sys.stderr)
+    for field, path, value in options:
+        set_option(config, field, path, value)
+    lock(config)
+    return rest
+
+
+def _split_options(
+    config: ConfigDict, overrides: list[str]
+) -> tuple[list[tuple[str, str, Any]], list[str]]:
+    """Fields, paths and values of the overrides of options, and the other overrides."""
+    options, others, rest = [], [], list(overrides)
+    while rest:
+        argument = rest.pop(0)
+        path = _path(argument)
+        if not (field := options_of(config, path)):
+            others.append(argument)
+            continue
+        _, equals, text = argument.partition("=")
+        if equals or (rest and not rest[0].startswith("-")):
+            value = option_value(text if equals else rest.pop(0))
+        else:  # a switch
+            value = not re.match("--?no", argument)
+        options.append((field, path, value))
+    return options, others
 
 
 def _with_tuples(config: ConfigDict, overrides: list[str]) -> list[str]:
