@@ -12,6 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # That a configuration found in a run directory is no such user, tests/test_own_models.py shows.
 LOADERS = {
     ("cli/main.py", "import_module"),
+    ("data/synthetic/registry.py", "import_module"),
     ("mixers/registry.py", "import_module"),
     ("models/registry.py", "import_module"),
     ("objectives/registry.py", "import_module"),

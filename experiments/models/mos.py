@@ -36,9 +36,9 @@ VARIANTS = {
         "training.learning_rate": 15.0,
     },
     "smoke": {
-        "model.width": 16,
-        "model.last_width": 12,
-        "model.embedding_width": 8,
+        "model.width": 32,
+        "model.last_width": 24,
+        "model.embedding_width": 16,
         "model.output_options": {"experts": 3, "dropout": 0.29, "chunk": 32},
         "data.corpus": "python_docs",
         "data.tokenizer": "byte",

@@ -12,7 +12,7 @@ from lmjax.nn.short_convolution import ShortConvolution, initial_past
 
 
 class BaseConv(Mixer):
-    """`y = (swish(convolution(x W_1 + b_1)) * (x W_2 + b_2)) W_O + b_O`, over a few tokens.
+    """`y = (swish(convolution(x W_1 + b_1)) * (x W_2 + b_2)) W_3 + b_3`, over a few tokens.
 
     The swish and the wider inner layer are those of the authors' code for Based. A short
     convolution reads any number of tokens alike, so both forms are one. Raises UserError for sizes

@@ -22,8 +22,8 @@ class BlockDense(nn.Module):
         """`y_BTE`."""
         size = x_BTE.shape[-1] // self.blocks
         initializer = nn.with_logical_partitioning(self.initializer, ("heads", "hidden", None))
-        kernel_HKJ = self.param("kernel", initializer, (self.blocks, size, size))
+        kernel_HKK = self.param("kernel", initializer, (self.blocks, size, size))
         x_NHK = x_BTE.reshape(-1, self.blocks, size)
-        y_HNJ = wide_product(x_NHK.swapaxes(0, 1), kernel_HKJ.astype(x_BTE.dtype))
-        y_BTE = y_HNJ.swapaxes(0, 1).reshape(x_BTE.shape)
+        y_HNK = wide_product(x_NHK.swapaxes(0, 1), kernel_HKK.astype(x_BTE.dtype))
+        y_BTE = y_HNK.swapaxes(0, 1).reshape(x_BTE.shape)
         return y_BTE if self.wide_output else y_BTE.astype(x_BTE.dtype)

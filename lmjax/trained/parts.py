@@ -46,6 +46,8 @@ class Parts:
         scores is put into no results. Raises UserError for a field that there is not, and for a
         model that has other parameters.
         """
+        if not changes:
+            return self
         fields = self.config.model.to_dict()
         for name, value in changes.items():
             level, (*above, last) = fields, name.split(".")
