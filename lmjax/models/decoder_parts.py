@@ -49,8 +49,7 @@ def check_parts(model: LanguageModel) -> None:
             "model.feed_forward for all"
         )
     _check_options(model, "mixers", "model.pattern", model.pattern)
-    used = "model.feed_forwards" if model.feed_forwards else "model.feed_forward"
-    _check_options(model, "feed_forward_options", used, _feed_forwards(model))
+    _check_options(model, "feed_forward_options", _named_in(model), _feed_forwards(model))
 
 
 def make_stack(model: LanguageModel, **parent: None) -> Stack:
@@ -82,7 +81,9 @@ def make_stack(model: LanguageModel, **parent: None) -> Stack:
         mixers=tuple(mixers),
         norm=norm_maker(model),
         feed_forwards=tuple(
-            feed_forward_maker(name, model.feed_forward_options.get(name, {}), given | inner)
+            feed_forward_maker(
+                name, model.feed_forward_options.get(name, {}), given | inner, _named_in(model)
+            )
             for name in _feed_forwards(model)
         ),
         dropout=model.dropout,
@@ -101,6 +102,11 @@ def norm_maker(model: LanguageModel) -> Callable[..., nn.Module]:
 def _feed_forwards(model: LanguageModel) -> tuple[str, ...]:
     """The name of one for each mixer of the pattern."""
     return model.feed_forwards or (model.feed_forward,) * len(model.pattern)
+
+
+def _named_in(model: LanguageModel) -> str:
+    """The field with the names of the feed-forward networks."""
+    return "model.feed_forwards" if model.feed_forwards else "model.feed_forward"
 
 
 def _check_options(model: LanguageModel, field: str, where: str, names: tuple[str, ...]) -> None:

@@ -15,16 +15,20 @@ CHOICES = {**FEED_FORWARDS, "mixture_of_experts": MixtureOfExperts}
 
 
 def feed_forward_maker(
-    name: str, options: Mapping[str, Any], given: Mapping[str, Any]
+    name: str,
+    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    field: str = "model.feed_forward",
 ) -> Callable[..., nn.Module] | None:
     """Makes the network of that name with its options; None for `none`.
 
-    What is `given` is that which it has a field for. Raises UserError for an unknown name or
-    option, one of another type, and a value that the network refuses.
+    What is `given` is that which it has a field for; `field` is that of a configuration which has
+    the name. Raises UserError for an unknown name or option, one of another type, and a value that
+    the network refuses.
     """
     if name not in (NONE, *CHOICES):
         hint = nearest(name, (NONE, *CHOICES))
-        raise UserError(f"unknown model.feed_forward {name!r}: {hint}")
+        raise UserError(f"unknown {field} {name!r}: {hint}")
     if name == NONE:
         if options:
             raise UserError("model.feed_forward_options has options of 'none'; leave them out")

@@ -244,7 +244,10 @@ def test_an_unknown_order_of_norms_is_named():
         (dict(layers=3, scan_layers=True), "model.layers 3 is not a multiple of the 2 mixers"),
         (dict(mixers={"recurent": {}}), "'recurent', which model.pattern does not name; did you"),
         (dict(feed_forwards=("gelu",)), "names 1 feed-forward networks for the 2 mixers"),
-        (dict(feed_forwards=("none", "swigloo")), "unknown .* 'swigloo': did you mean 'swiglu'"),
+        (
+            dict(feed_forwards=("none", "swigloo")),
+            "unknown model.feed_forwards 'swigloo': did you mean 'swiglu'",
+        ),
         (dict(feed_forward_options={"relu": {}}), "'relu', which model.feed_forward does not name"),
         (dict(feed_forward_options={"gelu": {"inner": 3}}), "did you mean 'inner_width'"),
         (dict(feed_forward_width=-1), "a feed-forward network is -1 wide; give at least 1"),
