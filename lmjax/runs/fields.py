@@ -163,7 +163,7 @@ def _check_possible(config: ConfigDict) -> None:
             if not (is_true_or_false(value) or is_number(value)):
                 raise UserError(f"{name} is {value}; give a finite number")
             if value < 0 and not name.startswith(signed):
-                raise UserError(f"{name} is {value}; give zero or more")
+                raise UserError(f"{name} is {value}; it cannot be negative")
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -90,7 +90,11 @@ def test_how_it_was_trained_may_be_told_in_other_fields(tmp_path):
     [
         ("training.learning_rate", float("nan"), "training.learning_rate is nan; give a finite"),
         ("training.learning_rate", float("inf"), "training.learning_rate is inf"),
-        ("training.learning_rate", -1e-3, "training.learning_rate is -0.001; give zero or more"),
+        (
+            "training.learning_rate",
+            -1e-3,
+            "training.learning_rate is -0.001; it cannot be negative",
+        ),
         ("model.width", -1, "model.width is -1"),
         ("data.batch_size", 10**400, "data.batch_size is 1000"),
         ("data.files", "a\0b", "data.files has a NUL"),
