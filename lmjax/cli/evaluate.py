@@ -13,6 +13,7 @@ ADAPTING = {
     "neural_cache": "neural_cache",
     "dynamic": "dynamic_evaluation",
 }
+OF_DYNAMIC = ("segment", "rates", "decays", "tuning_targets")
 CONTEXT = ("context", "rows", "overlap", "window", "stride")  # fields of config.evaluation
 
 
@@ -30,6 +31,12 @@ def main(arguments: list[str]) -> int:
     workdir = required_workdir(values)
     if values.random_batches < 0:
         raise UserError(f"--random_batches is {values.random_batches}; give 0 or more")
+    for name in OF_DYNAMIC:
+        if values[name].present and not values.dynamic:
+            raise UserError(
+                f"--{name} is of dynamic evaluation; add --dynamic=rms or --dynamic=sgd, or leave "
+                f"--{name} out"
+            )
 
     from rich.console import Console
 
