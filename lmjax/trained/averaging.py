@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from lmjax.errors import UserError
-from lmjax.evaluation.monte_carlo import averaged_log_probs
+from lmjax.evaluation.monte_carlo import averaged_log_probs, check_averaging
 from lmjax.evaluation.score import Score
 from lmjax.evaluation.scoring import (
     context_policy,
@@ -51,7 +51,7 @@ class Averaging(Parts):
 
         For a finished run, its scored checkpoint and its own context it is also put into the
         `adapted` of its results.json, apart from the models' own scores. Each read of `test` is
-        logged as by `evaluate`. Raises as that does, as `averaged_log_probs`, and UserError for a
+        logged as by `evaluate`. Raises as that does, as `check_averaging`, and UserError for a
         model whose nats are not those of a text after what stands before it.
         """
         run, console = RunDirectory(self.workdir), console or Console(quiet=True)
@@ -62,7 +62,10 @@ class Averaging(Parts):
                 f"is trained by gradient; these are {kind}, so evaluate it without mc_dropout"
             )
         policy = context_policy(with_context(self.config, context), self.model)
-        dataset, data = self.dataset(), self.config.data
+        data = self.config.data
+        example = self.objective.example_batch(data)
+        check_averaging(self.model, self.params, example, self.objective, passes)
+        dataset = self.dataset()
         check_splits([split], dataset, policy, self.objective)
         stream, name = dataset.splits[split], f"{policy.name}_mc_dropout_{passes}"
         log_read(

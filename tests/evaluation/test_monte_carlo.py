@@ -12,13 +12,15 @@ from lmjax.cli.main import main
 from lmjax.data.context import ContextPolicy
 from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.errors import UserError
-from lmjax.evaluation.monte_carlo import averaged_log_probs
+from lmjax.evaluation.monte_carlo import averaged_log_probs, check_averaging
 from lmjax.models.contract import initial_carry
 from lmjax.objectives.causal import Causal
+from lmjax.objectives.contract import empty_batch
 from tests.properties.variants import VOCABULARY, build
 from tests.streams import stream_of
 
 PASSES, LENGTH = 3, 5
+OTHER_DROPOUTS = ("input_dropout", "layer_dropout", "embedding_dropout", "weight_dropout")
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +59,39 @@ def test_it_is_the_mean_of_the_probabilities_of_the_passes(scored):
     assert len(set(nats)) == PASSES
 
 
-def test_no_passes_and_no_dropout_are_refused(scored):
+def test_no_passes_and_no_dropout_are_refused():
+    example = empty_batch(LENGTH)
+
+    def check(passes, family, **fields):
+        model = build(family, fields)
+        params = model.init(jax.random.key(0), np.zeros((1, 2), np.int32))
+        check_averaging(model, params, example, Causal(), passes)
+
     with pytest.raises(UserError, match="at least 1"):
-        averaged_log_probs(*scored, passes=0, length=LENGTH)
-    plain = build("rnn", dict(width=6, layers=1, dropout=0.0)), *scored[1:]
-    with pytest.raises(UserError, match="nothing is dropped out"):
-        averaged_log_probs(*plain, passes=2, length=LENGTH)
+        check(0, "rnn", width=6, dropout=0.5)
+    for family in ("rnn", "transformer", "awd_rnn"):
+        off = dict.fromkeys(OTHER_DROPOUTS if family == "awd_rnn" else (), 0.0)
+        check(1, family, width=8, dropout=0.001, **off)
+        with pytest.raises(UserError, match="nothing is dropped out"):
+            check(2, family, width=8, dropout=0.0, **off)
+
+
+def test_the_refusal_comes_before_the_split_is_read(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("a line of text\n" * 200)
+    config = lmjax.base_config("rnn")
+    config.data.update(corpus="text", files=str(tmp_path / "text.txt"), batch_size=4, length=16)
+    config.model.update(width=8, layers=1, dropout=0.0)
+    config.training.duration = "1 step"
+    run = tmp_path / "run"
+    lmjax.train(config, run)
+    assert main(["evaluate", f"--workdir={run}", "--mc_dropout=2", "--split=test"]) == 2
+    assert "nothing is dropped out" in capsys.readouterr().err
+    assert not (run / "test_reads.jsonl").exists()
+    for flag in ("segment=-7", "rates=1e-3", "decays=abc", "tuning_targets=5"):
+        for others in ([], ["--cache"], ["--mc_dropout=2"]):
+            assert main(["evaluate", f"--workdir={run}", f"--{flag}", *others]) == 2
+            error, name = capsys.readouterr().err, flag.partition("=")[0]
+            assert f"--{name} is of dynamic evaluation; add --dynamic=rms" in error
 
 
 def test_the_score_stands_apart_and_reads_of_test_are_logged(tmp_path, capsys):
