@@ -49,7 +49,6 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
     "data.source_files": ("data.corpus", ("parallel",)),
     "data.direction": ("data.corpus", ("multi30k", "fra_eng")),
     "data.source_length": ("data.batching", ("documents",)),
-    "data.length_deviation": ("data.batching", ("stream",)),
     "data.resets": ("data.batching", ("stream",)),
     "data.examples": ("data.batching", ("examples",)),
     "data.task": ("data.corpus", ("synthetic",)),
@@ -72,12 +71,21 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def check_ranges(config: ConfigDict) -> None:
-    """Raises UserError, naming the field, for a number that is out of its field's range."""
+    """Raises UserError, naming the field, for a number that is out of its field's range.
+
+    And for lengths that are to vary, as those of a stream alone can.
+    """
     of_model = {} if is_own(config.model.name) else OF_FAMILIES
     for name, (accepts, words) in {**RANGES, **of_model}.items():
         value = _find(config, name)
         if value is not None and not accepts(value):
             raise UserError(f"{name} is {value}; it is {words}")
+    deviation, batching = _find(config, "data.length_deviation"), _find(config, "data.batching")
+    if deviation and batching != "stream":
+        raise UserError(
+            f"data.length_deviation is {deviation}, and rows of data.batching {batching!r} have "
+            "lengths of their own; set data.batching='stream' or data.length_deviation=0"
+        )
 
 
 def without_effect(config: ConfigDict, is_counted: bool = False) -> list[str]:

@@ -17,7 +17,7 @@ from lmjax.runs.fields import (
     read_config,
 )
 from lmjax.runs.files import to_json
-from lmjax.runs.ranges import beyond_training, without_effect
+from lmjax.runs.ranges import beyond_training, check_ranges, without_effect
 
 VALUES = (True, 0, 1, -1, 1.5, float("nan"), float("inf"), 10**400, "text", None, [], {})
 
@@ -192,6 +192,16 @@ def test_fields_without_effect_are_named(changes, message):
     config.update_from_flattened_dict(changes)
     (line,) = without_effect(config)
     assert message in line
+
+
+@pytest.mark.parametrize("batching", ["windows", "random_windows", "packed", "documents"])
+def test_lengths_vary_in_a_stream_alone(batching):
+    config = base_config("rnn")
+    config.data.length_deviation = 5.0
+    check_ranges(config)
+    config.data.batching = batching
+    with pytest.raises(UserError, match=f"length_deviation is 5.0, .*{batching}.*'stream'"):
+        check_ranges(config)
 
 
 def test_a_counted_model_is_told_of_its_fields_of_training_in_one_sentence():
