@@ -71,7 +71,7 @@ def outcome_at(path: Path, plan: TrainingPlan, stop_at: int) -> dict[str, Any]:
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
     for name, value in asdict(loop.position).items():
-        if not name.endswith("seconds"):
+        if not name.endswith("seconds") and name != "untimed_weight":
             outcome[f"position: {name}"] = value
     for row in run.metrics():
         for name in row.keys() - CLOCKS:

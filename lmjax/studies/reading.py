@@ -76,7 +76,7 @@ TRANSLATED = {
 TRANSLATIONS = {...: {...: TRANSLATED}}  # by split and decoding
 COST = {"tokens": is_number, "flops": is_number, "seconds": is_number}
 ROWS = {
-    "train": {**COST, "tokens_per_second": is_number},
+    "train": {**COST, "tokens_per_second": is_number_or_nothing},
     "evaluation": {**COST, "split": is_text, "bits_per_byte": is_number_or_nothing},
 }
 ENVIRONMENT = {

@@ -8,7 +8,7 @@ nothing that was not looked at.
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -35,7 +35,14 @@ from lmjax.training.position import Position
 from lmjax.training.program import TrainingPlan
 from lmjax.training.seats import OwnSeat, Seat, Stepped, Steps, run_alone
 
-Pending = tuple[Any, Batch]  # the metrics of a step, and what it was made with
+
+@dataclass(frozen=True)
+class Pending:
+    """A step that was asked for and not yet looked at. Its own times are added when it is."""
+
+    stepped: Stepped
+    batch: Batch
+    data_wait_seconds: float
 
 
 class TrainingLoop:
@@ -96,8 +103,8 @@ class TrainingLoop:
                         self._save()
                     if self._is_over():
                         break
-                    batch = self._pull()
-                    self._take_in((yield batch), batch)
+                    batch, data_wait_seconds = self._pull()
+                    self._take_in(Pending((yield batch), batch, data_wait_seconds))
                     advance()
                 except Unhealthy as finding:
                     self._roll_back(finding)
@@ -156,35 +163,33 @@ class TrainingLoop:
     def _scores_best(self) -> bool:
         return self.plan.config.evaluation.checkpoint == "best"
 
-    def _pull(self) -> Batch:
+    def _pull(self) -> tuple[Batch, float]:
+        """A batch, and the seconds that were waited for it."""
         self.checkpoints.check()
-        with self._timed("data_wait_seconds"):
-            return next(self.batches)
+        start = time.monotonic()
+        return next(self.batches), time.monotonic() - start
 
-    def _take_in(self, stepped: Stepped, batch: Batch) -> None:
-        """Looks at the step before the one just made with `batch`."""
-        self._add("compile_seconds" if stepped.is_compiling else "seconds", stepped.seconds)
-        before, self.pending = self.pending, (stepped.metrics, batch)
+    def _take_in(self, made: Pending) -> None:
+        """Looks at the step before the one just made."""
+        self.position.seconds += made.stepped.seconds_before
+        before, self.pending = self.pending, made
         self._look_at(before)
         self.position.step += 1
-
-    @contextmanager
-    def _timed(self, timer: str):
-        start = time.monotonic()
-        yield
-        self._add(timer, time.monotonic() - start)
-
-    def _add(self, timer: str, seconds: float) -> None:
-        setattr(self.position, timer, getattr(self.position, timer) + seconds)
 
     def _look_at(self, pending: Pending | None) -> None:
         """Takes in step `position.step`, whose metrics are pending, and logs it if due."""
         if pending is None:
             return
-        metrics, batch = pending
-        with self._timed("seconds"):
-            metrics = self.seat.fetch(metrics)
-        position = self.position
+        stepped, batch, position = pending.stepped, pending.batch, self.position
+        start = time.monotonic()
+        metrics = self.seat.fetch(stepped.metrics)
+        position.add_times(
+            stepped.seconds,
+            time.monotonic() - start,
+            pending.data_wait_seconds,
+            stepped.is_compiling,
+            float(metrics["weight"]),
+        )
         position.follow_examples(batch)
         try:
             examine(position, metrics, self.plan.leaf_names, self.plan.config.health)

@@ -19,6 +19,7 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
     """What was trained since the last such row, which `position` then counts on from.
 
     `metrics` are those of the step just made; `examples` ends the hash chain of all that was seen.
+    `tokens_per_second` is of the steps that were not compiled for; None if all were.
     """
     loss = position.nats / position.weight if position.weight else math.nan
     counts = plan.train.counts
@@ -26,14 +27,15 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
     if plan.objective.scores_text:
         bits = loss / math.log(2) * counts.tokens / counts.bytes
     common = _common("train", plan, position)
-    seconds = common["seconds"]
+    seconds, timed_weight = common["seconds"], position.weight - position.untimed_weight
+    rate = timed_weight / max(1e-9, seconds - position.logged_seconds) if timed_weight > 0 else None
     row = {
         **common,
         "loss": loss,
         "bits_per_byte": bits,
         "learning_rate": float(metrics["learning_rate"]),
         "gradient_norm": float(metrics["gradient_norm"]),
-        "tokens_per_second": position.weight / max(1e-9, seconds - position.logged_seconds),
+        "tokens_per_second": rate,
         "data_wait_seconds": position.data_wait_seconds,
         "examples": position.examples[:16],
         "skips": position.skips,
@@ -46,7 +48,8 @@ def train_row(plan: TrainingPlan, position: Position, metrics: dict[str, Any]) -
         if metrics[kind]:
             row[kind] = {name: float(mean) for name, mean in metrics[kind].items()}
     position.seconds = position.logged_seconds = seconds
-    position.data_wait_seconds = position.nats = position.weight = position.right = 0.0
+    position.data_wait_seconds = position.nats = position.right = 0.0
+    position.weight = position.untimed_weight = 0.0
     return row
 
 
@@ -103,10 +106,12 @@ def cost_table(config: ConfigDict, cost: ModelCost) -> Table:
 def train_line(row: dict[str, Any], total_steps: int) -> str:
     """One row of training metrics for people, within 100 columns; the row has more figures."""
     left = row["seconds"] / row["step"] * (total_steps - row["step"])
+    rate = row["tokens_per_second"]
+    tokens = "" if rate is None else f"{short_number(rate)} tokens/s, "
     return (
         f"step {row['step']:,}/{total_steps:,}: loss {row['loss']:.4f}"
         f"{_bits_text(row)}, rate {row['learning_rate']:.3g}, "
-        f"{short_number(row['tokens_per_second'])} tokens/s, {clock_time(left)} left"
+        f"{tokens}{clock_time(left)} left"
     )
 
 

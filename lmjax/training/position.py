@@ -19,10 +19,13 @@ class Position:
     continued_from: list[int] = field(default_factory=list)  # steps, each of an end before
     seconds: float = 0.0
     compile_seconds: float = 0.0
-    logged_seconds: float = 0.0  # `seconds` at the last row of metrics, and since then:
+    # `seconds` at the last row of metrics and those since then of steps that were compiled for;
+    # since that row:
+    logged_seconds: float = 0.0
     data_wait_seconds: float = 0.0
     nats: float = 0.0
     weight: float = 0.0
+    untimed_weight: float = 0.0  # of steps that were compiled for: how long they took is not known
     right: float = 0.0  # the weight of targets that were the model's first choice
     evaluated_step: int = -1
     best_step: int = -1
@@ -37,6 +40,22 @@ class Position:
     losses: int = 0  # steps that these running figures have seen:
     loss_mean: float = 0.0
     loss_deviation: float = 0.0  # mean distance from the mean
+
+    def add_times(
+        self, begin: float, wait: float, data_wait: float, is_compiling: bool, weight: float
+    ) -> None:
+        """Adds the seconds of one step: to begin it, that its result and its data were waited for.
+
+        Each step has its own, so that the last one, after which none begins, is no faster.
+        """
+        self.data_wait_seconds += data_wait
+        self.seconds += wait
+        if is_compiling:
+            self.compile_seconds += begin
+            self.logged_seconds += wait + data_wait
+            self.untimed_weight += weight
+        else:
+            self.seconds += begin
 
     def follow_examples(self, batch: Batch) -> None:
         """Adds the examples of a batch, by their content, to the hash chain."""

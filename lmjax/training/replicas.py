@@ -91,11 +91,14 @@ class Replicas:
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
         self._state, metrics = self._step(self._state, jax.device_put(stacked, self._place))
         before, self._before = self._before, StackedMetrics(metrics)
+        begun = time.monotonic()
         if before:
             before.wait()
-        share = (time.monotonic() - start) / len(batches)
+        count = len(batches)
+        seconds, seconds_before = (begun - start) / count, (time.monotonic() - begun) / count
         return {
-            index: Stepped((self._before, index), share, is_compiling=False) for index in batches
+            index: Stepped((self._before, index), seconds, False, seconds_before)
+            for index in batches
         }
 
     def take(self, index: int, state: TrainState) -> None:

@@ -21,8 +21,9 @@ class Stepped:
     """What became of a batch."""
 
     metrics: Any  # on the devices; the seat fetches them
-    seconds: float  # that it took, or the run's share in them
+    seconds: float  # that it took to begin, or the run's share in them
     is_compiling: bool  # whether they went into compilation
+    seconds_before: float = 0.0  # that were waited for the step before, or the run's share in them
 
 
 Steps = Generator[Batch, Stepped, Any]  # a training: what it asks for, is given, and ends with

@@ -28,7 +28,14 @@ KILLS = {  # of each family: an LSTM whose state is carried, attention on window
 }
 STEPS, SAVE_EVERY, LOG_EVERY, EVALUATE_EVERY = 60, 2, 3, 10
 PATIENCE = 300  # seconds after which a run hangs
-CLOCKS = ("seconds", "compile_seconds", "logged_seconds", "data_wait_seconds", "tokens_per_second")
+CLOCKS = (
+    "seconds",
+    "compile_seconds",
+    "logged_seconds",
+    "untimed_weight",
+    "data_wait_seconds",
+    "tokens_per_second",
+)
 CONFIG = f"""
 from lmjax.config import base_config
 

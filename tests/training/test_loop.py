@@ -1,6 +1,7 @@
 """What the loop decides by validation: when to stop, what to keep, when to lower the rate."""
 
 import io
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -14,6 +15,7 @@ from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training import loop
 from lmjax.training.run import train
+from lmjax.training.seats import OwnSeat
 
 
 @pytest.fixture
@@ -83,6 +85,29 @@ def test_seconds_hold_the_waits_for_data_that_no_row_was_logged_after(config, tm
     expected = pytest.approx(saved["seconds"] + saved["data_wait_seconds"], rel=1e-12)
     (last,) = RunDirectory(tmp_path / "run").metrics()
     assert (results["training"]["seconds"], last["seconds"]) == (expected, expected)
+
+
+def test_each_row_has_the_time_of_its_own_steps_also_where_none_begins_after(
+    config, tmp_path, monkeypatch
+):
+    config.training.duration, config.logging.every = "12 steps", "1 steps"
+    config.evaluation.every, own_step = "6 steps", OwnSeat.step
+    times = iter(range(12))
+
+    def step(seat, batch):
+        stepped = own_step(seat, batch)
+        jax.block_until_ready(stepped.metrics)
+        return replace(stepped, seconds=100.0 + next(times))
+
+    monkeypatch.setattr(OwnSeat, "step", step)
+    results, _, _ = run(config, tmp_path / "run")
+    rows = [row for row in RunDirectory(tmp_path / "run").metrics() if row["kind"] == "train"]
+    assert rows[0]["tokens_per_second"] is None and rows[0]["seconds"] < 50, "it was compiled"
+    seconds = np.diff([row["seconds"] for row in rows])
+    np.testing.assert_allclose(seconds, 100 + np.arange(1, 12), atol=0.5)
+    for row, taken in zip(rows[1:], seconds, strict=True):
+        assert row["tokens_per_second"] == pytest.approx(4 * 16 / taken)
+    assert results["training"]["seconds"] == pytest.approx(rows[-1]["seconds"])
 
 
 def test_plateau_halves_the_rate_after_each_score_that_is_no_better(config, tmp_path):

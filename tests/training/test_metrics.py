@@ -22,6 +22,11 @@ def test_a_line_of_training():
     )
 
 
+def test_a_line_of_steps_that_were_compiled_for_tells_no_rate():
+    line = train_line(ROW | {"tokens_per_second": None}, 130_000)
+    assert line.endswith("rate 2.19e-06, 55 min 33 s left")
+
+
 @pytest.mark.parametrize("total", [120_001, 240_000, 999_999])
 def test_lines_fit_into_a_terminal(total):
     assert len(train_line(ROW, total)) <= 100
