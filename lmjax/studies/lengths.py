@@ -15,6 +15,10 @@ from lmjax.studies.records import ArmRecord
 
 NAME = "accuracy_against_length"
 DRAWN = 10  # lengths that are one point of a curve
+CAPTION = (
+    f"A point is the mean over {DRAWN} lengths, the last one over what is left. Left of the "
+    "upright line are lengths of the training."
+)
 Accuracies = dict[str, dict[int, list[float]]]  # by split and length, one of each run
 
 
@@ -61,7 +65,7 @@ def to_csv(found: dict[str, Accuracies]) -> str:
 
 
 def draw(found: dict[str, Accuracies]) -> Figure:
-    """A line of each arm; to the left of the upright one are the lengths of the training."""
+    """A line of each arm; the upright one is at the longest input of the training."""
     figure = Figure(figsize=(6.4, 3.3))
     axes = figure.add_axes((0.08, 0.14, 0.7, 0.75))
     curves, looks = [], {}
@@ -75,6 +79,10 @@ def draw(found: dict[str, Accuracies]) -> Figure:
     trained = [length for of_arm in found.values() for length in of_arm.get("validation", {})]
     if trained and any("test" in of_arm for of_arm in found.values()):
         axes.axvline(max(trained) + 0.5, color=MUTED, linewidth=1)
+        place = dict(xytext=(3, -2), textcoords="offset points", va="top")
+        label = f"longest in training: {max(trained)}"
+        at_top = axes.get_xaxis_transform()
+        axes.annotate(label, (max(trained) + 0.5, 1), xycoords=at_top, color=MUTED, **place)
     axes.set_ylim(-0.02, 1.05)
     axes.set_xlim(left=0)
     axes.set_xlabel("symbols of the input")

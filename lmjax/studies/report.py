@@ -112,6 +112,7 @@ def report_contents(
         best_of_name=best_of.NAME,
         lengths_svg=inline_svg(by_length) if by_length else "",
         lengths_name=lengths.NAME,
+        lengths_caption=lengths.CAPTION,
         command=study_command(study),
         adaptations=adaptation_rows(study),
         translations=translation_rows(study),

@@ -48,7 +48,9 @@ def test_arms_of_a_task_are_compared_by_their_errors(tmp_path):
     second = result.record.arms[0].runs[1].results["splits"]["test"]["segments"]
     mean = (first["right"][1] / first["tokens"][1] + second["right"][1] / second["tokens"][1]) / 2
     assert f"LSTM,test,8,2,{mean}," in lengths
-    assert "accuracy_against_length.svg" in text
+    assert "accuracy_against_length.svg" in text and "mean over 10 lengths" in text
+    drawn = (tmp_path / "study" / "plots" / "accuracy_against_length.svg").read_text()
+    assert "longest in training: 6" in drawn
     curves = (tmp_path / "study" / "plots" / "validation_against_tokens.csv").read_text()
     assert "validation_error" in curves
 
