@@ -29,6 +29,12 @@ def main(arguments: list[str]) -> int:
     from lmjax.api import load
 
     trained = load(workdir, values.step)
+    if not trained.objective.scores_text:
+        print(
+            f"this model was trained by objective.name={trained.config.objective.name!r}, and "
+            "never to continue a text: what is drawn is none",
+            file=sys.stderr,
+        )
     for number in range(values.samples):
         if values.samples > 1:
             print(f"--- sample {number + 1}, seed {values.seed + number}")

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lmjax
+from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import open_dataset
@@ -92,6 +94,14 @@ def test_no_score_depends_on_the_batch_size():
     )
     assert one.total_nats == pytest.approx(other.total_nats) and one.right == other.right
     assert one.tokens == 180
+
+
+def test_what_is_drawn_of_such_a_model_is_said_to_be_no_text(tmp_path, capsys):
+    config, *_ = made(task="parity_check")
+    config.training.duration = "1 step"
+    lmjax.train(config, tmp_path / "run")
+    assert main(["sample", f"--workdir={tmp_path}/run", "--prompt=0", "--length=1"]) == 0
+    assert "'answers', and never to continue a text" in capsys.readouterr().err
 
 
 def test_what_does_not_go_together_is_refused(tmp_path):
