@@ -24,6 +24,9 @@ def main(arguments: list[str]) -> int:
         return _model(arguments[1:])
     if arguments[:1] == ["decoding"]:
         return _decoding(arguments[1:])
+    if arguments and not arguments[0].startswith("-"):
+        given, names = arguments[0], ("model", "decoding", "replay")
+        raise UserError(f"doctor has no {given!r}; give one of {', '.join(names)}, or flags alone")
     values = parse(
         "doctor",
         "check versions, devices, folders, data and arithmetic; the exit code is 1 if one is wrong",

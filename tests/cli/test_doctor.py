@@ -169,6 +169,11 @@ def test_what_no_model_is_given_by(folders, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_another_word_than_its_own_is_refused_with_those(folders, capsys):
+    assert main(["doctor", "modell", "foo"]) == 2
+    assert "doctor has no 'modell'; give one of model, decoding, replay" in capsys.readouterr().err
+
+
 EXPERIMENT = """
 from lmjax.config import base_config
 
