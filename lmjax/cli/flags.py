@@ -236,17 +236,20 @@ def _with_tuples(config: ConfigDict, overrides: list[str]) -> list[str]:
             name, equals, value = argument.partition("=")
             if not equals and rest and not rest[0].startswith("-"):
                 value = rest.pop(0)
-            argument = f"{name}={_quoted(value)}"
+            argument = f"{name}={_quoted(name, value)}"
         quoted.append(argument)
     return quoted
 
 
-def _quoted(names: str) -> str:
+def _quoted(flag: str, given: str) -> str:
     try:
-        ast.literal_eval(names)
+        ast.literal_eval(given)
     except (ValueError, SyntaxError):  # not as Python writes it
-        return repr(tuple(filter(None, map(str.strip, names.split(",")))))
-    return names
+        names = tuple(map(str.strip, given.split(","))) if given.strip() else ()
+        if "" in names:
+            raise UserError(f"{flag}={given} has an empty name; leave that comma out") from None
+        return repr(names)
+    return given
 
 
 def _check_field(config: ConfigDict, path: str) -> None:

@@ -27,6 +27,8 @@ def check_parts(model: LanguageModel) -> None:
     """Raises UserError for parts of a `Transformer` that are unknown or don't go together."""
     if model.layers < 1:
         raise UserError(f"model.layers is {model.layers}; it is at least 1")
+    if not model.pattern:
+        raise UserError("model.pattern is empty; name at least one mixer")
     if len(model.pattern) > model.layers:
         raise UserError(
             f"model.pattern names {len(model.pattern)} mixers for {model.layers} layers; give as "

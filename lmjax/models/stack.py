@@ -135,8 +135,6 @@ class Stack(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.mixers:
-            raise UserError("model.pattern is empty; name at least one mixer")
         if self.remat not in REMATERIALISATIONS:
             hint = nearest(self.remat, REMATERIALISATIONS)
             raise UserError(f"unknown model.remat {self.remat!r}: {hint}")

@@ -95,6 +95,14 @@ def test_a_bias_may_be_negative_and_a_seed_may_not(fails, experiment, tmp_path):
     assert main([*command, "--config.model.forget_bias=-1"]) == 0
 
 
+@pytest.mark.parametrize("names", ["attention,,mamba", ",attention", "attention,"])
+def test_an_empty_name_among_several_is_named(fails, experiment, names):
+    error = fails(
+        "train", f"--config={experiment()}:transformer", f"--config.model.pattern={names}"
+    )
+    assert f"--config.model.pattern={names} has an empty name" in error
+
+
 def test_a_field_without_effect_is_told_of(experiment, tmp_path, capsys):
     command = ("train", f"--config={experiment()}", f"--workdir={tmp_path}/run")
     assert main([*command, "--config.training.momentum=0.9"]) == 0

@@ -240,6 +240,7 @@ def test_an_unknown_order_of_norms_is_named():
     [
         (dict(layers=0), "model.layers is 0"),
         (dict(pattern=()), "model.pattern is empty"),
+        (dict(pattern=(), position="rotary"), "model.pattern is empty"),
         (dict(remat="blok"), "unknown model.remat 'blok': did you mean 'block'"),
         (dict(layers=3, scan_layers=True), "model.layers 3 is not a multiple of the 2 mixers"),
         (dict(mixers={"recurent": {}}), "'recurent', which model.pattern does not name; did you"),
