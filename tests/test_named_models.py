@@ -40,18 +40,10 @@ def in_short():
 
 
 CASES = list(in_short())
-found = {}
 
 
 @pytest.mark.parametrize(("name", "config"), CASES, ids=[name for name, _ in CASES])
-def test_decoding_gives_the_logits_of_the_whole_row(name, config):
-    found[name] = decoding(name, config)
-    assert not found[name].wrong
-
-
-def test_the_table(capsys):
-    """Of those that were tested."""
-    with capsys.disabled():
-        print()
-        for row in table(found.values()):
-            print("  ".join(cell.ljust(28) if n == 0 else cell for n, cell in enumerate(row)))
+def test_decoding_gives_the_logits_of_the_whole_row(name, config, record_property):
+    found = decoding(name, config)
+    record_property("table", ["1,000 tokens one by one against all at once", *table([found])])
+    assert not found.wrong

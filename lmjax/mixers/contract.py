@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.forms import FORMS, Form, by_steps
@@ -42,6 +43,16 @@ class Mixer(nn.Module, kw_only=True):
         if self.form == "step" or jax.tree.leaves(inputs)[0].shape[1] == 1:
             return by_steps(step, state, *inputs)
         return parallel(state, *inputs)
+
+    def parameter(
+        self,
+        name: str,
+        initializer: Initializer,
+        axes: tuple[str | None, ...],
+        shape: tuple[int, ...],
+    ) -> jax.Array:
+        """A parameter in float32, with the logical names of its axes."""
+        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
 
     def initial_carry(self, batch_size: int, max_length: int) -> Carry:
         """The memory of `batch_size` rows before their first of at most `max_length` tokens.

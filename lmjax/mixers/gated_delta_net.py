@@ -1,6 +1,8 @@
 """Gated DeltaNet: the delta rule with a decay of the whole memory (Yang, Kautz and Hatamizadeh
 2024, Figure 1), with more heads of values than of keys as in Qwen3-Next, if asked for."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,9 @@ import jax.numpy as jnp
 from lmjax.errors import UserError
 from lmjax.mixers.delta_net import DeltaNet
 from lmjax.mixers.mamba import draw_step_bias
+from lmjax.mixers.mamba2 import draw_log_rate
 
-SLOWEST, FASTEST = 0.01, 16.0  # rates of decay a unit of time, at the start of training
+SLOWEST = 0.01  # rate of decay a unit of time, at the start of training; in the authors' code 0
 
 
 class GatedDeltaNet(DeltaNet):
@@ -40,7 +43,9 @@ class GatedDeltaNet(DeltaNet):
         heads, *_ = self._sizes
         steps_BTH = self._dense(heads, "hidden", "step", wide_output=True)(x_BTD)
         steps_BTH += self._of_heads("step_bias", draw_step_bias)
-        return -jnp.exp(self._of_heads("log_rate", draw_log_rate)) * nn.softplus(steps_BTH)
+        return -jnp.exp(
+            self._of_heads("log_rate", partial(draw_log_rate, slowest=SLOWEST))
+        ) * nn.softplus(steps_BTH)
 
     def _of_heads(self, name, initializer) -> jax.Array:
         initializer = nn.with_logical_partitioning(initializer, (None,))
@@ -49,8 +54,3 @@ class GatedDeltaNet(DeltaNet):
     def _normalised(self, y_BTHP, x_BTD) -> jax.Array:
         gate_BTE = self._dense(y_BTHP[0, 0].size, "heads", "gate", wide_output=True)(x_BTD)
         return super()._normalised(y_BTHP, x_BTD) * nn.silu(gate_BTE).reshape(y_BTHP.shape)
-
-
-def draw_log_rate(key, shape, dtype=jnp.float32):
-    """Logarithms of rates drawn uniformly from SLOWEST to FASTEST (in the authors' code from 0)."""
-    return jnp.log(jax.random.uniform(key, shape, dtype, SLOWEST, FASTEST))

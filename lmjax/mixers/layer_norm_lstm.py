@@ -29,9 +29,6 @@ class LayerNormLSTM(RecurrentMixer):
     Each has a scale, which begins as ones, and a shift, as zeros. The carry is `h, c`.
     """
 
-    def initial_carry(self, batch_size: int, max_length: int) -> State:
-        return (jnp.zeros((batch_size, self.width)),) * 2
-
     @nn.compact
     def __call__(
         self,
@@ -43,8 +40,8 @@ class LayerNormLSTM(RecurrentMixer):
     ) -> tuple[jax.Array, State | None]:
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
         gates = 4 * self.width
-        kernel_EG = self.parameter("input_kernel", ("embed", "gates"), (x_BTD.shape[-1], gates))
-        kernel_DG = self.parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
+        kernel_EG = self.drawn("input_kernel", ("embed", "gates"), (x_BTD.shape[-1], gates))
+        kernel_DG = self.drawn("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
         scale_G, shift_G = self._norm("input", "gates", gates)
         input_BTG = normalise(wide_sums(x_BTD, kernel_EG)) * scale_G[None, None]
         input_BTG += (shift_G + self.gate_bias(4, 1, self.width))[None, None]

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from lmjax.mixers.forms import Form, by_steps, in_chunks
+from lmjax.nn.broadcast import beside
 
 
 def step(h_BE, decay_BE, added_BE, begins_B):
     """`h_BE, h_BE` after one token; a row whose token begins a segment starts from zeros."""
-    h_BE = decay_BE * jnp.where(_like(begins_B, h_BE), 0.0, h_BE) + added_BE
+    h_BE = decay_BE * jnp.where(beside(begins_B, h_BE), 0.0, h_BE) + added_BE
     return h_BE, h_BE
 
 
@@ -28,7 +29,7 @@ def parallel(h_BE, decay_BTE, added_BTE, begins_BT):
     Elsewhere, where each operation has a price whatever its size, in rounds.
     """
     form = loop if _is_quick_in_loops() else rounds
-    decay_BTE = jnp.where(_like(begins_BT, decay_BTE), 0.0, decay_BTE)
+    decay_BTE = jnp.where(beside(begins_BT, decay_BTE), 0.0, decay_BTE)
     h_BTE = _states(form, h_BE, decay_BTE, added_BTE)
     return h_BTE, h_BTE[:, -1]
 
@@ -94,8 +95,3 @@ _states.defvjp(_forward, _backward)
 
 def _is_quick_in_loops():
     return jax.default_backend() == "cpu"
-
-
-def _like(begins, leaf):
-    """`begins`, with as many dimensions as `leaf`."""
-    return begins.reshape(begins.shape + (1,) * (leaf.ndim - begins.ndim))

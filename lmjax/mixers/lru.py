@@ -92,7 +92,7 @@ class LRU(Mixer):
         parts_BTN = jnp.concatenate([h_BTN.real, h_BTN.imag], axis=-1)
         output = normal(width, ("mlp", "embed"), False, from_state, name="output")
         y_BTD = output(parts_BTN)
-        skip_D = self._parameter("skip", nn.initializers.normal(1.0), ("embed",), (width,))
+        skip_D = self.parameter("skip", nn.initializers.normal(1.0), ("embed",), (width,))
         y_BTD += at_each_token(skip_D, x_BTD) * x_BTD.astype(wide(x_BTD.dtype))
         carry = None if carry is None else jnp.stack([h_BN.real, h_BN.imag], axis=1)
         return y_BTD.astype(x_BTD.dtype), carry
@@ -100,8 +100,8 @@ class LRU(Mixer):
     def _decay(self) -> tuple[jax.Array, jax.Array]:
         """`lambda_N`, within the unit disk, and `gamma_N` (equations 6 and 7)."""
         shape = (self._states,)
-        log_rate_N = self._parameter("log_rate", self._draw_log_rates, ("mlp",), shape)
-        log_phase_N = self._parameter("log_phase", self._draw_log_phases, ("mlp",), shape)
+        log_rate_N = self.parameter("log_rate", self._draw_log_rates, ("mlp",), shape)
+        log_phase_N = self.parameter("log_phase", self._draw_log_phases, ("mlp",), shape)
         rate_N = jnp.exp(log_rate_N)
         # At the start, sqrt(1 - |lambda|^2); a parameter of its own from then on.
         log_scale_N = self.param(
@@ -123,6 +123,3 @@ class LRU(Mixer):
     def _draw_log_phases(self, key, shape, dtype=jnp.float32):
         phase_N = jax.random.uniform(key, shape, dtype, 0.0, self.largest_phase)
         return jnp.log(jnp.maximum(phase_N, SMALLEST))
-
-    def _parameter(self, name, initializer, axes, shape) -> jax.Array:
-        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)

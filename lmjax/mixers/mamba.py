@@ -116,20 +116,17 @@ class Mamba(Mixer):
         )
         low_BTR, b_BTN, c_BTN = jnp.split(project(x_BTE), [rank, rank + states], axis=-1)
         uniform = symmetric_uniform(rank**-0.5)
-        kernel_RE = self._parameter("step_kernel", uniform, ("hidden", "mlp"), (rank, inner))
-        bias_E = self._parameter("step_bias", draw_step_bias, ("mlp",), (inner,))
+        kernel_RE = self.parameter("step_kernel", uniform, ("hidden", "mlp"), (rank, inner))
+        bias_E = self.parameter("step_bias", draw_step_bias, ("mlp",), (inner,))
         delta_BTE = nn.softplus(low_BTR @ kernel_RE + bias_E[None, None])
-        log_a_EN = self._parameter("log_decay", real_decay, ("mlp", None), (inner, states))
-        skip_E = self._parameter("skip", nn.initializers.ones, ("mlp",), (inner,))
+        log_a_EN = self.parameter("log_decay", real_decay, ("mlp", None), (inner, states))
+        skip_E = self.parameter("skip", nn.initializers.ones, ("mlp",), (inner,))
         x_BTE = x_BTE.astype(wide(x_BTE.dtype))
         one, many = (partial(form, a_EN=-jnp.exp(log_a_EN)) for form in (step, parallel))
         inputs = x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT
         many = linear_recurrence.wide_parallel(one, many, self.chunk)
         y_BTE, h_BNE = self.run(one, many, h_BNE, *inputs)
         return y_BTE + at_each_token(skip_E, x_BTE) * x_BTE, h_BNE
-
-    def _parameter(self, name, initializer, axes, shape) -> jax.Array:
-        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
 
 
 def real_decay(key, shape, dtype=jnp.float32):

@@ -120,10 +120,11 @@ class Mamba2(Mixer):
         x_BTHV = x_BTE.reshape(rows, length, heads, self.head_width)
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
 
-        step_bias_H = self._parameter("step_bias", draw_step_bias, heads)
+        of_heads = ("mlp",), (heads,)
+        step_bias_H = self.parameter("step_bias", draw_step_bias, *of_heads)
         delta_BTH = nn.softplus(step_BTH.astype(wide(x_BTD.dtype)) + step_bias_H[None, None])
-        a_H = -jnp.exp(self._parameter("log_decay", draw_log_rate, heads))
-        skip_H = self._parameter("skip", nn.initializers.ones, heads)
+        a_H = -jnp.exp(self.parameter("log_decay", draw_log_rate, *of_heads))
+        skip_H = self.parameter("skip", nn.initializers.ones, *of_heads)
         one, many = (partial(form, a_H=a_H) for form in (step, parallel))
         inputs = x_BTHV, delta_BTH, b_BTGN, c_BTGN, begins_BT
         many = partial(in_chunks, many, self.chunk)
@@ -139,13 +140,10 @@ class Mamba2(Mixer):
         y_BTE *= nn.silu(gate_BTE.astype(y_BTE.dtype))
         y_BTGE = y_BTE.reshape(*y_BTE.shape[:2], self.groups, -1)
         y_BTE = RMSNorm(parent=None).normalised(y_BTGE).reshape(y_BTE.shape)
-        scale_E = self._parameter("scale", nn.initializers.ones, y_BTE.shape[-1])
+        scale_E = self.parameter("scale", nn.initializers.ones, ("mlp",), y_BTE.shape[-1:])
         return y_BTE * at_each_token(scale_E, y_BTE)
 
-    def _parameter(self, name, initializer, size) -> jax.Array:
-        return self.param(name, nn.with_logical_partitioning(initializer, ("mlp",)), (size,))
 
-
-def draw_log_rate(key, shape, dtype=jnp.float32):
-    """Logarithms of rates drawn uniformly from SLOWEST to FASTEST, as in the authors' code."""
-    return jnp.log(jax.random.uniform(key, shape, dtype, SLOWEST, FASTEST))
+def draw_log_rate(key, shape, dtype=jnp.float32, slowest=SLOWEST):
+    """Logarithms of rates drawn uniformly from `slowest` to FASTEST, as in the authors' code."""
+    return jnp.log(jax.random.uniform(key, shape, dtype, slowest, FASTEST))

@@ -4,7 +4,6 @@ from functools import partial
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from lmjax.errors import UserError
 from lmjax.mixers.lstm import lstm_step
@@ -49,9 +48,6 @@ class MogrifierLSTM(RecurrentMixer):
                 "least 0"
             )
 
-    def initial_carry(self, batch_size: int, max_length: int) -> State:
-        return (jnp.zeros((batch_size, self.width)),) * 2
-
     @nn.compact
     def __call__(
         self,
@@ -64,21 +60,17 @@ class MogrifierLSTM(RecurrentMixer):
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
         inputs, gates = x_BTD.shape[-1], 4 * self.width
         matrices = {
-            "input": self.parameter("input_kernel", ("embed", "gates"), (inputs, gates)),
-            "recurrent": self.parameter(
-                "recurrent_kernel", ("hidden", "gates"), (self.width, gates)
-            ),
+            "input": self.drawn("input_kernel", ("embed", "gates"), (inputs, gates)),
+            "recurrent": self.drawn("recurrent_kernel", ("hidden", "gates"), (self.width, gates)),
         }
         for index in range(1, self.rounds + 1):
             source, target = (self.width, inputs) if index % 2 else (inputs, self.width)
             name = f"gate_{index}"
             if self.rank:
-                down = self.parameter(
-                    f"down_{index}_kernel", ("embed", "hidden"), (source, self.rank)
-                )
+                down = self.drawn(f"down_{index}_kernel", ("embed", "hidden"), (source, self.rank))
                 matrices[f"down_{index}"] = down
                 source = self.rank
-            matrices[name] = self.parameter(f"{name}_kernel", ("hidden", "embed"), (source, target))
+            matrices[name] = self.drawn(f"{name}_kernel", ("hidden", "embed"), (source, target))
         y_BTD, carry = self.loop(
             partial(step, self.rounds, bool(self.rank)),
             matrices,

@@ -26,9 +26,6 @@ def step(multiply, peepholes, state, input_BG):
 class PeepholeLSTM(RecurrentMixer):
     """An LSTM with a weight of each cell in each of its three gates. The carry is `h, c`."""
 
-    def initial_carry(self, batch_size: int, max_length: int) -> State:
-        return (jnp.zeros((batch_size, self.width)),) * 2
-
     @nn.compact
     def __call__(
         self,
@@ -40,9 +37,9 @@ class PeepholeLSTM(RecurrentMixer):
     ) -> tuple[jax.Array, State | None]:
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
         gates = 4 * self.width
-        kernel_EG = self.parameter("input_kernel", ("embed", "gates"), (x_BTD.shape[-1], gates))
-        kernel_DG = self.parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
-        peepholes_ND = self.parameter("peepholes", (None, "hidden"), (3, self.width))
+        kernel_EG = self.drawn("input_kernel", ("embed", "gates"), (x_BTD.shape[-1], gates))
+        kernel_DG = self.drawn("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
+        peepholes_ND = self.drawn("peepholes", (None, "hidden"), (3, self.width))
         input_BTG = wide_sums(x_BTD, kernel_EG) + self.gate_bias(4, 1, self.width)[None, None]
         y_BTD, carry = self.loop(
             step,

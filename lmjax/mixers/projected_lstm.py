@@ -50,12 +50,10 @@ class ProjectedLSTM(RecurrentMixer):
         """`y_BTD, carry`; the state is reset at position 0 if there are segments."""
         cells = self.cells or 2 * self.width
         gates = 4 * cells
-        kernel_EG = self.parameter("input_kernel", ("embed", "gates"), (x_BTD.shape[-1], gates))
+        kernel_EG = self.drawn("input_kernel", ("embed", "gates"), (x_BTD.shape[-1], gates))
         matrices = {
-            "recurrent": self.parameter(
-                "recurrent_kernel", ("embed", "gates"), (self.width, gates)
-            ),
-            "output": self.parameter("output_kernel", ("hidden", "embed"), (cells, self.width)),
+            "recurrent": self.drawn("recurrent_kernel", ("embed", "gates"), (self.width, gates)),
+            "output": self.drawn("output_kernel", ("hidden", "embed"), (cells, self.width)),
         }
         input_BTG = wide_sums(x_BTD, kernel_EG) + self.gate_bias(4, 1, cells)[None, None]
         y_BTD, carry = self.loop(

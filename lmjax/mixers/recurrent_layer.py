@@ -104,12 +104,12 @@ class RecurrentLayer(RecurrentMixer, kw_only=True):
         """The layer's parameters, for inputs of that width."""
         cell = find_cell(self.cell)
         gates = cell.gates * self.width
-        kernel_EG = self.parameter("input_kernel", ("embed", "gates"), (input_width, gates))
-        kernel_DG = self.parameter("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
+        kernel_EG = self.drawn("input_kernel", ("embed", "gates"), (input_width, gates))
+        kernel_DG = self.drawn("recurrent_kernel", ("hidden", "gates"), (self.width, gates))
         bias_G = self.gate_bias(cell.gates, cell.forget_gate, self.width)
         recurrent_bias_G = None
         if biased := cell.recurrent_biases * self.width:
-            recurrent_bias_N = self.parameter("recurrent_bias", ("gates",), (biased,))
+            recurrent_bias_N = self.drawn("recurrent_bias", ("gates",), (biased,))
             recurrent_bias_G = jnp.pad(recurrent_bias_N, (gates - biased, 0))
         return Weights(kernel_EG, kernel_DG, bias_G, recurrent_bias_G)
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
@@ -20,6 +19,10 @@ class RecurrentMixer(Mixer, kw_only=True):
 
     initializer: Initializer
     forget_bias: float = 0.0
+
+    def initial_carry(self, batch_size: int, max_length: int) -> Carry:
+        """`h, c` of an LSTM, all zeros."""
+        return (jnp.zeros((batch_size, self.width)),) * 2
 
     def loop(
         self,
@@ -42,9 +45,9 @@ class RecurrentMixer(Mixer, kw_only=True):
         state, y_TBD = run(_Resetting(step), matrices, fixed, state, inputs)
         return y_TBD.swapaxes(0, 1), None if carry is None else state
 
-    def parameter(self, name: str, axes: tuple[str, ...], shape: tuple[int, ...]) -> jax.Array:
-        """A parameter of float32, drawn by `initializer`."""
-        return self.param(name, nn.with_logical_partitioning(self.initializer, axes), shape)
+    def drawn(self, name: str, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> jax.Array:
+        """A parameter that is drawn by `initializer`."""
+        return self.parameter(name, self.initializer, axes, shape)
 
     def gate_bias(self, gates: int, forget_gate: int | None, width: int) -> jax.Array:
         """`bias_G`: a bias for each of the gates, that of the forget gate moved."""
@@ -56,8 +59,7 @@ class RecurrentMixer(Mixer, kw_only=True):
             begin = forget_gate * width
             return bias_G.at[begin : begin + width].add(self.forget_bias)
 
-        initializer = nn.with_logical_partitioning(initialize, ("gates",))
-        return self.param("bias", initializer, (gates * width,))
+        return self.parameter("bias", initialize, ("gates",), (gates * width,))
 
 
 class _Resetting:

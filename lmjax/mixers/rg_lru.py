@@ -121,7 +121,7 @@ class RGLRU(Mixer):
         first_BT = jnp.broadcast_to(positions_BT == 0, (rows, length))
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
         inputs = x_BTE, *self._gates(x_BTE.astype(x_BTD.dtype)), first_BT, begins_BT
-        rate_E = self._parameter("rate", draw_rates, ("mlp",), (self._inner,))
+        rate_E = self.parameter("rate", draw_rates, ("mlp",), (self._inner,))
         one, many = (partial(form, rate_E=rate_E) for form in (step, parallel))
         h_BTE, h_BE = self.run(one, many, before.h_BE, *inputs)
         y_BTE = beside_BTE * h_BTE.astype(x_BTD.dtype)
@@ -135,17 +135,14 @@ class RGLRU(Mixer):
         block = inner // self._blocks
         lecun = nn.initializers.lecun_normal(batch_axis=0)  # section 2.4
         blocks = self._blocks, block, 2 * block
-        kernel_HKG = self._parameter("gate_kernel", lecun, ("heads", "hidden", None), blocks)
+        kernel_HKG = self.parameter("gate_kernel", lecun, ("heads", "hidden", None), blocks)
         zeros = nn.initializers.zeros
-        bias_HG = self._parameter("gate_bias", zeros, ("heads", None), (self._blocks, 2 * block))
+        bias_HG = self.parameter("gate_bias", zeros, ("heads", None), (self._blocks, 2 * block))
         x_HNK = x_BTE.reshape(-1, self._blocks, block).swapaxes(0, 1)
         sums_HNG = wide_product(x_HNK, kernel_HKG.astype(x_BTE.dtype)) + bias_HG[:, None]
         sums_BTHG = sums_HNG.swapaxes(0, 1).reshape(rows, length, self._blocks, 2 * block)
         gate_BTHK, input_gate_BTHK = jnp.split(sums_BTHG, 2, axis=-1)
         return gate_BTHK.reshape(x_BTE.shape), input_gate_BTHK.reshape(x_BTE.shape)
-
-    def _parameter(self, name, initializer, axes, shape) -> jax.Array:
-        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
 
 
 def draw_rates(key, shape, dtype=jnp.float32):

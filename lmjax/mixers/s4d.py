@@ -19,7 +19,7 @@ from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
 from lmjax.mixers.mamba import draw_time_steps
-from lmjax.nn.broadcast import at_each_token
+from lmjax.nn.broadcast import at_each_token, beside
 from lmjax.nn.dense import Dense
 from lmjax.nn.feed_forward import gelu
 from lmjax.nn.precision import wide
@@ -41,14 +41,16 @@ def step(h_BEN, x_BE, is_token_B, begins_B, *, log_decay_EN, c_EN):
 
     What is not a token but padding leaves the state as it is.
     """
-    decay_BEN = jnp.where(_like(is_token_B, h_BEN), jnp.exp(log_decay_EN)[None], 1.0)
-    h_BEN = decay_BEN * jnp.where(_like(begins_B, h_BEN), 0.0, h_BEN) + x_BE[..., None]
+    decay_BEN = jnp.where(beside(is_token_B, h_BEN), jnp.exp(log_decay_EN)[None], 1.0)
+    h_BEN = decay_BEN * jnp.where(beside(begins_B, h_BEN), 0.0, h_BEN) + x_BE[..., None]
     return _real_part("ben,en->be", h_BEN, c_EN), h_BEN
 
 
 def parallel(h_BEN, x_BTE, is_token_BT, begins_BT, *, log_decay_EN, c_EN):
     """`y_BTE, h_BEN`: `step` for each of T tokens; it holds B T E N numbers."""
-    decay_BTEN = jnp.exp(jnp.where(_like(is_token_BT, h_BEN[:, None]), log_decay_EN[None, None], 0))
+    decay_BTEN = jnp.exp(
+        jnp.where(beside(is_token_BT, h_BEN[:, None]), log_decay_EN[None, None], 0)
+    )
     added_BTEN = jnp.broadcast_to(x_BTE[..., None], decay_BTEN.shape).astype(decay_BTEN.dtype)
     h_BTEN, h_BEN = linear_recurrence.parallel(h_BEN, decay_BTEN, added_BTEN, begins_BT)
     return _real_part("bten,en->bte", h_BTEN, c_EN), h_BEN
@@ -154,7 +156,7 @@ class S4D(Mixer):
             one, many = (partial(form, **space) for form in (step, parallel))
             many = linear_recurrence.wide_parallel(one, many, self.chunk)
             y_BTE, h_BEN = self.run(one, many, h_BEN, x_BTE, is_token_BT, begins_BT)
-        skip_E = self._parameter("skip", nn.initializers.normal(1.0), (self.width,))
+        skip_E = self.parameter("skip", nn.initializers.normal(1.0), ("mlp",), (self.width,))
         y_BTD = gelu(y_BTE + at_each_token(skip_E, x_BTE) * x_BTE).astype(x_BTD.dtype)
         axes = "embed", "mlp"
         value = Dense(self.width, axes, True, self.output_initializer, name="output")(y_BTD)
@@ -164,29 +166,25 @@ class S4D(Mixer):
 
     def _space(self) -> tuple[jax.Array, jax.Array]:
         """The logarithm of the decays, and what y is read by (equations 3 and 4)."""
-        shape = self.width, self._states
+        states = ("mlp", None), (self.width, self._states)
         real_N, imaginary_N = SPECTRA[self.spectrum](jnp.arange(self._states, dtype=jnp.float32))
 
         def alike(first_N):
             return lambda key, shape: jnp.broadcast_to(first_N, shape)
 
-        log_step_E = self._parameter("log_step", _draw_log_steps, (self.width,))
-        real_EN = -jnp.exp(self._parameter("log_real", alike(jnp.log(-real_N)), shape))
+        log_step_E = self.parameter("log_step", _draw_log_steps, ("mlp",), (self.width,))
+        real_EN = -jnp.exp(self.parameter("log_real", alike(jnp.log(-real_N)), *states))
         half = nn.initializers.normal(0.5**0.5)
-        c_real_EN = self._parameter("c_real", half, shape)
+        c_real_EN = self.parameter("c_real", half, *states)
         if imaginary_N is None:
-            imaginary_EN = c_imaginary_EN = jnp.zeros(shape)
+            imaginary_EN = c_imaginary_EN = jnp.zeros_like(real_EN)
         else:
-            imaginary_EN = self._parameter("imaginary", alike(imaginary_N), shape)
-            c_imaginary_EN = self._parameter("c_imaginary", half, shape)
+            imaginary_EN = self.parameter("imaginary", alike(imaginary_N), *states)
+            c_imaginary_EN = self.parameter("c_imaginary", half, *states)
             c_real_EN, c_imaginary_EN = 2 * c_real_EN, 2 * c_imaginary_EN  # with the conjugates
         a_EN = lax.complex(real_EN, imaginary_EN)
         log_decay_EN = jnp.exp(log_step_E)[:, None] * a_EN
         return log_decay_EN, lax.complex(c_real_EN, c_imaginary_EN) * jnp.expm1(log_decay_EN) / a_EN
-
-    def _parameter(self, name, initializer, shape) -> jax.Array:
-        axes = ("mlp", None)[: len(shape)]
-        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
 
 
 def _draw_log_steps(key, shape):
@@ -197,7 +195,3 @@ def _real_part(equation, left, right):
     """The real part of what `jnp.einsum` gives for two complex arrays."""
     product = partial(jnp.einsum, equation)
     return product(left.real, right.real) - product(left.imag, right.imag)
-
-
-def _like(of_tokens, leaf):
-    return of_tokens.reshape(of_tokens.shape + (1,) * (leaf.ndim - of_tokens.ndim))

@@ -130,20 +130,16 @@ class SLSTM(Mixer):
         ]
         heads = [sums_BTD.reshape(rows, length, self.heads, -1) for sums_BTD in sums]
         cells = self.width // self.heads
-        bias_HG = self._parameter("bias", draw_bias, (self.heads, 4 * cells))
+        bias_HG = self.parameter("bias", draw_bias, ("heads", None), (self.heads, 4 * cells))
         input_BTHG = jnp.concatenate(heads, axis=-1) + bias_HG[None, None]
-        kernel = "recurrent_kernel", nn.initializers.zeros, (self.heads, cells, 4 * cells)
-        kernel_HKG = self._parameter(*kernel)
+        axes, shape = ("heads", "hidden", None), (self.heads, cells, 4 * cells)
+        kernel_HKG = self.parameter("recurrent_kernel", nn.initializers.zeros, axes, shape)
         one = partial(step, recur=lambda y_BHK: jnp.einsum("bhk,hkg->bhg", y_BHK, kernel_HKG))
         many = partial(parallel, kernel_HKG=kernel_HKG)
         begins_BT = segment_begins(positions_BT, segment_ids_BT, rows)
         y_BTHK, cells = self.run(one, many, before.cells, input_BTHG, begins_BT)
         y_BTD = HeadNorm(epsilon=self.norm_epsilon, name="norm")(y_BTHK).astype(x_BTD.dtype)
         return y_BTD, None if carry is None else SLSTMCarry(cells, past_BWD)
-
-    def _parameter(self, name, initializer, shape) -> jax.Array:
-        axes = ("heads", "hidden", None) if len(shape) == 3 else ("heads", None)
-        return self.param(name, nn.with_logical_partitioning(initializer, axes), shape)
 
 
 def draw_bias(key, shape, dtype=jnp.float32):

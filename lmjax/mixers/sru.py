@@ -63,12 +63,13 @@ class SRU(Mixer):
         project = Dense(3 * width, ("embed", "gates"), False, uniform, True, name="input")
         candidate_BTD, forget_BTD, reset_BTD = jnp.split(project(x_BTD), 3, axis=-1)
         zeros, bias = nn.initializers.zeros, nn.initializers.constant(self.highway_bias)
-        forget_BTD += self._parameter("forget_bias", zeros)[None, None]
-        reset_BTD += self._parameter("reset_bias", bias)[None, None]
+        vector = partial(self.parameter, axes=("gates",), shape=(width,))
+        forget_BTD += vector("forget_bias", zeros)[None, None]
+        reset_BTD += vector("reset_bias", bias)[None, None]
         one = partial(
             step,
-            forget_D=self._parameter("forget_weight", uniform),
-            reset_D=self._parameter("reset_weight", uniform),
+            forget_D=vector("forget_weight", uniform),
+            reset_D=vector("reset_weight", uniform),
             scale=self._scale,
         )
         many = partial(by_steps, jax.checkpoint(one, prevent_cse=False))
@@ -77,7 +78,3 @@ class SRU(Mixer):
         inputs = x_BTD, candidate_BTD, forget_BTD, reset_BTD, begins_BT
         y_BTD, c_BD = self.run(one, many, c_BD, *inputs)
         return y_BTD.astype(dtype), None if carry is None else c_BD
-
-    def _parameter(self, name, initializer) -> jax.Array:
-        partitioned = nn.with_logical_partitioning(initializer, ("gates",))
-        return self.param(name, partitioned, (self.width,))

@@ -1,4 +1,4 @@
-"""One vector for all tokens."""
+"""One vector for all tokens, and one number for all features of each."""
 
 import jax
 import jax.numpy as jnp
@@ -11,3 +11,8 @@ def at_each_token(vector_D: jax.Array, x_BTD: jax.Array) -> jax.Array:
     1, which takes XLA on CPU up to 80 times as long.
     """
     return jnp.broadcast_to(vector_D, x_BTD.shape)
+
+
+def beside(of_tokens_BT: jax.Array, leaf: jax.Array) -> jax.Array:
+    """`of_tokens_BT` with as many dimensions as `leaf`, which leads with the same ones."""
+    return of_tokens_BT.reshape(of_tokens_BT.shape + (1,) * (leaf.ndim - of_tokens_BT.ndim))

@@ -105,7 +105,10 @@ def test_lru_begins_on_its_ring():
 
 def test_lru_begins_with_numbers_even_where_zeros_are_drawn(monkeypatch):
     mixer = mixer_maker("lru", dict(smallest_radius=0.0), GIVEN)()
-    lowest = lambda key, shape, dtype, low, high: jnp.full(shape, low, dtype)  # noqa: E731
+
+    def lowest(key, shape, dtype, low, high):
+        return jnp.full(shape, low, dtype)
+
     monkeypatch.setattr(jax.random, "uniform", lowest)
     params = mixer.init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))

@@ -97,7 +97,10 @@ def test_slstm_follows_the_paper():
 def test_gates_far_out_are_safe():
     """Input gates of exp(+-200), and memories that are forgotten at once or never."""
     random, length, k, p = np.random.default_rng(0), 24, 4, 5
-    draw = lambda *shape: random.normal(size=shape).astype(np.float32)  # noqa: E731
+
+    def draw(*shape):
+        return random.normal(size=shape).astype(np.float32)
+
     memory = matrix_memory.empty_memory(1, 1, k, p)
     heads = draw(1, length, 1, k), draw(1, length, 1, k), draw(1, length, 1, p)
     begins_BT = np.zeros((1, length), bool)
