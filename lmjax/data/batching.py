@@ -18,6 +18,11 @@ class Batching:
         """How many tokens the stream must have."""
         return 1
 
+    @staticmethod
+    def lengths_vary(data) -> bool:
+        """Whether a batch may be shorter than another, so that runs are not in step."""
+        return False
+
     @property
     def tokens_per_step(self) -> int:
         """The targets of a batch, on average."""

@@ -40,6 +40,10 @@ class DocumentBatches(Batching):
         self.steps_per_epoch = ceil_divide(len(self._kept_M), self.rows)
         self._order = functools.lru_cache(CACHED_EPOCHS)(self._draw_order)
 
+    @staticmethod
+    def lengths_vary(data) -> bool:
+        return True
+
     @property
     def tokens_per_step(self) -> int:
         return max(1, int(self._lengths_M[self._kept_M].sum()) // self.steps_per_epoch)

@@ -51,6 +51,10 @@ class StreamBatches(Batching):
     def fewest_tokens(data) -> int:
         return data.batch_size
 
+    @staticmethod
+    def lengths_vary(data) -> bool:
+        return data.length_deviation > 0
+
     @property
     def tokens_per_step(self) -> int:
         if not self.deviation:

@@ -16,6 +16,8 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from lmjax.data.batch import Batch
+from lmjax.data.batching import Batching
+from lmjax.data.training_batches import BATCHINGS
 from lmjax.errors import Stopped
 from lmjax.models.registry import build_model
 from lmjax.own_models import is_own
@@ -44,8 +46,8 @@ OF_MODELS = ("initialization", "dropout")
 def shared_program(config: ConfigDict) -> str | None:
     """What runs must have in common to be replicas of one program; None: it must train alone."""
     whole_machine = config.execution.mode == "jit" and tuple(config.execution.mesh) == ("data=-1",)
-    lengths_vary = config.data.batching == "documents" or config.data.length_deviation
-    if not whole_machine or lengths_vary or jax.process_count() > 1:
+    batching = BATCHINGS.get(config.data.batching, Batching)  # an unknown one is refused later
+    if not whole_machine or batching.lengths_vary(config.data) or jax.process_count() > 1:
         return None
     fixed = ConfigDict(config.to_dict())
     fixed.update_from_flattened_dict(dict.fromkeys(NUMBERS, 0))

@@ -209,6 +209,10 @@ def test_only_runs_of_one_shape_share_a_program(text, fields):
 
 def test_batches_of_many_shapes_and_other_executions_train_alone():
     assert shared_program(base_config("seq2seq")) is None
+    for field, value in (("batching", "examples"), ("length_deviation", 5.0)):
+        config = base_config("rnn")
+        config.data[field] = value
+        assert shared_program(config) is None
     config = base_config("rnn")
     config.execution.mode = "pmap"
     assert shared_program(config) is None

@@ -119,6 +119,10 @@ class ExampleBatches(Batching):
         self.steps_per_epoch = ceil_divide(data.examples or EPOCH, self.rows)
         self._order = functools.lru_cache(CACHED_EPOCHS)(self._draw_order)
 
+    @staticmethod
+    def lengths_vary(data) -> bool:
+        return True
+
     @property
     def tokens_per_step(self) -> int:
         """Tokens that are read, without padding."""
