@@ -363,7 +363,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     # a .tsv (source, target) or .jsonl with both, and this is empty.
     data.source_files = ""
     data.direction = ""  # of a corpus of pairs: de-en, en-de; empty: the corpus's first language
-    data.train_share = 1.0  # of the training documents, spread evenly; the others are not read
+    data.train_share = 1.0  # of the training documents, spread evenly; of one alone its beginning
     data.folds = 0  # of all documents but those of test, for cross-validation; 0: none
     data.fold = 0  # which of them is validation, the others being trained on
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...

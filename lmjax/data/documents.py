@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmjax.errors import UserError
 
@@ -114,12 +114,20 @@ def with_fold(splits: Splits, folds: int, fold: int) -> Splits:
 
 
 def spread_share(documents: list[Document], share: float) -> list[Document]:
-    """About that share of the documents, spread evenly; raises UserError if that is none."""
-    kept = [
-        document
-        for index, document in enumerate(documents)
-        if int((index + 1) * share) > int(index * share)
-    ]
+    """About that share of the documents, spread evenly; of one alone its first lines.
+
+    Raises UserError if that is none.
+    """
+    if len(documents) == 1 and documents[0].source is None:
+        text = documents[0].text
+        end = _line_border(documents, int(len(text) * share), len(text))
+        kept = [replace(documents[0], text=text[:end])] if end else []
+    else:
+        kept = [
+            document
+            for index, document in enumerate(documents)
+            if int((index + 1) * share) > int(index * share)
+        ]
     if documents and not kept:
         raise UserError(
             f"data.train_share {share} leaves none of {len(documents)} training documents; raise it"

@@ -121,7 +121,17 @@ def test_a_share_of_documents_is_spread_evenly(share, kept):
     assert "".join(document.name for document in spread_share(documents, share)) == kept
 
 
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "ab\ncd\nef\n"), (0.5, "ab\ncd\n"), (0.34, "ab\n"), (0.12, "ab\n")],
+)
+def test_a_share_of_one_document_is_its_first_lines(share, text):
+    assert spread_share([Document("a", "ab\ncd\nef\n")], share) == [Document("a", text)]
+
+
 def test_a_share_that_leaves_nothing_is_refused():
     with pytest.raises(UserError, match="leaves none of 1 training documents"):
-        spread_share([Document("a", "text")], 0.5)
+        spread_share([Document("a", "text")], 0.1)
+    with pytest.raises(UserError, match="leaves none of 1 training documents"):
+        spread_share([Document("a", "text", source="source")], 0.5)
     assert spread_share([], 0.5) == []
