@@ -10,7 +10,7 @@ import pytest
 
 from lmjax.errors import UserError
 from lmjax.models.registry import build_model
-from lmjax.studies.study import load_study
+from lmjax.studies.study import flatten, load_study
 from lmjax.training.durations import Clock
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
@@ -84,3 +84,25 @@ def test_studies_of_tasks_resolve(argument, arms, seeds):
 def test_an_unknown_variant_is_named(path):
     with pytest.raises(UserError, match="no variant 'smoek': did you mean 'smoke'"):
         load(path).get_config("smoek")
+
+
+def test_each_regulariser_of_awd_lstm_is_left_out_by_an_arm():
+    whole, *others = load_study(f"{EXPERIMENTS}/ptb/awd_lstm.py:smoke").arms
+    changed = [
+        [
+            name
+            for name, value in flatten(arm.config).items()
+            if flatten(whole.config)[name] != value
+        ]
+        for arm in others
+    ]
+    assert [names[0] for names in changed] == [
+        "model.weight_dropout",
+        "model.locked",
+        "model.embedding_dropout",
+        "model.activation_penalty",
+        "training.averaging",
+        "data.length_deviation",
+    ]
+    with pytest.raises(UserError, match="there is smoke alone"):
+        load_study(f"{EXPERIMENTS}/ptb/awd_lstm.py:small")

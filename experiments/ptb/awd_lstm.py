@@ -8,9 +8,12 @@ Command   lmjax train --config=experiments/ptb/awd_lstm.py --workdir=runs/awd_ls
           Fine-tuning (finetune.py: averaged from the start, from where the first run ended):
           lmjax train --config=experiments/ptb/awd_lstm.py:finetune --workdir=runs/awd_lstm_fine
           --config.training.initial_params=runs/awd_lstm
-          Variants: small (200 and 400 units, 40 epochs); no_weight_drop, no_locked (masks are drawn
-          anew at each time), no_embedding_dropout, no_ar_tar, no_asgd, fixed_length; as in
-          `small,no_asgd`.
+          Variants: small (200 and 400 units, 40 epochs); tenth (64 and 128 units, 40 epochs, the
+          first tenth of the text, averaged after two epochs that are no better); no_weight_drop,
+          no_locked (masks are drawn anew at each time), no_embedding_dropout, no_ar_tar, no_asgd,
+          fixed_length; as in `small,no_asgd`.
+          Each of them beside the recipe, on a tenth of the text, with the curves:
+          lmjax study --study=experiments/ptb/awd_lstm.py --workdir=runs/awd_lstm_study
 Rule      That of main.py there: SGD with a rate of 30, averaged
           from where validation has been worse than the best but for the last five epochs.
 Hardware  2 CPU cores, by the processor seconds of a step: an epoch (681 steps) of `small` in three
@@ -24,12 +27,21 @@ Differs   Gates have one bias in place of two; weight decay is on matrices alone
 from ml_collections import ConfigDict
 
 from lmjax.config import base_config, with_variants
+from lmjax.errors import UserError
+from lmjax.studies.study import Arm, Study
 
 VARIANTS = {
     "small": {
         "model.width": 400,
         "model.embedding_width": 200,
         "training.duration": "40 epochs",
+    },
+    "tenth": {
+        "model.width": 128,
+        "model.embedding_width": 64,
+        "data.train_share": 0.1,
+        "training.duration": "40 epochs",
+        "training.averaging_patience": 2,
     },
     "no_weight_drop": {"model.weight_dropout": 0.0},
     "no_locked": {"model.locked": False},
@@ -45,6 +57,16 @@ VARIANTS = {
         "evaluation.every": "20 steps",
         "checkpoint.every": "20 steps",
     },
+}
+# Arm of the study: what is left out.
+ARMS = {
+    "all of them": "",
+    "no weight drop": "no_weight_drop",
+    "other masks at each time": "no_locked",
+    "no embedding dropout": "no_embedding_dropout",
+    "no AR and TAR": "no_ar_tar",
+    "no averaging": "no_asgd",
+    "equal lengths": "fixed_length",
 }
 
 
@@ -70,3 +92,22 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluation.splits = ("validation", "test")
     config.checkpoint.every = "1 epochs"
     return with_variants(config, arg, VARIANTS)
+
+
+def get_study(arg: str = "") -> Study:
+    """The recipe on a tenth of the text, and without each of its regularisers; `smoke` is short."""
+    if arg not in ("", "smoke"):
+        raise UserError(f"the study has no variant {arg!r}; there is smoke alone")
+    arms = []
+    for name, variant in ARMS.items():
+        config = get_config(",".join(filter(None, ("tenth", variant, arg))))
+        config.evaluation.splits = ("validation",)  # the study reads the test once
+        arms.append(Arm(name, config))
+    return Study(
+        name="awd_lstm",
+        question="What is each regulariser of AWD-LSTM worth?",
+        arms=tuple(arms),
+        baseline="all of them",
+        matched=(),  # all read the same epochs, in which equal lengths make one step more
+        prompt="the company",
+    )
