@@ -5,14 +5,20 @@ import os
 from pathlib import Path
 
 import jax
+import jaxlib
 import pytest
 
 ROOT = Path(__file__).parent.parent
 MOST_MAPS = 20_000
 TESTS = itertools.count()
 
-# Tests run tiny programs once: most of their time is LLVM's, spent on making them fast.
-QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Tests run tiny programs once: most of their time is the compiler's, spent on making them fast.
+QUICK_COMPILATION = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
+if jaxlib.version.__version_info__ < (0, 11):  # which ends at a flag that it does not know
+    QUICK_COMPILATION += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILATION}".strip()
 
 jax.config.update("jax_platforms", "cpu")
