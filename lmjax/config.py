@@ -1,5 +1,7 @@
 """Every field of a configuration: its default, its unit, one line on what it does.
 
+Those of its sections `model` and `objective` are in `model_defaults.py`, `objective_defaults.py`.
+
 `base_config(model)` returns a locked `ConfigDict`; an experiment file changes a few fields of it.
 Durations are text: `2000 steps`, `3 epochs`, `1e6 tokens`, or `10 percent` of the whole training.
 """
@@ -10,222 +12,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.own_models import is_own, own_config
-
-MODELS = {
-    "ngram": dict(
-        order=5,  # longest n-gram counted, in tokens
-        smoothing="modified_kneser_ney",  # modified_kneser_ney | kneser_ney (one discount an order)
-        sentence_boundary=False,  # contexts do not reach beyond the tokenizer's <eos>
-    ),
-    "rnn": dict(
-        # elman | gru | lstm | coupled_lstm | capped_lstm, or a recurrent mixer of
-        # lmjax/mixers/registry.py: peephole_lstm, layer_norm_lstm, projected_lstm, mogrifier_lstm,
-        # qrnn
-        cell="lstm",
-        cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
-        layers=2,
-        width=256,  # hidden units of each layer
-        embedding_width=0,  # 0: as wide as the hidden layers
-        dropout=0.0,  # on non-recurrent connections (Zaremba et al. 2014)
-        tied=False,  # output weights are the embedding's
-        # softmax | adaptive_softmax | mixture_of_softmaxes, see lmjax/nn/output_registry.py
-        output="softmax",
-        output_options=dict(),  # those not given are its defaults
-        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width), as torch.nn does
-        forget_bias=0.0,  # added to the LSTM's forget gate at the start
-    ),
-    "awd_rnn": dict(
-        cell="lstm",  # as of rnn
-        cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
-        first_options=dict(),  # the same of the first layer alone, beside cell_options
-        layers=3,
-        width=256,  # hidden units of each layer, but the last if that has another width
-        embedding_width=0,  # 0: as wide as the hidden layers
-        last_width=0,  # of the last layer; 0: the embedding's if tied, else the other layers'
-        tied=True,  # output weights are the embedding's
-        output="softmax",  # as of rnn
-        output_options=dict(),  # those not given are its defaults
-        dropout=0.4,  # on what the softmax reads
-        input_dropout=0.4,  # on the first layer's input
-        layer_dropout=0.25,  # between layers
-        embedding_dropout=0.1,  # on whole words
-        embedding_masks="batch",  # batch (a word is dropped in all rows, or in none) | row
-        weight_dropout=0.5,  # on weights from a layer's last output to its next
-        recurrent_dropout=0.0,  # on a layer's last output (Gal and Ghahramani 2016)
-        masks="tied",  # tied | per_gate (Gal and Ghahramani 2016): of the inputs of a layer's gates
-        locked=True,  # masks are the same at each time; False: drawn anew (Zaremba et al. 2014)
-        activation_penalty=2.0,  # AR: times the mean square of what the softmax reads
-        temporal_penalty=1.0,  # TAR: times the mean square of its change from token to token
-        initialization=0.0,  # uniform in +-this; 0: embedding in +-0.1, layers in +-1/sqrt(width)
-        forget_bias=0.0,  # added to the LSTM's forget gate at the start
-    ),
-    "attention_rnn": dict(
-        cell="lstm",  # as of rnn
-        cell_options=dict(),  # of a cell that is a mixer; those not given are its defaults
-        layers=1,
-        width=256,  # hidden units of each layer
-        embedding_width=0,  # 0: as wide as the hidden layers
-        score="additive",  # additive | dot | general | key_value_predict
-        span=16,  # how many past states are attended over
-        dropout=0.0,  # on non-recurrent connections
-        tied=False,  # output weights are the embedding's
-        output="softmax",  # as of rnn
-        output_options=dict(),  # those not given are its defaults
-        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
-        forget_bias=0.0,  # added to the LSTM's forget gate at the start
-    ),
-    "seq2seq": dict(
-        cell="lstm",  # elman | gru | lstm | coupled_lstm | capped_lstm, of encoder and decoder
-        layers=1,  # of each
-        width=256,  # hidden units of each layer and direction
-        embedding_width=0,  # 0: as wide as the hidden layers
-        bidirectional=False,  # each layer of the encoder reads both ways
-        reverse_source=False,  # the source is read from its end on
-        bridge="copy",  # from the encoder's last states to the decoder's first: copy | dense
-        context="initial",  # where the source's summary goes without attention: initial (there
-        # alone) | every_step (also to each step's input and output)
-        attention="none",  # none | additive | dot | general | concat
-        input_feeding=False,  # dot, general, concat: each step reads the last one's output
-        readout_width=0,  # of a maxout layer before the softmax; 0: none
-        dropout=0.0,  # on embeddings and between layers
-        tied=False,  # output weights are the target embedding's
-        output="softmax",  # as of rnn
-        output_options=dict(),  # those not given are its defaults
-        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
-        forget_bias=0.0,  # added to the LSTM's forget gate at the start
-    ),
-    "classifier": dict(
-        layers=4,
-        width=128,
-        heads=4,
-        feed_forward_width=0,  # 0: four times the width
-        context_length=128,  # tokens of a source, with the class token if there is one
-        token_types=2,  # as of the model that it may begin with
-        norm_epsilon=1e-12,  # added to the variance
-        dropout=0.1,  # on embeddings, attention weights, residual branches and what is pooled
-        pooling="mean",  # mean | first (the class token, through a pooler)
-        initialization=0.02,  # deviation of the normal draw
-        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
-        remat="none",  # none | block | products: what the backward pass computes anew
-        scan_layers=False,  # compile the repeated layers once; parameters are stacked
-    ),
-    "bilstm": dict(
-        cell="lstm",  # elman | gru | lstm | coupled_lstm | capped_lstm
-        layers=2,  # of each direction
-        width=256,  # hidden units of each layer and direction
-        embedding_width=0,  # 0: as wide as the hidden layers
-        dropout=0.0,  # on non-recurrent connections
-        initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
-        forget_bias=0.0,  # added to the LSTM's forget gate at the start
-    ),
-    "bert": dict(
-        layers=4,
-        width=128,
-        heads=4,
-        feed_forward_width=0,  # 0: four times the width
-        context_length=128,  # tokens
-        token_types=2,  # texts of a row that are told apart
-        norm_epsilon=1e-12,  # added to the variance
-        dropout=0.1,  # on embeddings, attention weights and residual branches
-        next_sentence=False,  # a pooler and a head that tell whether a pair's second text follows
-        initialization=0.02,  # deviation of the normal draw
-        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
-        remat="none",  # none | block | products: what the backward pass computes anew
-        scan_layers=False,  # compile the repeated layers once; parameters are stacked
-    ),
-    "transformer": dict(
-        layers=4,
-        width=128,
-        heads=4,
-        feed_forward_width=0,  # 0: four times the width
-        context_length=256,  # tokens; no limit where neither positions nor mixers set one
-        norm="layer_norm",  # layer_norm | rms_norm
-        # Added to embeddings: learned (ends at context_length) | sinusoidal; of attention's scores,
-        # with options in mixers: rotary | alibi | relative; none
-        position="learned",
-        norm_epsilon=1e-5,  # added to the variance
-        norm_order="pre",  # pre | post (after what is added to) | both (before and after a mixer)
-        # gelu (approximated by tanh, GPT-2's) | gelu_exact (nanoGPT's) | relu | swish |
-        # squared_relu | geglu (also gated_gelu) | swiglu | mixture_of_experts | none (a layer is
-        # its mixer)
-        feed_forward="gelu",
-        feed_forwards=(),  # one for each mixer of the pattern; empty: feed_forward for all
-        feed_forward_options=dict(),  # by name; those not given are the defaults
-        pattern=("attention",),  # mixers of the layers, over and over, see lmjax/mixers/registry.py
-        short_convolution=0,  # taps of one between a norm and its mixer; 0: none
-        mixers=dict(),  # their options by name; those not given are the defaults of the mixer
-        bias=False,  # biases in the dense layers and norms
-        dropout=0.0,  # on embeddings, attention weights and residual branches
-        scaled_embedding=False,  # what is read of it, by sqrt(width)
-        tied=True,  # output weights are the embedding's
-        output="softmax",  # as of rnn
-        output_options=dict(),  # those not given are its defaults
-        logits_cap=0.0,  # c: logits are c tanh(logits / c) (Gemma 2); 0: as they are
-        initialization=0.02,  # deviation of the normal draw; GPT-2's
-        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
-        remat="none",  # none | block | products: what the backward pass computes anew
-        scan_layers=False,  # compile the repeated layers once; parameters are stacked
-    ),
-    "encoder_decoder": dict(  # see also ENCODER_DECODERS
-        layers=3,  # of the encoder
-        decoder_layers=0,  # 0: as many as the encoder has
-        width=256,
-        heads=4,
-        head_width=0,  # of queries, keys and values; 0: width / heads
-        feed_forward_width=0,  # 0: four times the width
-        context_length=256,  # the most tokens of a source, and of a target
-        norm="layer_norm",  # layer_norm | rms_norm
-        norm_epsilon=1e-5,  # added to the variance
-        norm_order="post",  # post (after what is added) | pre
-        position="sinusoidal",  # learned | sinusoidal | none | relative (a bias of scores)
-        position_buckets=32,  # relative: of distances
-        position_farthest=128,  # relative: tokens; from here on all distances are one
-        scaled_scores=True,  # of attention, by 1/sqrt(head width)
-        feed_forward="relu",  # relu | swish | gelu | gelu_exact | squared_relu | geglu | swiglu
-        bias=True,  # biases in the dense layers and norms
-        dropout=0.1,  # on embeddings, attention weights and residual branches
-        shared_embedding=True,  # sources and targets have one vocabulary and one table
-        scaled_embedding=True,  # what is read of it, by sqrt(width)
-        tied=True,  # output weights are the target embedding's
-        scaled_logits=False,  # by 1/sqrt(width); only where tied
-        logits_bias=False,  # a learned number for each token
-        # Deviation of the normal draw; 0: matrices uniform by their sizes (Glorot and Bengio 2010),
-        # embeddings such that what is read of them has deviation one.
-        initialization=0.0,
-        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
-    ),
-    "word_vectors": dict(
-        width=100,
-        biases=False,  # one for each vector, as GloVe has them
-        summed=False,  # the vectors to be used are sums of both tables, as GloVe's; else the first
-    ),
-}
-
-NOISE = dict(
-    window=5,  # words to each side, at most; drawn for each word
-    negatives=5,  # noise words for each pair
-    noise_words=64,  # drawn for each row, which share the weight of the negatives
-    noise_power=0.75,  # of a word's count, in its probability as noise
-    subsampling=1e-3,  # share of the text above which a word is left out at random; 0: none is
-)
-
-# Fields of `encoder_decoder` that make of it what a paper is known for; sizes are apart.
-_T5 = dict(
-    norm="rms_norm",
-    norm_epsilon=1e-6,
-    norm_order="pre",
-    position="relative",
-    scaled_scores=False,
-    bias=False,
-    scaled_embedding=False,
-)
-ENCODER_DECODERS = {
-    "vaswani": dict(norm_order="post"),  # Vaswani et al. 2017
-    "pre_norm": dict(norm_order="pre"),  # Xiong et al. 2020
-    "t5": dict(**_T5, scaled_logits=True),  # Raffel et al. 2020
-    "t5_v1_1": dict(**_T5, feed_forward="gated_gelu", tied=False),
-}
+from lmjax.model_defaults import OPTIONS, model_config
+from lmjax.objective_defaults import objective_config
 
 # Fields that configurations of before lack in their run directories, with what they are in them.
 LATER = {
@@ -249,42 +37,6 @@ LATER = {
     "training.averaging": "none",
     "training.averaging_patience": 5,
 }
-
-# Fields of models that hold options by the name of what they are of.
-OPTIONS = ("mixers", "feed_forward_options", "cell_options", "first_options", "output_options")
-
-# What is predicted of which text: the fields of each objective.
-OBJECTIVES = {
-    "causal": dict(),  # each token from those before it
-    "masked": dict(  # hidden tokens from those on both sides of them (Devlin et al. 2019)
-        share=0.15,  # of each row's tokens that are hidden
-        mask_share=0.8,  # of those that are shown as the mask
-        random_share=0.1,  # of those that are shown as any token; the others as they are
-        whole_words=False,  # hide all tokens of a word, or none
-        next_sentence=False,  # predict, too, whether a pair's second text follows the first
-        evaluation="complementary",  # complementary | pseudo_likelihood (one token at a time)
-        evaluation_passes=7,  # complementary: in which each target is hidden once
-        evaluation_seed=0,  # complementary: of what is hidden in which pass
-    ),
-    "span_corruption": dict(  # spans left out of a text, from the others (Raffel et al. 2020)
-        noise_density=0.15,  # of the tokens that are left out
-        mean_span=3.0,  # tokens of a span
-        evaluation_seed=0,  # of what is left out in evaluation
-    ),
-    "classification": dict(),  # the label of a source
-    "answers": dict(),  # those of a generated task
-    "both_directions": dict(),  # each token from those before it, and from those after it
-    "prefix": dict(),  # a target from its source, read before it in the same row
-    "seq2seq": dict(),  # a target from its source, read by an encoder
-    "skip_gram": NOISE,  # from each word those near it, told from noise words
-    "cbow": NOISE,  # each word from those near it, told from noise words
-    "glove": dict(  # how often two words stand near each other
-        window=10,  # words to each side
-        x_max=100.0,  # the count from which on a pair has the weight 1
-        alpha=0.75,  # the power of the count in the weights below
-    ),
-}
-
 
 # Fields of other sections whose default goes with the model.
 OF_PAIRS = {
@@ -327,28 +79,6 @@ BESIDE = {
         "evaluation.context": "windowed",
     },
 }
-
-
-def objective_config(name: str) -> ConfigDict:
-    """The default fields of one objective; raises UserError for an unknown `name`."""
-    if name not in OBJECTIVES:
-        raise UserError(f"unknown objective {name!r}: {nearest(name, OBJECTIVES)}")
-    return ConfigDict(dict(name=name, **OBJECTIVES[name]))
-
-
-def model_config(name: str) -> ConfigDict:
-    """The default fields of one model family, or of a class outside the package.
-
-    Such a class is named `FILE.py:Class` or `module:Class` and is executed. Raises UserError for an
-    unknown `name`, and for a class that cannot be a model.
-    """
-    if is_own(name):
-        return ConfigDict(own_config(name))
-    if name not in MODELS:
-        raise UserError(
-            f"unknown model {name!r}: {nearest(name, MODELS)}; FILE.py:Class names one of your own"
-        )
-    return ConfigDict(dict(name=name, **MODELS[name]))
 
 
 def base_config(model: str = "transformer") -> ConfigDict:

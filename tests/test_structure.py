@@ -27,6 +27,8 @@ ROOMS = (
     "data",
     "runs",
     "config",
+    "model_defaults",
+    "objective_defaults",
     "own_models",
     "errors",
 )

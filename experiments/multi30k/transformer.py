@@ -21,7 +21,8 @@ behind another, as in `:decoder_only,smoke`.
 
 from ml_collections import ConfigDict
 
-from lmjax.config import ENCODER_DECODERS, base_config, objective_config, with_variants
+from lmjax.config import base_config, objective_config, with_variants
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.studies.study import Arm, Study
 
 SHARED = dict(width=256, heads=8, dropout=0.1, bias=True, position="sinusoidal")

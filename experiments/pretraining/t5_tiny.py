@@ -17,7 +17,8 @@ model, another corpus and 20 steps; `:v1_1,smoke` likewise.
 
 from ml_collections import ConfigDict
 
-from lmjax.config import ENCODER_DECODERS, base_config, objective_config, with_variants
+from lmjax.config import base_config, objective_config, with_variants
+from lmjax.model_defaults import ENCODER_DECODERS
 
 LENGTH = 64
 SPANS = 3  # of LENGTH tokens, at 15 % and three tokens each

@@ -10,8 +10,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.config import OPTIONS
 from lmjax.errors import UserError
+from lmjax.model_defaults import OPTIONS
 
 BY_PART = ("model.mixers", "model.feed_forward_options")  # options by the name of what they are of
 WORDS = {"true": True, "false": False}

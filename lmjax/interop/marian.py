@@ -5,9 +5,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from lmjax.config import ENCODER_DECODERS
 from lmjax.interop.conventions import Convention, Rule, dense, norm, one
 from lmjax.interop.settings import Settings, check_fixed, is_size, their_name
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.nn.norms import EPSILON
 from lmjax.runs.fields import is_number, is_true_or_false
 

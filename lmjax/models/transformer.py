@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax.core import freeze
 
-from lmjax.config import MODELS
 from lmjax.errors import UserError
+from lmjax.model_defaults import MODELS
 from lmjax.models.contract import LanguageModel, at_places
 from lmjax.models.decoder_parts import PARTS, check_parts, make_stack, norm_maker
 from lmjax.nn.dropout import Dropout

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lmjax.config import OBJECTIVES
 from lmjax.data.batch import Array, Batch
 from lmjax.data.batching import Batching
 from lmjax.data.context import ContextPolicy
@@ -20,6 +19,7 @@ from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.nn.extras import Collecting
 from lmjax.nn.softmax import log_probs_and_right
+from lmjax.objective_defaults import OBJECTIVES
 
 OF_TEXT = ("stream", "windows", "random_windows", "packed", "documents")  # each token follows
 

@@ -13,7 +13,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lmjax.checks.xla_flops import count_row
-from lmjax.config import ENCODER_DECODERS, base_config
+from lmjax.config import base_config
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.models.flops import Flops
 from lmjax.studies.matching import match_study
 from lmjax.studies.measures import Measures

@@ -2,10 +2,11 @@
 
 import pytest
 
-from lmjax.config import ENCODER_DECODERS, model_config
+from lmjax.config import model_config
 from lmjax.errors import UserError
 from lmjax.interop import gpt2, marian, t5
 from lmjax.interop.settings import Settings
+from lmjax.model_defaults import ENCODER_DECODERS
 
 # As google-t5/t5-small, google/t5-v1_1-small and Helsinki-NLP's models state them.
 T5 = dict(d_ff=2048, d_kv=64, d_model=512, num_heads=8, num_layers=6, n_positions=512)

@@ -9,7 +9,7 @@ from flax.linen import meta
 
 from lmjax.api import load
 from lmjax.cli.main import main
-from lmjax.config import ENCODER_DECODERS, base_config
+from lmjax.config import base_config
 from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.errors import UserError
 from lmjax.interop import exporting, importing
@@ -17,6 +17,7 @@ from lmjax.interop.bert import BERT
 from lmjax.interop.exporting import export_folder
 from lmjax.interop.importing import import_folder
 from lmjax.interop.safetensors import read_safetensors, safetensors_bytes
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.models.registry import build_model
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train

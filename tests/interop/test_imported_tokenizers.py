@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax.core import meta
 
-from lmjax.config import ENCODER_DECODERS, base_config
+from lmjax.config import base_config
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.tokenizer_registry import load_tokenizer
@@ -17,6 +17,7 @@ from lmjax.interop.bert import BERT
 from lmjax.interop.exporting import export_folder
 from lmjax.interop.importing import import_folder
 from lmjax.interop.t5 import T5
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.models.registry import build_model
 from tests.data.unigram_files import t5_json
 

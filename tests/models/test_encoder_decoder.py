@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from flax.linen import meta
 
-from lmjax.config import ENCODER_DECODERS, model_config
+from lmjax.config import model_config
 from lmjax.errors import UserError
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.models.contract import initial_carry
 from lmjax.models.registry import build_model
 from tests.properties.variants import VOCABULARY, build

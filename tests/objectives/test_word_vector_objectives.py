@@ -7,13 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.config import OBJECTIVES, base_config, objective_config
+from lmjax.config import base_config, objective_config
 from lmjax.data.batch import Batch
 from lmjax.data.context import ContextPolicy
 from lmjax.data.cooccurrences import cooccurrences
 from lmjax.errors import UserError
 from lmjax.evaluation.scoring import score_stream
 from lmjax.models.word_vectors import WordVectorModel
+from lmjax.objective_defaults import OBJECTIVES
 from lmjax.objectives.cbow import ContinuousBagOfWords
 from lmjax.objectives.glove import GloVe
 from lmjax.objectives.registry import check_batches, check_objective, make_objective

@@ -4,7 +4,7 @@ import pytest
 
 from lmjax.checks.probes import distinct_parameters
 from lmjax.checks.properties import PROPERTIES, NoEmbedding, violation
-from lmjax.config import MODELS
+from lmjax.model_defaults import MODELS
 from lmjax.models.registry import FAMILIES, model_class
 from tests.properties.variants import build, variants
 

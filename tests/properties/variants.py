@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from lmjax.config import ENCODER_DECODERS, model_config
+from lmjax.config import model_config
+from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.models.registry import build_model
 
 VOCABULARY, SOURCE_VOCABULARY = 7, 8

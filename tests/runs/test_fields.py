@@ -3,8 +3,9 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from lmjax.config import MODELS, base_config
+from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.model_defaults import MODELS
 from lmjax.runs.fields import (
     check_fields,
     check_values,

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from lmjax.checkpoints.store import Checkpoints
 from lmjax.cli.main import main
-from lmjax.config import OBJECTIVES, base_config
+from lmjax.config import base_config
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError
+from lmjax.objective_defaults import OBJECTIVES
 from lmjax.objectives import registry
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.run import train
@@ -20,7 +21,7 @@ from lmjax.training.warm_start import warm_start
 from tests.training.test_step import CausalWithAnExtra
 
 CONFIG = """
-from lmjax.config import OBJECTIVES, base_config
+from lmjax.config import base_config
 
 def get_config():
     config = base_config("rnn")
