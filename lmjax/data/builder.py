@@ -12,7 +12,7 @@ from lmjax.data.documents import SPLITS, Document, Splits
 
 
 class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """The documents of a corpus in their order, one example `{text, name, sources}` each."""
+    """The documents of a corpus in their order, one example each, of the fields of a document."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -26,7 +26,12 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             builder=self,
             description=f"The corpus {self.corpus.name} in whole documents.",
             features=tfds.features.FeaturesDict(
-                {"text": text, "name": text, "sources": tfds.features.Sequence(text)}
+                {
+                    "text": text,
+                    "name": text,
+                    "sources": tfds.features.Sequence(text),
+                    "further_references": tfds.features.Sequence(text),
+                }
             ),
             metadata=tfds.core.MetadataDict(),
             disable_shuffling=True,
@@ -40,7 +45,8 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, documents: list[Document]) -> Iterator[tuple[int, dict]]:
         for i, document in enumerate(documents):
             sources = [] if document.source is None else [document.source]
-            yield i, {"text": document.text, "name": document.name, "sources": sources}
+            example = {"text": document.text, "name": document.name, "sources": sources}
+            yield i, example | {"further_references": list(document.further_references)}
 
 
 def prepare(corpus, folder: Path) -> None:
@@ -60,6 +66,7 @@ def read_prepared(corpus, folder: Path) -> tuple[Splits, Counter]:
                 example["name"].decode(),
                 example["text"].decode(),
                 *(source.decode() for source in example["sources"]),
+                further_references=tuple(map(bytes.decode, example["further_references"])),
             )
             for example in builder.as_data_source(split)
         ]

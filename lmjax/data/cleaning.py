@@ -128,11 +128,15 @@ def clean(splits: Splits, steps: tuple[str, ...]) -> tuple[Splits, list[StepRepo
 
 
 def _each(splits: Splits, step: Callable[[str], str]) -> Splits:
-    """Every document after a step, without those of whose text or source the step left nothing."""
+    """Every document after a step, without those of whose text or source the step left nothing.
+
+    Nor are there further references that it left nothing of.
+    """
 
     def stepped(document: Document) -> Document:
         source = document.source if document.source is None else step(document.source)
-        return Document(document.name, step(document.text), source)
+        further = tuple(filter(None, map(step, document.further_references)))
+        return Document(document.name, step(document.text), source, further)
 
     return {
         split: [

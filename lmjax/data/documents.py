@@ -16,12 +16,19 @@ LEAST_CHARACTERS = 2000  # of what is split by position: 5 % of it are two lines
 class Document:
     """One text of a corpus, and a name that does not depend on the machine that holds it.
 
-    A text that is to be predicted from another one, such as a translation, has that as its source.
+    A text that is to be predicted from another one, such as a translation, has that as its source;
+    where others would do as well, these are its further references.
     """
 
     name: str
     text: str
     source: str | None = None
+    further_references: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """All texts that what is predicted may be compared with."""
+        return self.text, *self.further_references
 
 
 Splits = dict[str, list[Document]]

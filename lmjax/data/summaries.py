@@ -25,7 +25,7 @@ SCITLDR_PAPERS = {"train": 1_992, "dev": 619, "test": 618}
 def read_scitldr() -> tuple[Splits, Counter]:
     """SciTLDR-A (Cachola et al. 2020): a paper's abstract, and its first TLDR, the authors' own.
 
-    Papers of dev and test have further ones, by others; they are counted and left out. Each run of
+    Papers of dev and test have further ones, by others, which are further references. Each run of
     whitespace is one blank.
     """
     splits: Splits = {}
@@ -36,9 +36,10 @@ def read_scitldr() -> tuple[Splits, Counter]:
             raise UserError(f"scitldr has {len(lines):,} papers in {name}, published are {count:,}")
         splits[split] = []
         for paper in map(parse_json, map(str.encode, lines)):
-            text, source = _one_line(paper["target"][0]), _one_line(" ".join(paper["source"]))
-            splits[split].append(Document(paper["paper_id"], text, source))
-            report["further_summaries_left_out"] += len(paper["target"]) - 1
+            text, *further = map(_one_line, paper["target"])
+            source = _one_line(" ".join(paper["source"]))
+            splits[split].append(Document(paper["paper_id"], text, source, tuple(further)))
+            report["further_references"] += len(further)
     report["pairs"] = sum(SCITLDR_PAPERS.values())
     return splits, report
 

@@ -43,6 +43,12 @@ def test_steps(step, before, after):
     assert cleaned(before, step) == after
 
 
+def test_sources_and_further_references_are_cleaned_too():
+    document = Document("d", "A", "B", ("C d", "E", "..."))
+    splits, _ = clean({"train": [document]}, ("lowercase", "punctuation"))
+    assert splits["train"] == [Document("d", "a", "b", ("c d", "e"))]
+
+
 @pytest.mark.parametrize("step", ["nfc", "whitespace", "punctuation", "stop_words"])
 @given(texts)
 def test_a_second_time_changes_nothing(step, text):

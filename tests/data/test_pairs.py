@@ -111,7 +111,9 @@ def test_no_source_of_french_and_english_stands_in_two_splits(data_dir):
 def test_scitldr(data_dir):
     splits, report = read("scitldr")
     assert [len(splits[split]) for split in splits] == [1_992, 619, 618]
-    assert report["further_summaries_left_out"] == 1_453 - 619 + 1_967 - 618
+    assert report["further_references"] == 1_453 - 619 + 1_967 - 618
+    found = {split: sum(len(each.references) for each in part) for split, part in splits.items()}
+    assert found == {"train": 1_992, "validation": 1_453, "test": 1_967}
     first = splits["train"][0]
     assert first.source.startswith("Due to the success of deep learning to solving a variety")
     assert first.text.startswith("We provide necessary and sufficient analytical forms")
