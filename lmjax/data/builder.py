@@ -44,8 +44,8 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, documents: list[Document]) -> Iterator[tuple[int, dict]]:
         for i, document in enumerate(documents):
-            sources = [] if document.source is None else [document.source]
-            example = {"text": document.text, "name": document.name, "sources": sources}
+            example = {"text": document.text, "name": document.name}
+            example["sources"] = list(document.source_parts)
             yield i, example | {"further_references": list(document.further_references)}
 
 

@@ -76,12 +76,12 @@ def deduplicate(splits: Splits) -> Splits:
 
     So no text that is evaluated on is trained on.
     """
-    seen: set[tuple[str, str | None]] = set()
+    seen: set[tuple[str, ...]] = set()
     kept = {}
     for split in reversed(splits):
         kept[split] = []
         for document in splits[split]:
-            text = document.text, document.source
+            text = document.text, *document.source_parts
             if text not in seen:
                 kept[split].append(document)
             seen.add(text)
@@ -134,15 +134,15 @@ def _each(splits: Splits, step: Callable[[str], str]) -> Splits:
     """
 
     def stepped(document: Document) -> Document:
-        source = document.source if document.source is None else step(document.source)
+        parts = map(step, document.source_parts)
         further = tuple(filter(None, map(step, document.further_references)))
-        return Document(document.name, step(document.text), source, further)
+        return Document(document.name, step(document.text), *parts, further_references=further)
 
     return {
         split: [
             document
             for document in map(stepped, documents)
-            if document.text and document.source != ""
+            if document.text and "" not in document.source_parts
         ]
         for split, documents in splits.items()
     }

@@ -13,7 +13,7 @@ from lmjax.data.python_docs import python_identity, read_python_docs
 from lmjax.data.text_files import content_digest, files_digest, matching_files, read_text_files
 from lmjax.errors import UserError, nearest
 
-PREPARATION = 7  # raise it when a change of the code changes what is prepared
+PREPARATION = 8  # raise it when a change of the code changes what is prepared
 
 SYNTHETIC = "synthetic"  # the corpus that is drawn, and has no documents
 

@@ -15,6 +15,7 @@ from lmjax.data.streams import (
     TokenStream,
     read_stream,
     with_source,
+    write_source_stream,
     write_stream,
 )
 from lmjax.data.tokenizer import Tokenizer
@@ -122,13 +123,14 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     documents, reading, reports = _read_documents(corpus, data)
     texts = {split: [document.text for document in part] for split, part in documents.items()}
     sources = {
-        split: [document.source for document in part]
+        split: [document.source_parts for document in part]
         for split, part in documents.items()
         if part and part[0].source is not None
     }
     whole = not data.cleaning and data.train_share == 1 and not data.folds
     closed = whole and data.tokenizer in corpus.closed
-    tokenizer = _train_tokenizer(data, texts["train"], sources.get("train", []), closed)
+    source_texts = [text for parts in sources.get("train", []) for text in parts]
+    tokenizer = _train_tokenizer(data, texts["train"], source_texts, closed)
     tokenizer.save(folder / "tokenizer.json")
     source = tokenizer.source
     described = {
@@ -141,7 +143,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
             for split, part in texts.items()
         },
         "sources": {
-            split: write_stream(folder, f"{split}.source", part, source, source.ends_sources)
+            split: write_source_stream(folder, split, part, source)
             for split, part in sources.items()
         },
     }

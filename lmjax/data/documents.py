@@ -16,19 +16,26 @@ LEAST_CHARACTERS = 2000  # of what is split by position: 5 % of it are two lines
 class Document:
     """One text of a corpus, and a name that does not depend on the machine that holds it.
 
-    A text that is to be predicted from another one, such as a translation, has that as its source;
-    where others would do as well, these are its further references.
+    A text that is to be predicted from another one, such as a translation, has that as its source,
+    or two: its source and its `second`; where others would do as well, these are its further
+    references.
     """
 
     name: str
     text: str
     source: str | None = None
+    second: str | None = None
     further_references: tuple[str, ...] = ()
 
     @property
     def references(self) -> tuple[str, ...]:
         """All texts that what is predicted may be compared with."""
         return self.text, *self.further_references
+
+    @property
+    def source_parts(self) -> tuple[str, ...]:
+        """The texts that it is to be predicted from: none, one or two."""
+        return tuple(text for text in (self.source, self.second) if text is not None)
 
 
 Splits = dict[str, list[Document]]

@@ -52,6 +52,16 @@ class GivenTokenizer(Tokenizer):
     def ends_sources(self) -> bool:
         return "source_end" in self.special
 
+    @property
+    def source_end_id(self) -> int | None:
+        if self.ends_sources:
+            return self.end_id
+        return self.special["separator"] if self._is_of_bert else None
+
+    @property
+    def _is_of_bert(self) -> bool:
+        return {"class", "separator"} <= self.special.keys()
+
     def with_roles(self, **ids: int) -> Self:
         """It with these roles, such as `start`, for the tokens of these ids."""
         return dataclasses.replace(self, special={**self.special, **ids})
@@ -72,7 +82,7 @@ class GivenTokenizer(Tokenizer):
             library.post_processor = TemplateProcessing(
                 single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, self.end_id)]
             )
-        elif {"class", "separator"} <= self.special.keys():
+        elif self._is_of_bert:
             tokens = {role: library.id_to_token(self.special[role]) for role in self.special}
             begin, end = tokens["class"], tokens["separator"]
             library.post_processor = TemplateProcessing(

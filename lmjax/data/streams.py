@@ -14,6 +14,8 @@ from lmjax.data.tokenizer import Tokenizer, split_text, utf8
 from lmjax.errors import UserError
 from lmjax.runs.files import inside
 
+Parts = tuple[str, ...]  # a document as its texts: one, or the two of a pair
+
 SUFFIXES = ("tokens", "starts", "segments")  # of the files of a split
 SEGMENT_CHARACTERS = 4096  # after which a long document's segment ends, at the end of a word
 MOST_SEGMENTS = 4096  # of a split; of more, neighbours are put together
@@ -95,8 +97,18 @@ def stream_of(
     texts: Iterable[str], tokenizer: Tokenizer, document_end: bool = False
 ) -> TokenStream:
     """The stream of a few documents, in memory; raises UserError if they hold no token."""
+    end_id = tokenizer.end_id if document_end else None
+    return _stream(((text,) for text in texts), tokenizer, end_id)
+
+
+def source_stream_of(sources: Iterable[Parts], tokenizer: Tokenizer) -> TokenStream:
+    """As `stream_of`, of sources in the tokenizer of sources; each of one text or of two."""
+    return _stream(sources, tokenizer, tokenizer.source_end_id)
+
+
+def _stream(documents: Iterable[Parts], tokenizer: Tokenizer, end_id: int | None) -> TokenStream:
     pieces: list[np.ndarray] = []
-    starts_M, segments, counts, fingerprint = _encode(texts, tokenizer, document_end, pieces.append)
+    starts_M, segments, counts, fingerprint = _encode(documents, tokenizer, end_id, pieces.append)
     tokens_N = np.concatenate(pieces)
     return TokenStream(tokens_N, starts_M, counts, fingerprint, tokenizer.start_id, segments)
 
@@ -108,9 +120,27 @@ def write_stream(
 
     Raises UserError if the texts hold no token.
     """
+    end_id = tokenizer.end_id if document_end else None
+    return _write(folder, split, ((text,) for text in texts), tokenizer, end_id)
+
+
+def write_source_stream(
+    folder: Path, split: str, sources: Iterable[Parts], tokenizer: Tokenizer
+) -> dict[str, Any]:
+    """As `write_stream`, of the sources of a split in the tokenizer of sources."""
+    return _write(folder, f"{split}.source", sources, tokenizer, tokenizer.source_end_id)
+
+
+def _write(
+    folder: Path,
+    split: str,
+    documents: Iterable[Parts],
+    tokenizer: Tokenizer,
+    end_id: int | None,
+) -> dict[str, Any]:
     with open(folder / f"{split}.tokens", "wb") as file:
         starts_M, segments, counts, fingerprint = _encode(
-            texts, tokenizer, document_end, lambda ids_N: file.write(ids_N.data)
+            documents, tokenizer, end_id, lambda ids_N: file.write(ids_N.data)
         )
     starts_M.tofile(folder / f"{split}.starts")
     np.stack(list(vars(segments).values())).tofile(folder / f"{split}.segments")
@@ -137,41 +167,53 @@ def read_stream(folder: Path, split: str, described: dict[str, Any], start_id: i
 
 
 def _encode(
-    texts: Iterable[str],
+    documents: Iterable[Parts],
     tokenizer: Tokenizer,
-    document_end: bool,
+    end_id: int | None,
     write: Callable[[np.ndarray], Any],
 ) -> tuple[np.ndarray, Segments, Counts, str]:
-    """`document_starts_M, segments, counts, fingerprint` of the tokens that `write` is given."""
+    """`document_starts_M, segments, counts, fingerprint` of the tokens that `write` is given.
+
+    Each text of a document ends with `end_id`, if it is one, and between two stands a separator.
+    """
     starts: list[int] = []
     segments: list[tuple[int, int, int]] = []
     counts: Counter = Counter()
     digest = sha256()
-    for text in texts:
+
+    def write_one(token: int) -> None:
+        write(np.array([token], np.int32))
+        counts["tokens"] += 1
+
+    for texts in documents:
         starts.append(counts["tokens"])
-        last_id = None
-        for i, part in enumerate(_segments_of(text)):
-            untold = tokenizer.untold(part, mid_line=i > 0)
-            segments.append((counts["tokens"], len(utf8(part)), untold.symbols))
-            for piece in tokenizer.text_pieces(part):
-                ids_N = tokenizer.encode_piece(piece)
-                write(ids_N)
-                counts["tokens"] += len(ids_N)
-                last_id = ids_N[-1] if len(ids_N) else last_id
-            counts["unknowns"] += untold.unknowns
-            counts["dropped_bytes"] += untold.dropped_bytes
-            counts["words"] += len(part.split())
-        if document_end and last_id != tokenizer.end_id:
-            write(np.array([tokenizer.end_id], np.int32))
-            counts["tokens"] += 1
-        content = utf8(text)
-        digest.update(f"{len(content)}:".encode() + content)
-        counts["bytes"] += len(content)
-        counts["characters"] += len(text)
-        counts["ends_of_line"] += text.count("\n")
+        for place, text in enumerate(texts):
+            if place and end_id != (separator := tokenizer.pair_separator()):
+                write_one(separator)
+            last_id = None
+            for i, part in enumerate(_segments_of(text)):
+                untold = tokenizer.untold(part, mid_line=i > 0)
+                segments.append((counts["tokens"], len(utf8(part)), untold.symbols))
+                for piece in tokenizer.text_pieces(part):
+                    ids_N = tokenizer.encode_piece(piece)
+                    write(ids_N)
+                    counts["tokens"] += len(ids_N)
+                    last_id = ids_N[-1] if len(ids_N) else last_id
+                counts["unknowns"] += untold.unknowns
+                counts["dropped_bytes"] += untold.dropped_bytes
+                counts["words"] += len(part.split())
+            if end_id is not None and last_id != end_id:
+                write_one(end_id)
+            content = utf8(text)
+            digest.update(f"{len(content)}:".encode() + content)
+            counts["bytes"] += len(content)
+            counts["characters"] += len(text)
+            counts["ends_of_line"] += text.count("\n")
+        if len(texts) > 1:
+            digest.update(b"pair")
     if not counts["tokens"]:
         raise UserError("there is no text to make tokens of; check data.corpus and data.cleaning")
-    tokens_key = key_of([tokenizer.to_json(), document_end])
+    tokens_key = key_of([tokenizer.to_json(), end_id is not None])
     fingerprint = f"{digest.hexdigest()[:16]}-{tokens_key}"
     table = Segments.of_rows(segments)
     counts.update(documents=len(starts), segments=len(table.starts_G))

@@ -38,7 +38,8 @@ def read_scitldr() -> tuple[Splits, Counter]:
         for paper in map(parse_json, map(str.encode, lines)):
             text, *further = map(_one_line, paper["target"])
             source = _one_line(" ".join(paper["source"]))
-            splits[split].append(Document(paper["paper_id"], text, source, tuple(further)))
+            document = Document(paper["paper_id"], text, source, further_references=tuple(further))
+            splits[split].append(document)
             report["further_references"] += len(further)
     report["pairs"] = sum(SCITLDR_PAPERS.values())
     return splits, report

@@ -63,6 +63,11 @@ class Tokenizer:
         """The tokenizer of what stands before the text: of the sentence that it translates."""
         return self
 
+    @property
+    def source_end_id(self) -> int | None:
+        """The token behind each text of a source, if one stands there."""
+        return self.end_id if self.ends_sources else None
+
     def special_id(self, role: str) -> int | None:
         """The id of the special token with a role (`mask`, `sentinel_0`, ...), if there is one."""
         return self.special_ids.get(role)
@@ -93,11 +98,32 @@ class Tokenizer:
         """`ids_N` of one of `text_pieces`."""
         raise NotImplementedError
 
-    def encode_source(self, text: str) -> np.ndarray:
-        """As `encode`, of a source: with `end_id` behind its tokens if it `ends_sources`."""
-        ids_N = self.encode(text)
-        ends = self.ends_sources and len(ids_N)
-        return np.append(ids_N, np.int32(self.end_id)) if ends else ids_N
+    def encode_source(self, text: str, second: str | None = None) -> np.ndarray:
+        """As `encode`, of a source: with `source_end_id`, if there is one, behind its tokens.
+
+        Those of the second text of a pair follow behind a `separator`. Raises UserError, too, if
+        there is none.
+        """
+        parts = [self._ended(self.encode(text))]
+        if second is not None:
+            if self.source_end_id != (separator := self.pair_separator()):
+                parts.append(np.array([separator], np.int32))
+            parts.append(self._ended(self.encode(second)))
+        return np.concatenate(parts)
+
+    def pair_separator(self) -> int:
+        """The token between the texts of a pair; raises UserError if there is none."""
+        separator = self.special_id("separator")
+        if separator is None:
+            raise UserError(
+                "the texts of a pair need a token between them; set "
+                "data.special_tokens=('separator',)"
+            )
+        return separator
+
+    def _ended(self, ids_N: np.ndarray) -> np.ndarray:
+        ends = self.source_end_id is not None and len(ids_N)
+        return np.append(ids_N, np.int32(self.source_end_id)) if ends else ids_N
 
     def text_pieces(self, text: str) -> Iterator[str]:
         """`text` in pieces of bounded size whose tokens, put together, are those of the whole."""

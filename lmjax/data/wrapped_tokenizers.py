@@ -64,6 +64,10 @@ class WrappedTokenizer(Tokenizer):
         return self.inner.ends_sources
 
     @property
+    def source_end_id(self) -> int | None:
+        return self.inner.source_end_id
+
+    @property
     def ids_by_frequency(self) -> bool:
         return self.inner.ids_by_frequency
 

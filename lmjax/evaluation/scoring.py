@@ -14,7 +14,14 @@ from ml_collections import ConfigDict
 
 from lmjax.data.batch import Batch
 from lmjax.data.context import CONTEXTS, ContextPolicy
-from lmjax.data.streams import Counts, Segments, TokenStream, stream_of, with_source
+from lmjax.data.streams import (
+    Counts,
+    Segments,
+    TokenStream,
+    source_stream_of,
+    stream_of,
+    with_source,
+)
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score, spelling_nats
@@ -231,8 +238,7 @@ def score_text(
     stream = stream_of([text], tokenizer, document_end)
     policy = ContextPolicy("carried", chunk=CHUNK_TOKENS)
     if source is not None:
-        reader = tokenizer.source
-        stream = with_source(stream, stream_of([source], reader, reader.ends_sources))
+        stream = with_source(stream, source_stream_of([(source,)], tokenizer.source))
         policy = ContextPolicy("documents")
     elif model.longest_context is not None:
         window = min(model.longest_context, stream.counts.tokens)

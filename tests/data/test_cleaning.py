@@ -44,9 +44,10 @@ def test_steps(step, before, after):
 
 
 def test_sources_and_further_references_are_cleaned_too():
-    document = Document("d", "A", "B", ("C d", "E", "..."))
-    splits, _ = clean({"train": [document]}, ("lowercase", "punctuation"))
-    assert splits["train"] == [Document("d", "a", "b", ("c d", "e"))]
+    document = Document("d", "A", "B", "B, b", ("C d", "E", "..."))
+    lacking = Document("e", "A", "B", "...")
+    splits, _ = clean({"train": [document, lacking]}, ("lowercase", "punctuation"))
+    assert splits["train"] == [Document("d", "a", "b", "b b", ("c d", "e"))]
 
 
 @pytest.mark.parametrize("step", ["nfc", "whitespace", "punctuation", "stop_words"])

@@ -66,7 +66,11 @@ def test_prepared_documents_are_those_that_were_read(tmp_path, monkeypatch):
     splits = {
         "train": [Document(f"d{i}", f"text {i}\n\x00é\U0001f600") for i in range(2000)],
         "validation": [Document("long", "word " * 300_000)],
-        "test": [Document("crlf", "a\r\n"), Document("d", "a", "b", ("c", "\n"))],
+        "test": [
+            Document("crlf", "a\r\n"),
+            Document("pair", "1", "a", "b"),
+            Document("d", "a", "b", further_references=("c", "\n")),
+        ],
     }
     reads = []
 

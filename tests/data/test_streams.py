@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from lmjax.data import streams
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
-from lmjax.data.streams import read_stream, stream_of, write_stream
+from lmjax.data.streams import read_stream, source_stream_of, stream_of, write_stream
 from lmjax.data.word_tokenizer import UNKNOWN_WORD, WordTokenizer
+from lmjax.data.wordpiece_tokenizer import WordPieceTokenizer
+from lmjax.data.wrapped_tokenizers import with_special_tokens
 from lmjax.errors import UserError
 
 corpora = st.lists(st.text("ab é\n\x00", max_size=30), max_size=5)
@@ -187,3 +189,40 @@ def test_fingerprints_tell_text_and_tokenizer_apart():
 
 def text_part(stream):
     return stream.fingerprint.split("-")[0]
+
+
+def test_the_texts_of_a_pair_stand_about_a_separator():
+    texts = [("a b", "c"), ("", "b b b"), ("c", "")]
+    plain = WordTokenizer.train([text for pair in texts for text in pair], 0, closed=True)
+    tokenizer = with_special_tokens(plain, ("mask", "separator"))
+    separator = tokenizer.special_id("separator")
+    stream = source_stream_of(texts, tokenizer)
+    expected = [[*plain.encode(first), separator, *plain.encode(second)] for first, second in texts]
+    assert stream.tokens_N.tolist() == sum(expected, [])
+    assert stream.document_starts_M.tolist() == [0, 4, 8]
+    assert stream.segments.tokens_G(10).sum() == stream.counts.tokens == 10
+    assert stream.counts.words == 7 and stream.counts.bytes == stream.segments.bytes_G.sum() == 10
+    assert [tokenizer.encode_source(*pair).tolist() for pair in texts] == expected
+    one_by_one = source_stream_of([(text,) for pair in texts for text in pair], tokenizer)
+    moved = source_stream_of([("a", "b c"), *texts[1:]], tokenizer)
+    assert len({stream.fingerprint, one_by_one.fingerprint, moved.fingerprint}) == 3
+    with pytest.raises(UserError, match=r"data.special_tokens=\('separator',\)"):
+        source_stream_of(texts, plain)
+    with pytest.raises(UserError, match=r"data.special_tokens=\('separator',\)"):
+        plain.encode_source("a", "b")
+
+
+def test_berts_tokenizer_ends_each_text_of_a_source():
+    bert = WordPieceTokenizer(
+        pieces=("[UNK]", "[CLS]", "[SEP]", "a", "b"),
+        special={"unknown": 0, "class": 1, "separator": 2, "end": 2},
+        lowercase=True,
+        strip_accents=True,
+        clean_text=True,
+        split_chinese=True,
+        longest_word=100,
+    )
+    for tokenizer in (bert, with_special_tokens(bert, ("mask",))):
+        for texts, expected in ((("a b",), [3, 4, 2]), (("a b", "b"), [3, 4, 2, 4, 2])):
+            assert tokenizer.encode_source(*texts).tolist() == expected
+            assert source_stream_of([texts], tokenizer).tokens_N.tolist() == expected

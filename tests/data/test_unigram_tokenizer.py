@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Library
 from lmjax.config import base_config
 from lmjax.data import tokenizer
 from lmjax.data.dataset import open_dataset
-from lmjax.data.streams import stream_of
+from lmjax.data.streams import source_stream_of
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.tokenizer_registry import load_tokenizer, tokenizer_from_json
 from lmjax.data.wrapped_tokenizers import with_unused
@@ -123,7 +123,7 @@ def test_a_source_may_end_with_the_end(made):
     assert ending.encode("the cat").tolist() == plain and not len(ending.encode_source(""))
     assert (ending.start_id, ending.vocabulary_size) == (0, 32)
     assert ending.special_id("unused_12") == 31
-    assert stream_of(["the cat"], ending.source, ending.source.ends_sources).tokens_N[-1] == 1
+    assert source_stream_of([("the cat",)], ending.source).tokens_N[-1] == 1
     with pytest.raises(UserError, match="another token after a source"):
         made.with_roles(source_end=0).check()
 
