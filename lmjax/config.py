@@ -24,6 +24,7 @@ LATER = {
     "data.task_options": {},
     "data.examples": 0,
     "model.cell_options": {},
+    "model.embedding_norm": False,
     "model.feed_forward_options": {},
     "model.feed_forwards": [],
     "model.last_width": 0,

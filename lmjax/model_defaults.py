@@ -154,6 +154,7 @@ MODELS = {
         bias=False,  # biases in the dense layers and norms
         dropout=0.0,  # on embeddings, attention weights and residual branches
         scaled_embedding=False,  # what is read of it, by sqrt(width)
+        embedding_norm=False,  # one more norm, of what the first layer reads
         tied=True,  # output weights are the embedding's
         output="softmax",  # as of rnn
         output_options=dict(),  # those not given are its defaults

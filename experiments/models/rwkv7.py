@@ -6,16 +6,16 @@ Claim     Peng et al. (2025), table 2, with a vocabulary of 65,536 and heads of 
           1.5b    24 layers of 2,048, 1,527 M;
           2.9b    32 layers of 2,560, 2,948 M.
           Computed here: 190.5 M, 449.2 M, 1,521.3 M and 2,937.5 M; what is missing to the
-          authors' counts is, to a number, the residual of the first layer's values and the norm of
-          embeddings. Losses are not claimed: tokenizer and corpus differ.
+          authors' counts is, to a number, the residual of the first layer's values. Losses are
+          not claimed: tokenizer and corpus differ.
 Command   lmjax train --config=experiments/models/rwkv7.py:0.1b --workdir=runs/rwkv7
           Their corpora are not among the package's: --config.data.corpus=text
           --config.data.files=DIR. Numbers are of their tokens, here they are bytes.
 Hardware  accelerators. None of these was trained here.
 Recipe    of the authors' script for the Pile (demo-training-run-v7-pile.sh): rows of 4,096 in
           batches of 240, Adam (0.9, 0.99) from 8e-4 to 3e-5, weight decay 0.1, 332 B tokens.
-Differs   no residual of the first layer's values, no norm after the embedding; what parameters
-          begin as does not depend on the layer; a cosine. Each of their layers is two here.
+Differs   no residual of the first layer's values; what parameters begin as does not depend on the
+          layer; a cosine. Each of their layers is two here.
 
 `:smoke` is a tiny model and 20 steps; likewise `:0.4b,smoke`.
 """
@@ -59,7 +59,7 @@ def get_config(arg: str = "") -> ConfigDict:
     """`0.1b` with the VARIANTS in `arg`; raises UserError for another."""
     config = base_config("transformer")
     config.model.update(pattern=("rwkv7", "rwkv7_channel_mixing"), feed_forward="none")
-    config.model.update(position="none", bias=True, tied=False)
+    config.model.update(position="none", bias=True, tied=False, embedding_norm=True)
     config.model.mixers.rwkv7 = ConfigDict(dict(decay_rank=64, rate_rank=64, gate_rank=128))
     config.data.update(batching="stream", batch_size=240, length=4096)
     config.training.update(

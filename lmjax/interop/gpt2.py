@@ -16,7 +16,8 @@ TIED = {True: True, False: False}
 # What is the same in every GPT-2, whatever else our Transformer can be.
 FIXED = {"norm": "layer_norm", "position": "learned", "pattern": ("attention",), "bias": True}
 FIXED |= {"scan_layers": False, "feed_forwards": (), "norm_order": "pre", "short_convolution": 0}
-FIXED |= {"scaled_embedding": False, "logits_cap": 0.0, "output": "softmax"}
+FIXED |= {"scaled_embedding": False, "embedding_norm": False}
+FIXED |= {"logits_cap": 0.0, "output": "softmax"}
 
 WITHOUT_EFFECT = ("chunk", "form")  # options of attention that change no result
 

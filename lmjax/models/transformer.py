@@ -73,6 +73,7 @@ class Transformer(LanguageModel):
     bias: bool = DEFAULTS["bias"]
     dropout: float = DEFAULTS["dropout"]
     scaled_embedding: bool = DEFAULTS["scaled_embedding"]
+    embedding_norm: bool = DEFAULTS["embedding_norm"]
     tied: bool = DEFAULTS["tied"]
     output: str = DEFAULTS["output"]
     output_options: Mapping[str, Any] = freeze(DEFAULTS["output_options"])
@@ -102,6 +103,8 @@ class Transformer(LanguageModel):
         self.embedding = TokenEmbedding(self.vocabulary_size, self.width, normal)
         make_position = PARTS["position"][self.position]
         self.position_embedding = make_position(self.context_length, self.width, normal)
+        if self.embedding_norm:
+            self.first_norm = norm_maker(self)()
         self.drop = Dropout(self.dropout)
         if self.norm_order != "post":
             self.final_norm = norm_maker(self)()
@@ -203,6 +206,8 @@ class Transformer(LanguageModel):
         if self.scaled_embedding:
             x_BTD *= self.width**0.5
         x_BTD += self.position_embedding(positions_BT)
+        if self.embedding_norm:
+            x_BTD = self.first_norm(x_BTD)
         x_BTD = self.drop(in_dtype(x_BTD, self.dtype), deterministic=deterministic)
         layers = (None,) * self.layers if carry is None else carry.layers
         x_BTD, layers = self.stack(x_BTD, layers, positions_BT, segment_ids_BT, deterministic)

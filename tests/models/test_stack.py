@@ -114,6 +114,7 @@ MUCH = dict(
     norm_order="both",
     short_convolution=3,
     scaled_embedding=True,
+    embedding_norm=True,
     logits_cap=3.0,
     feed_forwards=("mixture_of_experts", "squared_relu"),
     feed_forward_options={"mixture_of_experts": dict(experts=3)},

@@ -157,6 +157,19 @@ def test_logits_are_bounded_and_embeddings_scaled_where_it_is_asked_for():
     )
 
 
+def test_embeddings_are_normalised_where_it_is_asked_for():
+    model = build(embedding_norm=True, position="none", tied=False, bias=True)
+    params = jax.tree.map(lambda leaf: leaf + 0.3, initialise(model)["params"])
+    norm, table_VD = params.pop("first_norm"), params["embedding"]["embedding"]
+    centred_VD = table_VD - table_VD.mean(axis=1, keepdims=True)
+    deviation_V1 = np.sqrt(table_VD.var(axis=1, keepdims=True) + model.norm_epsilon)
+    normed_VD = centred_VD / deviation_V1 * norm["scale"][None] + norm["bias"][None]
+    normed = {"params": params | {"embedding": {"embedding": normed_VD}}}
+    expected_BTV, _ = apply(build(position="none", tied=False, bias=True), normed, tokens_BT)
+    found_BTV, _ = apply(model, {"params": params | {"first_norm": norm}}, tokens_BT)
+    np.testing.assert_allclose(found_BTV, expected_BTV, rtol=1e-4, atol=1e-5)
+
+
 def test_tied_logits_share_the_embedding():
     count = {
         tied: sum(leaf.size for leaf in jax.tree.leaves(initialise(build(tied=tied))))

@@ -129,11 +129,12 @@ def test_gpt_oss(capsys):
 
 
 def to_bloom(theirs, heads):
-    """Its embeddings are normalised before the first layer: those of ours, before they are kept."""
     weights = {name: value.detach() for name, value in theirs.state_dict().items()}
     table = weights["transformer.word_embeddings.weight"]
     found = {
-        "embedding/embedding": theirs.transformer.word_embeddings_layernorm(table).detach(),
+        "embedding/embedding": table,
+        "first_norm/scale": weights["transformer.word_embeddings_layernorm.weight"],
+        "first_norm/bias": weights["transformer.word_embeddings_layernorm.bias"],
         "head/kernel": table.T,
         "final_norm/scale": weights["transformer.ln_f.weight"],
         "final_norm/bias": weights["transformer.ln_f.bias"],
@@ -165,7 +166,7 @@ def to_bloom(theirs, heads):
 
 @pytest.mark.parametrize("heads", [4, 6])
 def test_bloom(heads, capsys):
-    """ALiBi, also for a number of heads that is no power of two."""
+    """ALiBi, also for a number of heads that is no power of two; and a norm of embeddings."""
     torch.manual_seed(0)
     config = transformers.BloomConfig(
         vocab_size=VOCABULARY,
@@ -188,6 +189,7 @@ def test_bloom(heads, capsys):
         feed_forward_width=4 * WIDTH,
         position="alibi",
         bias=True,
+        embedding_norm=True,
     )
     with capsys.disabled():
         check_logits(f"\nBloom, {heads} heads", theirs, ours, to_bloom(theirs, heads), tokens_BT)
