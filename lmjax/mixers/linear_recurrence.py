@@ -45,19 +45,30 @@ def wide_parallel(step: Form, parallel: Form, size: int) -> Form:
     return partial(in_chunks, parallel, size)
 
 
-def loop(h_BE, decay_BTE, added_BTE, reverse=False):
+def maxima(m_BE, log_decay_BTE, log_added_BTE):
+    """`m_BTE` with `m_t = max(m_{t-1} + log a_t, log b_t)`, the logarithm of the largest term of h.
+
+    Divided by exp(m), a state is never too large for a float. There is no gradient through m, as
+    there is none in what is multiplied by exp(m) again.
+    """
+    form = loop if _is_quick_in_loops() else rounds
+    inputs = lax.stop_gradient((m_BE, log_decay_BTE, log_added_BTE))
+    return form(*inputs, times=jnp.add, plus=jnp.maximum)
+
+
+def loop(h_BE, decay_BTE, added_BTE, reverse=False, times=jnp.multiply, plus=jnp.add):
     """`h_BTE` from a state before the first token (with `reverse`, after the last), in T steps."""
 
     def one(h_BE, now):
         decay_BE, added_BE = now
-        h_BE = decay_BE * h_BE + added_BE
+        h_BE = plus(times(decay_BE, h_BE), added_BE)
         return h_BE, h_BE
 
     inputs = decay_BTE.swapaxes(0, 1), added_BTE.swapaxes(0, 1)
     return lax.scan(one, h_BE, inputs, reverse=reverse)[1].swapaxes(0, 1)
 
 
-def rounds(h_BE, decay_BTE, added_BTE, reverse=False):
+def rounds(h_BE, decay_BTE, added_BTE, reverse=False, times=jnp.multiply, plus=jnp.add):
     """`loop` in log T rounds (an associative scan; Martin and Cundy 2018, section 2.2).
 
     Two spans of tokens that take h to `f h + g` and `F h + G` together take it to
@@ -65,10 +76,11 @@ def rounds(h_BE, decay_BTE, added_BTE, reverse=False):
     """
 
     def join(earlier, later):
-        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+        return times(earlier[0], later[0]), plus(times(later[0], earlier[1]), later[1])
 
     first = -1 if reverse else 0
-    added_BTE = added_BTE.at[:, first].add(decay_BTE[:, first] * h_BE)
+    from_before_BE = times(decay_BTE[:, first], h_BE)
+    added_BTE = added_BTE.at[:, first].set(plus(added_BTE[:, first], from_before_BE))
     return lax.associative_scan(join, (decay_BTE, added_BTE), axis=1, reverse=reverse)[1]
 
 

@@ -42,6 +42,20 @@ def test_both_forms_are_the_recurrence(form, reverse, dtype):
     np.testing.assert_allclose(form(*inputs, reverse), written_out(*inputs, reverse), **CLOSE)
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_maxima_are_those_of_all_terms(backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    m_BE, log_decay_BTE, log_added_BTE = draw(np.float32)
+    log_decay_BTE = log_decay_BTE.at[1, 5].set(-np.inf)
+    found_BTE = linear_recurrence.maxima(m_BE, log_decay_BTE, log_added_BTE)
+    for t in range(LENGTH):
+        terms = [m_BE + log_decay_BTE[:, : t + 1].sum(axis=1)]
+        terms += [
+            log_added_BTE[:, s] + log_decay_BTE[:, s + 1 : t + 1].sum(axis=1) for s in range(t + 1)
+        ]
+        np.testing.assert_allclose(found_BTE[:, t], np.max(terms, axis=0), **CLOSE)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_the_gradient_is_that_of_steps(backend, dtype, monkeypatch):
