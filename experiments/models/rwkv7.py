@@ -58,7 +58,7 @@ VARIANTS = {
 def get_config(arg: str = "") -> ConfigDict:
     """`0.1b` with the VARIANTS in `arg`; raises UserError for another."""
     config = base_config("transformer")
-    config.model.update(pattern=("rwkv7", "rwkv7_channel_mixing"), feed_forward="none")
+    config.model.update(pattern=("rwkv7", "rwkv_channel_mixing"), feed_forward="none")
     config.model.update(position="none", bias=True, tied=False, embedding_norm=True)
     config.model.mixers.rwkv7 = ConfigDict(dict(decay_rank=64, rate_rank=64, gate_rank=128))
     config.data.update(batching="stream", batch_size=240, length=4096)

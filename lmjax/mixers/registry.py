@@ -41,7 +41,7 @@ MIXERS = {
     "retention": "lmjax.mixers.retention:Retention",
     "rg_lru": "lmjax.mixers.rg_lru:RGLRU",
     "rwkv7": "lmjax.mixers.rwkv7:RWKV7",
-    "rwkv7_channel_mixing": "lmjax.mixers.rwkv7_channel_mixing:RWKV7ChannelMixing",
+    "rwkv_channel_mixing": "lmjax.mixers.rwkv_channel_mixing:RWKVChannelMixing",
     "s4d": "lmjax.mixers.s4d:S4D",
     "sliding_window": "lmjax.mixers.sliding_window:SlidingWindowAttention",
     "slstm": "lmjax.mixers.slstm:SLSTM",

@@ -53,18 +53,23 @@ def time_mixing(params, x_TD):
 
 
 def channel_mixing(params, x_TD):
-    """Section 4.2."""
+    """Section 4.2; with a receptance, section 3 of Peng et al. (2023)."""
     before_TD = np.concatenate([np.zeros((1, WIDTH)), x_TD[:-1]])
     k_TF = (x_TD + (before_TD - x_TD) * params["mix"]) @ params["key"]["kernel"]
-    return np.maximum(k_TF, 0) ** 2 @ params["value"]["kernel"]
+    y_TD = np.maximum(k_TF, 0) ** 2 @ params["value"]["kernel"]
+    if "receptance" in params:
+        mixed_TD = x_TD + (before_TD - x_TD) * params["mix_receptance"]
+        y_TD *= sigmoid(mixed_TD @ params["receptance"]["kernel"])
+    return y_TD
 
 
 def test_time_mixing_follows_the_paper():
     check_layer("rwkv7", time_mixing, chunk=4, decay_rank=3, rate_rank=2, gate_rank=5)
 
 
-def test_channel_mixing_follows_the_paper():
-    check_layer("rwkv7_channel_mixing", channel_mixing)
+@pytest.mark.parametrize("receptance", [False, True])
+def test_channel_mixing_follows_the_papers(receptance):
+    check_layer("rwkv_channel_mixing", channel_mixing, receptance=receptance)
 
 
 def test_the_longest_chunk_of_the_strongest_decays_is_safe():
@@ -85,5 +90,5 @@ def test_what_can_not_be_is_refused():
     assert [rank_of(2.5, width) for width in (16, 768, 4096)] == [32, 64, 160]
     with pytest.raises(UserError, match="chunk of rwkv7 is 129; it is from 1 to 128"):
         make_layer("rwkv7", chunk=129)
-    with pytest.raises(UserError, match="expansion of rwkv7_channel_mixing is 0"):
-        make_layer("rwkv7_channel_mixing", expansion=0)
+    with pytest.raises(UserError, match="expansion of rwkv_channel_mixing is 0"):
+        make_layer("rwkv_channel_mixing", expansion=0)

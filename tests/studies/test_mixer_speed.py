@@ -5,7 +5,7 @@ import csv
 from lmjax.mixers.registry import MIXERS
 from lmjax.studies.mixer_speed import GROUPS, LENGTHS, Speed, draw, measure, page, to_csv
 
-NO_MIXING = {"rwkv7_channel_mixing", "base_conv"}  # but of a token or a few
+NO_MIXING = {"rwkv_channel_mixing", "base_conv"}  # but of a token or a few
 
 
 def test_every_mixer_has_one_place():
