@@ -40,6 +40,7 @@ MIXERS = {
     "recurrent": "lmjax.mixers.recurrent_layer:RecurrentLayer",
     "retention": "lmjax.mixers.retention:Retention",
     "rg_lru": "lmjax.mixers.rg_lru:RGLRU",
+    "rwkv4": "lmjax.mixers.rwkv4:RWKV4",
     "rwkv7": "lmjax.mixers.rwkv7:RWKV7",
     "rwkv_channel_mixing": "lmjax.mixers.rwkv_channel_mixing:RWKVChannelMixing",
     "s4d": "lmjax.mixers.s4d:S4D",

@@ -63,7 +63,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         "they are slow at T = 8,192, where B is 1.",
     ),
     "element by element": (
-        ("qrnn", "sru", "min_gru", "min_lstm", "lru", "rg_lru", "s4d", "mamba"),
+        ("qrnn", "sru", "min_gru", "min_lstm", "lru", "rg_lru", "rwkv4", "s4d", "mamba"),
         "Gates depend on the input alone. On a CPU the recurrence runs token after token, which "
         "costs less than the log T rounds of an associative scan that accelerators take; its "
         "gradient is the same recurrence backwards. States that are wider than the model (S4D, "

@@ -46,6 +46,7 @@ MIXER_VARIANTS = {
     ],
     "retention": [dict(), dict(chunk=5, expansion=1)],
     "rg_lru": [dict(), dict(inner_width=12, blocks=3, convolution_width=1)],
+    "rwkv4": [dict()],
     "rwkv7": [dict(chunk=5), dict(decay_rank=3, rate_rank=4, gate_rank=5)],
     "rwkv_channel_mixing": [dict(expansion=2), dict(expansion=1, receptance=True)],
     "s4d": [dict(state_width=6, chunk=4), dict(spectrum="real", state_width=4, chunk=40)],
