@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.data.tokenizer import Ids, Tokenizer, split_text, utf8
+from lmjax.data.tokenizer import Ids, Tokenizer, begins, split_text, utf8
 from lmjax.errors import UserError
 from lmjax.runs.fields import check_fields, is_count, is_text
 from lmjax.runs.files import parse_json
@@ -30,6 +30,9 @@ class BytePairs(Tokenizer):
     def encode_piece(self, piece: str) -> np.ndarray:
         utf8(piece)
         return np.array(self._library.encode(piece).ids, np.int32)
+
+    def piece_places(self, piece: str) -> np.ndarray:
+        return begins(self._library.encode(piece))
 
     def decode(self, ids: Ids) -> str:
         end_id, newline_id = self.end_id, self.newline_id

@@ -30,6 +30,10 @@ class ByteTokenizer(Tokenizer):
     def encode_piece(self, piece: str) -> np.ndarray:
         return np.frombuffer(utf8(piece), np.uint8).astype(np.int32)
 
+    def piece_places(self, piece: str) -> np.ndarray:
+        is_first_N = (self.encode_piece(piece) & 0b11000000) != 0b10000000
+        return np.cumsum(is_first_N, dtype=np.int64) - 1
+
     def decode(self, ids: Ids) -> str:
         ids_N = np.asarray(ids, np.int64)
         ids_N = np.where(ids_N == 256, self.newline_id, ids_N)

@@ -56,6 +56,9 @@ class CharacterTokenizer(Tokenizer):
             return np.where(ids_N < 0, np.int32(self.unknown_id), ids_N)
         return self._refuse_unknown(piece, ids_N)
 
+    def piece_places(self, piece: str) -> np.ndarray:
+        return np.arange(len(piece), dtype=np.int64)
+
     def encode_prompt(self, text: str) -> np.ndarray:
         return self._refuse_unknown(text, self._known_ids(text))
 

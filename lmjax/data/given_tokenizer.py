@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from lmjax.data.tokenizer import Tokenizer, split_text, utf8
+from lmjax.data.tokenizer import Tokenizer, begins, split_text, utf8
 from lmjax.data.wrapped_tokenizers import MOST_NUMBERED, is_role
 from lmjax.errors import UserError
 
@@ -132,6 +132,9 @@ class PiecesTokenizer(GivenTokenizer):
 
     def encode_piece(self, piece: str) -> np.ndarray:
         return np.array(self._encode(piece).ids, np.int32)
+
+    def piece_places(self, piece: str) -> np.ndarray:
+        return begins(self._encode(piece))
 
     def text_pieces(self, text: str) -> Iterator[str]:
         return split_text(text, keep_words=True)

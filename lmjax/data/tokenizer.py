@@ -129,6 +129,25 @@ class Tokenizer:
         """`text` in pieces of bounded size whose tokens, put together, are those of the whole."""
         return split_text(text, keep_words=False)
 
+    def places(self, text: str) -> np.ndarray:
+        """`places_N` in int64: at which character of `text` each token of `encode(text)` begins.
+
+        Of neighbours that are of one character, such as its bytes, all begin at it. Raises
+        UserError for tokens that stand at no places of a text.
+        """
+        places, begin = [np.zeros(0, np.int64)], 0
+        for piece in self.text_pieces(text):
+            places.append(begin + self.piece_places(piece))
+            begin += len(piece)
+        return np.concatenate(places)
+
+    def piece_places(self, piece: str) -> np.ndarray:
+        """`places_N` of one of `text_pieces`, counted from its beginning."""
+        raise UserError(
+            f"the tokens of the {self.kind} tokenizer stand at no places of a text; choose another "
+            "data.source_tokenizer"
+        )
+
     def untold(self, text: str, mid_line: bool = False) -> Untold:
         """What the tokens of `text` don't tell of it; `mid_line`: it goes on after a word."""
         return Untold()
@@ -184,6 +203,11 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Writes the tokenizer as JSON."""
         write_atomically(Path(path), to_json(self.to_json(), indent=1))
+
+
+def begins(encoding) -> np.ndarray:
+    """`places_N`: where each token begins, of what the library `tokenizers` encoded."""
+    return np.array([begin for begin, _ in encoding.offsets], np.int64)
 
 
 def is_letter(character: str) -> bool:

@@ -15,6 +15,7 @@ from lmjax.errors import UserError
 UNKNOWN_WORD = "<unk>"
 END_OF_LINE = "</s>"  # among words, as word2vec writes it
 WHITESPACE = re.compile(r"\s+")
+TOKEN = re.compile(r"\n|\S+")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class WordTokenizer(Tokenizer):
                 ids.append(self.end_id)
             ids.extend(map(self._id_of_word.__getitem__, line.split()))
         return np.array(ids, np.int32)
+
+    def piece_places(self, piece: str) -> np.ndarray:
+        return np.array([token.start() for token in TOKEN.finditer(piece)], np.int64)
 
     def untold(self, text: str, mid_line: bool = False) -> Untold:
         known = self._id_of_word

@@ -81,6 +81,9 @@ class WrappedTokenizer(Tokenizer):
     def encode_piece(self, piece: str) -> np.ndarray:
         return self.inner.encode_piece(piece)
 
+    def piece_places(self, piece: str) -> np.ndarray:
+        return self.inner.piece_places(piece)
+
     def text_pieces(self, text: str) -> Iterator[str]:
         return self.inner.text_pieces(text)
 
