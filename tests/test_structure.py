@@ -18,6 +18,7 @@ ROOMS = (
     "interop",
     "training",
     "checkpoints",
+    "tasks",
     "evaluation",
     "generation",
     "objectives",

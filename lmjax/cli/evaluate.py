@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         return _adapted(values, trained, context)
     if values.mc_dropout:
         return _with_dropout(values, trained, context)
-    score = trained.evaluate(
+    score, task = trained.evaluate_task(
         values.split,
         corpus=values.corpus,
         files=values.files,
@@ -65,6 +65,8 @@ def main(arguments: list[str]) -> int:
     )
     result = {"split": values.split, **_about(trained), **score.to_json()}
     del result["segments"]  # results.json has them
+    if task:
+        result["task"] = task
     if values.random_batches:
         result["nats_per_token_on_random_windows"] = estimate_on_random_windows(
             trained.model,

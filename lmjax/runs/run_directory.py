@@ -1,7 +1,7 @@
 """What a run writes, where, and how it is read back."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -195,10 +195,29 @@ class RunDirectory:
             self._results_path.replace(self.path / f"results_after_{steps}_steps.json")
 
     def add_score(self, split: str, score: dict[str, Any]) -> None:
-        """Puts the score of a split into the results; raises UserError if there are none yet."""
+        """Puts the score of a split into the results; raises UserError if there are none yet.
+
+        What its answers are worth stays.
+        """
         results = self.results()
-        check_fields(results, {"splits": {}}, self._results_path)
+        check_fields(results, {"splits": {...: {}}}, self._results_path)
+        kept = results["splits"].get(split, {})
+        task = {"task": kept["task"]} if "task" in kept else {}
+        self.write_results({**results, "splits": {**results["splits"], split: {**score, **task}}})
+
+    def add_task(self, split: str, measured: dict[str, Any]) -> None:
+        """Puts what the answers to a split, which has a score, are worth into the results."""
+        results = self.results()
+        check_fields(results, {"splits": {split: {}}}, self._results_path)
+        score = {**results["splits"][split], "task": measured}
         self.write_results({**results, "splits": {**results["splits"], split: score}})
+
+    def write_predictions(self, split: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Keeps what was answered to a split, a line each."""
+        path = self.path / "predictions" / f"{split}.jsonl"
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, "".join(to_json(row) + "\n" for row in rows))
 
     def add_translation(self, split: str, decoding: str, measured: dict[str, Any]) -> None:
         """Puts what translations of a split, searched for in one way, gave into the results."""

@@ -85,7 +85,7 @@ class Parts:
         """
         run = RunDirectory(self.workdir)
         if corpus:
-            return open_dataset(_in_own_tokens(self.config.data, corpus, files, run.tokenizer_path))
+            return open_dataset(self._data_of(corpus, files))
         if files:
             raise UserError(f"files {files!r} are of no corpus; name it, such as text")
         if not self.fingerprints:
@@ -97,6 +97,13 @@ class Parts:
         check_tokenizer_of(run, dataset)
         check_fingerprints(run, self.fingerprints, dataset)
         return dataset
+
+    def _data_of(self, corpus: str = "", files: str = "") -> ConfigDict:
+        """`config.data` of the run, or as it describes another corpus in the model's own tokens."""
+        if not corpus:
+            return self.config.data
+        tokenizer = RunDirectory(self.workdir).tokenizer_path
+        return _in_own_tokens(self.config.data, corpus, files, tokenizer)
 
     def _named(self, reader: str) -> str:
         """Who reads a split, and with what model if it is another than in training."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -21,13 +22,14 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import progress_bar
 from lmjax.trained.adapting import Adapting
+from lmjax.trained.answering import AnsweringTasks
 from lmjax.trained.averaging import Averaging
 from lmjax.trained.translating import Translating
 from lmjax.trained.vectors import Embedding
 
 
 @dataclass(frozen=True)
-class Trained(Translating, Embedding, Adapting, Averaging):
+class Trained(AnsweringTasks, Translating, Embedding, Adapting, Averaging):
     """A model with its parameters and its tokenizer."""
 
     def generate(
@@ -109,6 +111,25 @@ class Trained(Translating, Embedding, Adapting, Averaging):
         Raises UserError for a split that there is not, a context that the model can't have or that
         a field of `context` does not apply to, and a corpus that has changed since.
         """
+        given = dict(corpus=corpus, files=files, reader=reader, console=console)
+        return self.evaluate_task(split, with_task=False, **given, **context)[0]
+
+    def evaluate_task(
+        self,
+        split: str = "validation",
+        *,
+        corpus: str = "",
+        files: str = "",
+        reader: str = "lmjax.evaluate_task",
+        console: Console | None = None,
+        with_task: bool = True,
+        **context: str | int,
+    ) -> tuple[Score, dict[str, Any] | None]:
+        """As `evaluate`; and of the same read what the model's answers to the split are worth.
+
+        None for a model that answers nothing. Where the score is put into results.json, this is,
+        too, and the answers into the run's folder, as predictions/SPLIT.jsonl.
+        """
         run, console = RunDirectory(self.workdir), console or Console(quiet=True)
         policy = context_policy(with_context(self.config, context), self.model)
         dataset = self.dataset(corpus, files)
@@ -130,10 +151,16 @@ class Trained(Translating, Embedding, Adapting, Averaging):
                 on_scored=advance,
             )
         own = not corpus and policy == context_policy(self.config, self.model)
-        if own and self.is_of_results:
+        is_kept = own and self.is_of_results
+        if is_kept:
             with only_writer(run.path):
                 run.add_score(split, score.to_json())
-        return score
+        if not with_task:
+            return score, None
+        answered = self.answer_split(
+            split, corpus=corpus, files=files, keep=is_kept, console=console
+        )
+        return score, answered.measured if answered else None
 
     def export(self, folder: Path | str) -> list[str]:
         """Makes a folder that other programs read, see `lmjax.interop.exporting`; what is in it."""

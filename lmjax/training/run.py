@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -12,12 +12,14 @@ from rich.console import Console
 
 from lmjax.checkpoints.identity import check_identity, identity
 from lmjax.checkpoints.store import Checkpoints
-from lmjax.data.dataset import Dataset
+from lmjax.data.dataset import Dataset, read_documents
+from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import UserError, writing
 from lmjax.evaluation.scoring import context_policy
 from lmjax.evaluation.splits import score_split
 from lmjax.models.contract import LanguageModel
 from lmjax.models.cost import ModelCost, counted_model_cost
+from lmjax.objectives.contract import Objective
 from lmjax.runs.devices import device_errors
 from lmjax.runs.fields import check_values
 from lmjax.runs.lock import only_writer
@@ -26,10 +28,22 @@ from lmjax.runs.run_directory import RunDirectory, storable
 from lmjax.runs.signals import StopSignals
 from lmjax.runs.terminal import say
 from lmjax.runs.trackers import mirrored
+from lmjax.tasks.predictions import answer_split, task_line
+from lmjax.tasks.registry import kind_of
 from lmjax.training.loop import TrainingLoop
 from lmjax.training.metrics import cost_table, result_line
 from lmjax.training.prepare import Prepared, check_tokenizer_of, prepare
 from lmjax.training.state import CountedState
+
+
+class _Trained(NamedTuple):
+    """What answers to documents take of a model."""
+
+    model: LanguageModel
+    params: Any
+    tokenizer: Tokenizer
+    objective: Objective
+    config: ConfigDict
 
 
 def train(config: ConfigDict, workdir: Path | str, console: Console | None = None) -> dict:
@@ -191,8 +205,13 @@ def _count(
 
 
 def _scores(run, config, prepared, params, training, console) -> dict[str, Any]:
-    """The scores of the splits that `config.evaluation.splits` names."""
+    """Scores of the splits that `config.evaluation.splits` names, and of the answers to them."""
     policy, scores = context_policy(config, prepared.model), {}
+    kind = kind_of(config)
+    documents = read_documents(config.data)[0] if kind and kind.after_training else {}
+    trained = _Trained(
+        prepared.model, params, prepared.dataset.tokenizer, prepared.objective, config
+    )
     for split in config.evaluation.splits:
         score = score_split(
             run,
@@ -208,7 +227,13 @@ def _scores(run, config, prepared, params, training, console) -> dict[str, Any]:
             console=console,
         )
         scores[split] = score.to_json()
-        line = result_line({**scores[split], "split": split})
-        run.log(line)
-        say(console, line)
+        lines = [result_line({**scores[split], "split": split})]
+        if documents:
+            answered = answer_split(kind, trained, documents, split, console)
+            answered.keep(run, split)
+            scores[split]["task"] = answered.measured
+            lines.append(task_line(split, answered.measured))
+        for line in lines:
+            run.log(line)
+            say(console, line)
     return scores

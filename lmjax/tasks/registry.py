@@ -1,0 +1,72 @@
+"""The tasks and their kinds, by name, and which of them a run is of."""
+
+import importlib
+
+from ml_collections import ConfigDict
+
+from lmjax.errors import UserError, nearest
+from lmjax.tasks.contract import Kind, Published, Task
+
+KINDS = {  # of those that share an objective, the first is that of a corpus that is no task
+    "classification": "lmjax.tasks.classification:Classification",
+}
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "sst2",
+            "classification",
+            {"corpus": "sst2"},
+            "does a sentence of a film review praise (1) or not (0)?",
+            ("en",),
+            (
+                Published(
+                    0.881,
+                    "accuracy",
+                    "CNN-multichannel on word2vec's vectors",
+                    "Kim (2014), table 2",
+                    "its training has the phrases of the training sentences, too",
+                ),
+            ),
+        ),
+        Task(
+            "trec",
+            "classification",
+            {"corpus": "trec"},
+            "which of six kinds of answers does a question ask for?",
+            ("en",),
+            (
+                Published(
+                    0.936, "accuracy", "CNN-static on word2vec's vectors", "Kim (2014), table 2"
+                ),
+            ),
+        ),
+    )
+}
+
+
+def find_task(name: str) -> Task:
+    """The task of that name; raises UserError, with the nearest name, if there is none."""
+    if name not in TASKS:
+        raise UserError(f"unknown task {name!r}: {nearest(name, TASKS)}")
+    return TASKS[name]
+
+
+def find_kind(name: str) -> Kind:
+    """The kind of that name; raises UserError, with the nearest name, if there is none."""
+    if name not in KINDS:
+        raise UserError(f"unknown kind of tasks {name!r}: {nearest(name, KINDS)}")
+    module, _, kind = KINDS[name].partition(":")
+    return getattr(importlib.import_module(module), kind)()
+
+
+def kind_of(config: ConfigDict, corpus: str = "") -> Kind | None:
+    """The kind of tasks that a run is of, by its objective; None: its model answers nothing.
+
+    Where several kinds are of one objective, it is that of the task whose corpus it reads, so that
+    the user's own data are scored likewise. `corpus` is another one than the run's.
+    """
+    corpus = corpus or config.data.corpus
+    kinds = [kind for kind in map(find_kind, KINDS) if config.objective.name in kind.objectives]
+    of_corpus = {task.kind for task in TASKS.values() if task.corpus == corpus}
+    return next((kind for kind in kinds if kind.name in of_corpus), kinds[0] if kinds else None)

@@ -1,0 +1,77 @@
+"""Answers of a trained model to the task that it was trained for, and its labels of texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from lmjax.data.cleaning import clean_text
+from lmjax.data.dataset import read_documents
+from lmjax.data.documents import Document
+from lmjax.errors import UserError
+from lmjax.runs.lock import only_writer
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.tasks.contract import Answer
+from lmjax.tasks.predictions import AnsweredSplit, answer_split
+from lmjax.tasks.registry import kind_of
+from lmjax.trained.parts import Parts
+
+
+@dataclass(frozen=True)
+class AnsweringTasks(Parts):
+    """Answers to documents, if its objective is that of a kind of tasks."""
+
+    def classify(
+        self, texts: str | Sequence[str], seconds: Sequence[str] | None = None
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """The `label` of each text, its `probability` and the `probabilities` of all labels.
+
+        Of pairs, `seconds` are their second texts. Texts are cleaned as the corpus was. Raises
+        UserError for a model that was not trained to classify, and a text that it can't read.
+        """
+        kind = kind_of(self.config)
+        if kind is None or kind.name != "classification":
+            raise UserError(
+                "this model was not trained to label texts; train one by "
+                "objective.name='classification', such as experiments/tasks/trec.py"
+            )
+        single = isinstance(texts, str)
+        answers = self._answers([texts] if single else texts, seconds)
+        labels = [{"label": answer.text, **answer.details} for answer in answers]
+        return labels[0] if single else labels
+
+    def answer_split(
+        self,
+        split: str,
+        *,
+        corpus: str = "",
+        files: str = "",
+        keep: bool = False,
+        console: Console | None = None,
+    ) -> AnsweredSplit | None:
+        """Answers to a split of which `evaluate` has just logged that it is read, and their worth.
+
+        None for a model that answers nothing. `keep` puts them into the run's folder and results.
+        """
+        kind = kind_of(self.config, corpus)
+        if kind is None or not kind.after_training:
+            return None
+        splits = read_documents(self._data_of(corpus, files))[0]
+        answered = answer_split(kind, self, splits, split, console or Console(quiet=True))
+        if keep:
+            run = RunDirectory(self.workdir)
+            with only_writer(run.path):
+                answered.keep(run, split)
+                run.add_task(split, answered.measured)
+        return answered
+
+    def _answers(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> list[Answer]:
+        """The answers to texts, or to pairs of them, after the corpus's cleaning."""
+        columns = [texts] if seconds is None else [texts, seconds]
+        cleaning = self.config.data.cleaning
+        documents = [
+            Document(f"text {i}", "", *(clean_text(text, cleaning) for text in row))
+            for i, row in enumerate(zip(*columns, strict=True), start=1)
+        ]
+        return kind_of(self.config).answers(self, documents)

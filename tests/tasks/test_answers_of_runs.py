@@ -1,0 +1,83 @@
+"""A run answers to its splits: the metrics agree with its score, and the answers can be read."""
+
+import json
+
+import numpy as np
+import pytest
+
+import lmjax
+from lmjax.cli.main import main
+from lmjax.config import base_config
+from lmjax.errors import UserError
+from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.run import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A classifier that has learnt some of its labels."""
+    folder = tmp_path_factory.mktemp("labels")
+    generator, rows = np.random.default_rng(0), []
+    for number in range(300):
+        words = [str(word) for word in generator.choice(["film", "plot", "actor"], 4)]
+        words[generator.integers(4)] = ["bad", "good", "dull"][number % 3]
+        rows.append({"source": f"{number} " + " ".join(words), "target": "nyd"[number % 3]})
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = base_config("classifier")
+    config.model.update(layers=1, width=16, heads=2, dropout=0.0, context_length=40)
+    config.data.update(corpus="parallel", files=str(folder / "pairs.jsonl"), batch_size=16)
+    config.data.update(source_tokenizer="word", source_length=32)
+    config.training.update(duration="8 steps", learning_rate=1e-2)
+    config.evaluation.every = config.logging.every = "100 percent"
+    train(config, folder / "run")
+    return RunDirectory(folder / "run")
+
+
+def predictions_of(run, split):
+    lines = (run.path / "predictions" / f"{split}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_the_metrics_agree_with_the_score_and_with_the_answers(run):
+    score = run.results()["splits"]["validation"]
+    task, rows = score["task"], predictions_of(run, "validation")
+    assert task["kind"] == "classification" and task["examples"] == len(rows) == score["tokens"]
+    assert task["metrics"]["accuracy"] == pytest.approx(score["accuracy"])
+    right = [row["prediction"] == row["reference"] for row in rows]
+    assert np.mean(right) == pytest.approx(score["accuracy"])
+    nats = -sum(np.log(row["probabilities"][row["reference"]]) for row in rows)
+    # Those of the score are of the end of a line and of unknown labels, too.
+    assert 0 < nats < score["total_nats"] < nats + 0.3 * len(rows)
+    for row in rows:
+        assert set(row["probabilities"]) == set("nyd")
+        assert sum(row["probabilities"].values()) == pytest.approx(1)
+        assert row["probability"] == max(row["probabilities"].values())
+    low, high = task["intervals"]["accuracy"]
+    assert low <= task["metrics"]["accuracy"] <= high and set(task["baselines"]) == {
+        "majority_class"
+    }
+
+
+def test_evaluate_prints_the_same_and_reads_test_once(run, capsys):
+    assert main(["evaluate", f"--workdir={run.path}", "--split=test"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["task"] == run.results()["splits"]["test"]["task"]
+    assert len((run.path / "test_reads.jsonl").read_text().splitlines()) == 1
+    assert len(predictions_of(run, "test")) == printed["tokens"]
+    trained = lmjax.load(run.path)
+    trained.evaluate("test")
+    assert run.results()["splits"]["test"]["task"] == printed["task"]
+
+
+def test_a_text_is_labelled_as_in_its_split(run):
+    rows = predictions_of(run, "validation")
+    trained = lmjax.load(run.path)
+    labels = trained.classify([row["source"] for row in rows])
+    for row, label in zip(rows, labels, strict=True):
+        assert label["label"] == row["prediction"]
+        assert label["probability"] == pytest.approx(row["probability"], abs=1e-6)
+    assert trained.classify(rows[0]["source"]) == labels[0]
+    with pytest.raises(UserError, match="text 2 has an empty text"):
+        trained.classify(["film", ""])
+    with pytest.raises(UserError, match=r"text 1 \('film film.*has 41 tokens.*reads 40 at most"):
+        trained.classify("film " * 41)
