@@ -17,6 +17,10 @@ from lmjax.objective_defaults import objective_config
 
 # Fields that configurations of before lack in their run directories, with what they are in them.
 LATER = {
+    "data.augmentation": (),
+    "data.augmentation_share": 0.5,
+    "data.augmentation_vectors": "",
+    "data.paraphrases": "",
     "data.folds": 0,
     "data.fold": 0,
     "data.length_deviation": 0.0,
@@ -127,6 +131,12 @@ def base_config(model: str = "transformer") -> ConfigDict:
     # multiples of 5; the learning rate goes with the length (Merity et al. 2018). 0: all the same.
     data.length_deviation = 0.0
     data.source_length = 128  # documents: the most tokens of a source
+    # What changes words of sources in training, and how large a share of them, as swap=0.1: swap,
+    # delete, insert, replace (Wei and Zou 2019), blank. One of those given is drawn at a time.
+    data.augmentation = ()
+    data.augmentation_share = 0.5  # of the sources that are shown changed, others each epoch
+    data.augmentation_vectors = ""  # insert, replace: file of vectors, for words near to each
+    data.paraphrases = ""  # .jsonl of sources and texts that may be shown in their place
     data.read_threads = 1  # that prepare batches; their order does not depend on it
 
     config.training = training = ConfigDict()

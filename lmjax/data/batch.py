@@ -32,6 +32,7 @@ class Draw(IntEnum):
     EXAMPLES = 8
     EXAMPLE_ORDER = 9
     HELD_OUT = 10
+    AUGMENTATION = 11
 
 
 @flax.struct.dataclass

@@ -39,3 +39,21 @@ class Batching:
     def remarks(self) -> list[str]:
         """What is to be said of the batches before training: what is left out, and padding."""
         return []
+
+
+class WrappedBatches(Batching):
+    """The batches of another way through the stream, each made into another one."""
+
+    def __init__(self, inner: Batching, seed: int):
+        self._inner, self.seed = inner, seed
+        self.steps_per_epoch = inner.steps_per_epoch
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self._inner.tokens_per_step
+
+    def distinct_targets(self, steps: int) -> int:
+        return self._inner.distinct_targets(steps)
+
+    def remarks(self) -> list[str]:
+        return self._inner.remarks()

@@ -1,13 +1,14 @@
 """From `config.data` to a tokenizer and the token streams of its splits, kept in the cache."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lmjax.data.augmentation import augmented
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, SYNTHETIC, Corpus, open_corpus
-from lmjax.data.documents import Splits, spread_share, with_fold
+from lmjax.data.documents import Document, Splits, spread_share, with_fold
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.streams import (
     SUFFIXES,
@@ -83,7 +84,13 @@ def open_dataset(data) -> Dataset:
     identity = [PREPARATION, corpus.name, corpus.identity, _choices(data)]
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
     build_once(folder, lambda temporary: _build(temporary, corpus, data))
-    return read_dataset(folder)
+    dataset = read_dataset(folder)
+
+    def documents() -> list[Document]:
+        return _read_documents(corpus, data)[0]["train"]
+
+    stream = augmented(dataset.splits["train"], data, dataset.tokenizer.source, documents)
+    return replace(dataset, splits={**dataset.splits, "train": stream})
 
 
 def read_documents(data) -> tuple[Splits, dict[str, int], list[StepReport]]:

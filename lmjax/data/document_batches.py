@@ -49,13 +49,13 @@ class DocumentBatches(Batching):
         return max(1, int(self._lengths_M[self._kept_M].sum()) // self.steps_per_epoch)
 
     def batch(self, step: int) -> Batch:
-        documents_N = self._documents_of(step)
+        documents_N = self.documents_of(step)
         return rows_of_documents(self.stream, documents_N, self.rows, self._limits)[0]
 
     def distinct_targets(self, steps: int) -> int:
         if steps >= self.steps_per_epoch:
             return int(self._lengths_M[self._kept_M].sum())
-        return sum(int(self._lengths_M[self._documents_of(step)].sum()) for step in range(steps))
+        return sum(int(self._lengths_M[self.documents_of(step)].sum()) for step in range(steps))
 
     def remarks(self) -> list[str]:
         """How many documents are left out, and what share of the first epoch is padding."""
@@ -67,7 +67,7 @@ class DocumentBatches(Batching):
                 f"than data.length {self.length} tokens, or a source of more than "
                 f"data.source_length {self.source_length}"
             )
-        batches = [self._documents_of(step) for step in range(self.steps_per_epoch)]
+        batches = [self.documents_of(step) for step in range(self.steps_per_epoch)]
         shares = [
             f"{100 * _padding(lengths_M, batches, self.rows, limit):.1f} % of the {side}"
             for side, lengths_M, limit in (
@@ -78,7 +78,8 @@ class DocumentBatches(Batching):
         ]
         return [*lines, f"padding: {' and '.join(shares)} in the first epoch's batches"]
 
-    def _documents_of(self, step: int) -> np.ndarray:
+    def documents_of(self, step: int) -> np.ndarray:
+        """The documents of a step's rows, from the first row on."""
         epoch, place = divmod(step, self.steps_per_epoch)
         return self._order(epoch)[place]
 

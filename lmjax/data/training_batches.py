@@ -5,8 +5,9 @@ from collections.abc import Callable
 import grain
 import numpy as np
 
+from lmjax.data.augmentation import AugmentedBatches, AugmentedStream
 from lmjax.data.batch import Batch, Draw
-from lmjax.data.batching import Batching
+from lmjax.data.batching import Batching, WrappedBatches
 from lmjax.data.document_batches import DocumentBatches
 from lmjax.data.packed_batches import PackedBatches
 from lmjax.data.sentence_pair_batches import SentencePairBatches
@@ -72,32 +73,24 @@ def make_batching(stream: TokenStream, data, seed: int) -> Batching:
             f"the training split has {len(stream.tokens_N)} tokens, too few for data.batch_size "
             f"{data.batch_size} and data.length {data.length}; lower them or take a larger corpus"
         )
+    if isinstance(stream, AugmentedStream):
+        return AugmentedBatches(batching(stream, data, seed), stream, data, seed)
     return batching(stream, data, seed)
 
 
-class PreparedBatches(Batching):
-    """The batches of another way through the stream, each made into another by `prepare`.
+class PreparedBatches(WrappedBatches):
+    """Batches that are each made into another one by `prepare`.
 
     That is given a generator of random numbers of `(seed, step)`.
     """
 
     def __init__(self, inner: Batching, seed: int, prepare: Prepare):
-        self._inner, self.seed, self._prepare = inner, seed, prepare
-        self.steps_per_epoch = inner.steps_per_epoch
-
-    @property
-    def tokens_per_step(self) -> int:
-        return self._inner.tokens_per_step
+        super().__init__(inner, seed)
+        self._prepare = prepare
 
     def batch(self, step: int) -> Batch:
         generator = np.random.default_rng((self.seed, Draw.OBJECTIVE, step))
         return self._prepare(self._inner.batch(step), generator)
-
-    def distinct_targets(self, steps: int) -> int:
-        return self._inner.distinct_targets(steps)
-
-    def remarks(self) -> list[str]:
-        return self._inner.remarks()
 
 
 class _Steps:

@@ -91,6 +91,8 @@ def open_task(data) -> tuple[IdTokenizer, dict[str, ExampleStream]]:
         ("train_share", 1),
         ("folds", 0),
         ("special_tokens", ()),
+        ("augmentation", ()),
+        ("paraphrases", ""),
     ):
         if data[field] != unset:
             raise UserError(
