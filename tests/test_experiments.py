@@ -71,6 +71,7 @@ def test_its_docstring_is_a_row_of_a_paper(path):
         ("mqar.py:smoke", 12, 1),
         ("chomsky.py", 7, 3),
         ("chomsky.py:even_pairs,smoke", 7, 1),
+        ("chomsky.py:few,even_pairs", 4, 3),
     ],
 )
 def test_studies_of_tasks_resolve(argument, arms, seeds):

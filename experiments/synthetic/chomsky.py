@@ -5,7 +5,8 @@ Claim     The best of ten seeds and three learning rates after a million steps, 
           lengths 41 to 500 (Delétang et al. 2023, table 2): an LSTM tells parity and even pairs
           without error, and a Transformer is near chance (0.5) on parity.
 Command   lmjax study --study=experiments/synthetic/chomsky.py --workdir=runs/parity_study
-          lmjax study --study=experiments/synthetic/chomsky.py:even_pairs --workdir=runs/even_study
+          lmjax study --study=experiments/synthetic/chomsky.py:even_pairs,few
+          --workdir=runs/even_study
           lmjax train --config=experiments/synthetic/chomsky.py --workdir=runs/parity
           lmjax train --config=experiments/synthetic/chomsky.py:even_pairs --workdir=runs/even_pairs
 Tuning    every arm tries the same three learning rates, each on half of its training.
@@ -41,6 +42,7 @@ ARCHITECTURES = {
     "mamba": ("mamba", {}),
     "attention": ("attention", {}),
 }
+FEW = ("LSTM", "sLSTM", "mamba", "attention")
 TUNING = Tuning({"training.learning_rate": (1e-3, 3e-3, 1e-2)}, budget="50 percent")
 
 
@@ -83,13 +85,14 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 def get_study(arg: str = "") -> Study:
-    """Each of the ARCHITECTURES on parity, or on the task that `arg` names."""
+    """Each of the ARCHITECTURES on parity, or on the task that `arg` names; `few` of them alone."""
+    names = FEW if "few" in arg.split(",") else tuple(ARCHITECTURES)
     return BASE["make_study"](
         "chomsky",
         arg,
-        {name: {"arms": _arms(name)} for name in HIERARCHY},
+        {"few": {}, **{task: {"arms": _arms(task, names)} for task in HIERARCHY}},
         question="Which architectures answer inputs longer than they were trained on?",
-        arms=_arms("parity_check"),
+        arms=_arms("parity_check", names),
         baseline="LSTM",
         matched=("training_tokens",),
         tuning=TUNING,
@@ -97,9 +100,9 @@ def get_study(arg: str = "") -> Study:
     )
 
 
-def _arms(task: str) -> tuple[Arm, ...]:
+def _arms(task: str, names: tuple[str, ...]) -> tuple[Arm, ...]:
     arms = []
-    for name in ARCHITECTURES:
+    for name in names:
         config = get_config(f"{task},{_variant(name)}")
         config.evaluation.splits = ("validation",)  # the study reads the test once
         arms.append(Arm(name, config))
