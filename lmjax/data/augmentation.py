@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.data.batch import Batch, Draw
-from lmjax.data.batching import Batching, WrappedBatches
-from lmjax.data.document_batches import DocumentBatches, bucket_length
 from lmjax.data.documents import Document
 from lmjax.data.near_words import NearWords
 from lmjax.data.paraphrases import paraphrases_of, read_paraphrases
@@ -79,7 +76,7 @@ def _blank_id(tokenizer: Tokenizer) -> int | None:
 
 
 class Augmentation:
-    """The sources of documents as they are shown, a function of `(seed, epoch, document)`.
+    """The sources of documents as they are shown.
 
     `data.augmentation_share` of them are changed, by one of the changes of `data.augmentation`, or
     by a paraphrase if there is one of the document (Wei and Zou 2019, section 2). Changed are
@@ -101,12 +98,11 @@ class Augmentation:
         if data.paraphrases:
             self._paraphrases = self._encoded_paraphrases(stream)
 
-    def shown(self, seed: int, epoch: int, document: int) -> np.ndarray:
+    def shown(self, document: int, generator: np.random.Generator) -> np.ndarray:
         """`ids_S` of the document's source."""
         starts_M = self._source.document_starts_M
         end = starts_M[document + 1] if document + 1 < len(starts_M) else None
         ids_S = np.asarray(self._source.tokens_N[starts_M[document] : end])
-        generator = np.random.default_rng((seed, Draw.AUGMENTATION, epoch, document))
         if generator.random() >= self._share:
             return ids_S
         paraphrases = self._paraphrases.get(document, [])
@@ -167,34 +163,3 @@ class Augmentation:
             f"{self._longest}; {unmatched:,} sources of {file} are of no training document"
         ]
         return fitting
-
-
-class AugmentedBatches(WrappedBatches):
-    """The batches of documents, with their sources as an augmentation shows them.
-
-    Targets are not touched. Raises UserError for batches that are not of documents.
-    """
-
-    def __init__(self, inner: Batching, stream: AugmentedStream, data, seed: int):
-        super().__init__(inner, seed)
-        if not isinstance(inner, DocumentBatches):
-            raise UserError(
-                f"data.augmentation and data.paraphrases change the sources of documents, and "
-                f"data.batching {data.batching!r} reads none; set it to 'documents'"
-            )
-        self._longest = data.source_length
-        self._augmentation = stream.augmentation
-
-    def batch(self, step: int) -> Batch:
-        batch, epoch = self._inner.batch(step), step // self.steps_per_epoch
-        documents = self._inner.documents_of(step).tolist()
-        shown = [self._augmentation.shown(self.seed, epoch, document) for document in documents]
-        columns = min(bucket_length(max(map(len, shown))), self._longest)
-        source_BS = np.zeros((len(batch.source_BS), columns), np.int32)
-        weights_BS = np.zeros(source_BS.shape, np.float32)
-        for row, ids_S in enumerate(shown):
-            source_BS[row, : len(ids_S)], weights_BS[row, : len(ids_S)] = ids_S, 1
-        return batch.replace(source_BS=source_BS, source_weights_BS=weights_BS)
-
-    def remarks(self) -> list[str]:
-        return self._inner.remarks() + self._augmentation.remarks()

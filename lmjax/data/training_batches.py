@@ -5,7 +5,8 @@ from collections.abc import Callable
 import grain
 import numpy as np
 
-from lmjax.data.augmentation import AugmentedBatches, AugmentedStream
+from lmjax.data.augmentation import AugmentedStream
+from lmjax.data.augmented_batches import AugmentedBatches
 from lmjax.data.batch import Batch, Draw
 from lmjax.data.batching import Batching, WrappedBatches
 from lmjax.data.document_batches import DocumentBatches
