@@ -19,6 +19,23 @@ SST2 = {
     }.items()
 }
 SST2_ROWS = {"train": 6_920, "dev": 872, "test": 1_821}
+SST2_GLUE = {
+    "train": PublicFile(
+        "sst2_glue/train.tsv",
+        "https://raw.githubusercontent.com/FreedomIntelligence/qnn/"
+        "77f549372d4371e7f2d52e77bc18df5096dd4779/data/SST/Binary/sentiment-train",
+        "48eac26399f8456935f81dd9e3a745c1430adb6c62e233ccfe22db4a0d15d1d1",
+        header=b"sentence\tlabel\n",
+    ),
+    "dev": PublicFile(
+        "sst2_glue/dev.tsv",
+        "https://raw.githubusercontent.com/forest-snow/alps/"
+        "3c7ef2c98249fc975a897b27f275695f97d5b7a9/data/SST-2/test.tsv",
+        "54a9c12c77e402fc14d6a66a506f24d999f596b0176eb777c972cccc2f9cc4b0",
+    ),
+    "test": SST2["test"],
+}
+SST2_GLUE_ROWS = {"train": 67_349, "dev": 872, "test": 1_821}
 TREC_URL = (
     "https://raw.githubusercontent.com/FreedomIntelligence/qnn/"
     "77f549372d4371e7f2d52e77bc18df5096dd4779/data/TREC/"
@@ -35,19 +52,35 @@ TREC_ROWS = {"train_5500.label": 5_452, "TREC_10.label": 500}
 
 def read_sst2() -> tuple[Splits, Counter]:
     """Sentences of film reviews, 1 if they praise, 0 if not (Socher et al. 2013)."""
+    return _sentences("sst2", SST2, SST2_ROWS)
+
+
+def read_sst2_glue() -> tuple[Splits, Counter]:
+    """As GLUE has them (Wang et al. 2019): training also on phrases of the training sentences.
+
+    Its dev set is validation; labels of its test set are not public, so test is that of `sst2`.
+    """
+    return _sentences("sst2_glue", SST2_GLUE, SST2_GLUE_ROWS)
+
+
+def _sentences(
+    corpus: str, files: dict[str, PublicFile], published: dict[str, int]
+) -> tuple[Splits, Counter]:
     splits: Splits = {}
-    for split, (name, rows) in zip(SPLITS, SST2_ROWS.items(), strict=True):
-        lines = SST2[name].read().decode().splitlines()
-        _check_rows("sst2", name, len(lines), rows)
+    for split, (name, rows) in zip(SPLITS, published.items(), strict=True):
+        lines = files[name].read().decode().removesuffix("\n").split("\n")
+        if lines[0] == "sentence\tlabel":
+            lines = lines[1:]
+        check_rows(corpus, name, len(lines), rows)
         splits[split] = []
         for number, line in enumerate(lines, start=1):
             sentence, label = line.split("\t")
             splits[split].append(Document(f"{name}:{number}", label, sentence.strip()))
-    return splits, Counter(sentences=sum(SST2_ROWS.values()))
+    return splits, Counter(sentences=sum(published.values()))
 
 
-def read_trec() -> tuple[Splits, Counter]:
-    """Questions and the six kinds of what is asked for (Li and Roth 2002).
+def read_trec(fine: bool = False) -> tuple[Splits, Counter]:
+    """Questions and the six kinds of what is asked for, or 50 `fine` ones (Li and Roth 2002).
 
     About a tenth of the published training questions, by a hash of the question, is validation.
     """
@@ -55,17 +88,18 @@ def read_trec() -> tuple[Splits, Counter]:
     for name, rows in TREC_ROWS.items():
         lines = TREC[name].read().decode("latin-1").split("\n")
         lines = [line for line in lines if line]
-        _check_rows("trec", name, len(lines), rows)
+        check_rows("trec", name, len(lines), rows)
         for number, line in enumerate(lines, start=1):
             kind, _, question = line.partition(" ")
             split = "test"
             if name.startswith("train"):
                 split = "validation" if percentile(question) >= 90 else "train"
-            document = Document(f"{name}:{number}", kind.partition(":")[0], question.strip())
-            splits[split].append(document)
+            label = kind if fine else kind.partition(":")[0]
+            splits[split].append(Document(f"{name}:{number}", label, question.strip()))
     return splits, Counter(questions=sum(TREC_ROWS.values()))
 
 
-def _check_rows(corpus: str, name: str, found: int, expected: int) -> None:
+def check_rows(corpus: str, name: str, found: int, expected: int) -> None:
+    """Raises UserError if a file has another number of rows than was published."""
     if found != expected:
         raise UserError(f"{corpus} has {found:,} rows in {name}, published are {expected:,}")

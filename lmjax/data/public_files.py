@@ -30,6 +30,7 @@ class PublicFile:
     path: str
     url: str
     sha256: str
+    header: bytes = b""  # that is published without, and stands before what is fetched
 
     def local(self) -> Path | None:
         """Where the file lies on this machine, perhaps compressed; None if it has to be fetched."""
@@ -44,7 +45,7 @@ class PublicFile:
         place = self.local()
         if place is not None:
             return self._verified(read_bytes(place), str(place))
-        content = self._verified(self._download(), self.url)
+        content = self._verified(self.header + self._download(), self.url)
         self._download_path().parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._download_path(), content)
         return content
@@ -84,6 +85,8 @@ class PublicFile:
         try:
             if is_offline():
                 raise OSError("LMJAX_OFFLINE is set")
+            if "/tree/" in self.url:
+                raise OSError("it is published as a folder; pack that with tar")
             with urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response:
                 return self._unpacked(response.read(MOST_BYTES))
         except (OSError, http.client.HTTPException, zipfile.BadZipFile, KeyError) as error:

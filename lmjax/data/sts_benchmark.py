@@ -1,5 +1,8 @@
 """Pairs of sentences whose similarity people have rated."""
 
+from collections import Counter
+
+from lmjax.data.documents import SPLITS, Document, Splits
 from lmjax.data.public_files import PublicFile
 from lmjax.data.word_tests import RatedPair
 from lmjax.errors import UserError, nearest
@@ -16,6 +19,28 @@ FILES = {  # by split: the digest, and how many pairs
 RATING, FIRST, SECOND = 4, 5, 6  # columns; licences follow in some rows
 
 
+PUBLISHED = {
+    split: PublicFile(
+        f"stsbenchmark/sts-{(name := {'validation': 'dev'}.get(split, split))}.csv",
+        f"{URL}sts-{name}.csv",
+        digest,
+    )
+    for split, (digest, _) in FILES.items()
+}
+
+
+def read_sts_benchmark() -> tuple[Splits, Counter]:
+    """The pairs as a corpus: the rating, from 0 to 5, is the text."""
+    splits: Splits = {
+        split: [
+            Document(f"{split}:{number}", f"{pair.rating:g}", pair.first, pair.second)
+            for number, pair in enumerate(sts_benchmark(split), start=1)
+        ]
+        for split in SPLITS
+    }
+    return splits, Counter(pairs=sum(map(len, splits.values())))
+
+
 def sts_benchmark(split: str) -> list[RatedPair]:
     """The STS benchmark (Cer et al. 2017): pairs of sentences, rated from 0 to 5.
 
@@ -24,9 +49,7 @@ def sts_benchmark(split: str) -> list[RatedPair]:
     """
     if split not in FILES:
         raise UserError(f"the STS benchmark has no split {split!r}: {nearest(split, FILES)}")
-    digest, published = FILES[split]
-    name = {"validation": "dev"}.get(split, split)
-    file = PublicFile(f"stsbenchmark/sts-{name}.csv", f"{URL}sts-{name}.csv", digest)
+    file, published = PUBLISHED[split], FILES[split][1]
     # No quotation marks enclose a field, and no character but a line feed ends a row.
     rows = [line.split("\t") for line in file.read().decode().removesuffix("\n").split("\n")]
     if len(rows) != published:
