@@ -1,0 +1,47 @@
+"""What a model with a head gives of each document: its first output, with padding nowhere."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.data.documents import Document
+from lmjax.data.source_rows import encode_sources, source_batches
+from lmjax.models.contract import LanguageModel
+from lmjax.tasks.contract import Answering
+
+
+def first_outputs(
+    trained: Answering,
+    documents: Sequence[Document],
+    on_answered: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """`outputs_NV` in float64: of each document what the model gives after the start token.
+
+    Raises UserError, naming the document, for a source that is empty or too long.
+    """
+    model, tokenizer = trained.model, trained.tokenizer
+    longest = model.longest_context
+    rows = encode_sources(documents, tokenizer.source, longest)
+    batches = source_batches(rows, trained.config.data.batch_size, longest)
+    places, outputs = [], []
+    for places_N, source_BS, weights_BS in batches:
+        found_BV = _outputs(model, trained.params, tokenizer.start_id, source_BS, weights_BS)
+        places.append(places_N)
+        outputs.append(np.asarray(found_BV, np.float64)[: len(places_N)])
+        if on_answered:
+            on_answered(len(places_N))
+    return np.concatenate(outputs)[np.argsort(np.concatenate(places))]
+
+
+@partial(jax.jit, static_argnames=("model", "start_id"))
+def _outputs(
+    model: LanguageModel, params: Any, start_id: int, source_BS: jax.Array, weights_BS: jax.Array
+) -> jax.Array:
+    tokens_B1 = jnp.full((len(source_BS), 1), start_id, jnp.int32)
+    source = {"source_BS": source_BS, "source_weights_BS": weights_BS}
+    outputs_BTV, _ = model.apply(params, tokens_B1, None, **source)
+    return outputs_BTV[:, 0]
