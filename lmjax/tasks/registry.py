@@ -5,44 +5,14 @@ import importlib
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.tasks.contract import Kind, Published, Task
+from lmjax.tasks import label_tasks
+from lmjax.tasks.contract import Kind, Task
 
 KINDS = {  # of those that share an objective, the first is that of a corpus that is no task
     "classification": "lmjax.tasks.classification:Classification",
+    "similarity": "lmjax.tasks.similarity:Similarity",
 }
-TASKS = {
-    task.name: task
-    for task in (
-        Task(
-            "sst2",
-            "classification",
-            {"corpus": "sst2"},
-            "does a sentence of a film review praise (1) or not (0)?",
-            ("en",),
-            (
-                Published(
-                    0.881,
-                    "accuracy",
-                    "CNN-multichannel on word2vec's vectors",
-                    "Kim (2014), table 2",
-                    "its training has the phrases of the training sentences, too",
-                ),
-            ),
-        ),
-        Task(
-            "trec",
-            "classification",
-            {"corpus": "trec"},
-            "which of six kinds of answers does a question ask for?",
-            ("en",),
-            (
-                Published(
-                    0.936, "accuracy", "CNN-static on word2vec's vectors", "Kim (2014), table 2"
-                ),
-            ),
-        ),
-    )
-}
+TASKS = {task.name: task for task in (*label_tasks.TASKS,)}
 
 
 def find_task(name: str) -> Task:
