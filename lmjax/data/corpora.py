@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmjax.data import labels, names, pairs, sts_benchmark, summaries, topics
+from lmjax.data import labels, names, pairs, poems, sts_benchmark, summaries, topics
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
@@ -307,6 +307,12 @@ CORPORA = {
         "pairs of sentences, rated from 0 to 5 by how alike they are (Cer et al. 2017); 8,628",
         sts_benchmark.PUBLISHED,
         sts_benchmark.read_sts_benchmark,
+    ),
+    "chinese_poetry_tang": _published(
+        "chinese_poetry_tang",
+        "poems of the Tang dynasty, a verse a line, in Chinese; 57,387 poems, 3.7 M characters",
+        poems.TANG,
+        poems.read_tang,
     ),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     SYNTHETIC: Source("generated tasks with exact answers, by data.task", _synthetic),
