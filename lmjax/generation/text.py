@@ -10,6 +10,11 @@ def continuation(tokenizer: Tokenizer, prompt: list[int], tokens: list[int]) -> 
     return tokenizer.decode([*prompt, *tokens])[len(tokenizer.decode(prompt)) :]
 
 
+def end_id_of(tokenizer: Tokenizer, data) -> int | None:
+    """The token that ends a text, if training on `config.data` has shown it."""
+    return tokenizer.end_id if data.document_end else None
+
+
 class TextStream:
     """What tokens add to the text of a prompt, in pieces, in time linear in their number.
 

@@ -87,8 +87,8 @@ class Kind:
         """By name, the answers of what learns next to nothing, such as the most frequent label."""
         return {}
 
-    def notes(self) -> dict[str, str]:
-        """What tells how the metrics were computed, such as a signature."""
+    def notes(self, references: Sequence[Reference]) -> dict[str, str]:
+        """What tells how the metrics were computed against these, such as a signature."""
         return {}
 
 

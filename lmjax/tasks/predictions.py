@@ -64,7 +64,7 @@ def measure(kind: Kind, predictions: Sequence[str], splits: Splits, split: str) 
             name: kind.measure(of_baseline, references)
             for name, of_baseline in kind.baselines(splits["train"], splits[split]).items()
         },
-        **({"notes": notes} if (notes := kind.notes()) else {}),
+        **({"notes": notes} if (notes := kind.notes(references)) else {}),
     }
 
 

@@ -5,14 +5,16 @@ import importlib
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.tasks import label_tasks
+from lmjax.tasks import label_tasks, text_tasks
 from lmjax.tasks.contract import Kind, Task
 
 KINDS = {  # of those that share an objective, the first is that of a corpus that is no task
     "classification": "lmjax.tasks.classification:Classification",
     "similarity": "lmjax.tasks.similarity:Similarity",
+    "translation": "lmjax.tasks.translation:Translation",
+    "summarisation": "lmjax.tasks.summarisation:Summarisation",
 }
-TASKS = {task.name: task for task in (*label_tasks.TASKS,)}
+TASKS = {task.name: task for task in (*label_tasks.TASKS, *text_tasks.TASKS)}
 
 
 def find_task(name: str) -> Task:

@@ -55,7 +55,7 @@ class AnsweringTasks(Parts):
         None for a model that answers nothing. `keep` puts them into the run's folder and results.
         """
         kind = kind_of(self.config, corpus)
-        if kind is None or not kind.after_training:
+        if kind is None:
             return None
         splits = read_documents(self._data_of(corpus, files))[0]
         answered = answer_split(kind, self, splits, split, console or Console(quiet=True))

@@ -14,6 +14,7 @@ from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizer_registry import Tokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.splits import check_fingerprints
+from lmjax.generation.text import end_id_of
 from lmjax.models.contract import LanguageModel
 from lmjax.models.registry import build_model
 from lmjax.objectives.contract import Objective
@@ -112,8 +113,7 @@ class Parts:
 
     @property
     def _end_id(self) -> int | None:
-        """The token that ends a text, if training has shown it."""
-        return self.tokenizer.end_id if self.config.data.document_end else None
+        return end_id_of(self.tokenizer, self.config.data)
 
 
 def _in_own_tokens(data: ConfigDict, corpus: str, files: str, tokenizer: Path) -> ConfigDict:
