@@ -17,6 +17,12 @@ from lmjax.objective_defaults import objective_config
 
 # Fields that configurations of before lack in their run directories, with what they are in them.
 LATER = {
+    "data.validation_files": "",
+    "data.test_files": "",
+    "data.text_column": "text",
+    "data.second_column": "",
+    "data.label_column": "label",
+    "data.faulty_rows": "strict",
     "data.augmentation": (),
     "data.augmentation_share": 0.5,
     "data.augmentation_vectors": "",
@@ -97,13 +103,21 @@ def base_config(model: str = "transformer") -> ConfigDict:
     # `parallel`: data.files are the targets, a line each, and these their sources; or data.files is
     # a .tsv (source, target) or .jsonl with both, and this is empty.
     data.source_files = ""
+    # `labelled`: data.files is a .csv, .tsv or .jsonl of labelled texts, as these are, if given.
+    data.validation_files = ""
+    data.test_files = ""
+    data.text_column = "text"  # labelled: names of columns
+    data.second_column = ""  # labelled: of the second texts of pairs; empty: there are none
+    data.label_column = "label"  # labelled
+    # labelled: rows without a label or a text: strict (refused) | skip (counted and left out)
+    data.faulty_rows = "strict"
     data.direction = ""  # of a corpus of pairs: de-en, en-de; empty: the corpus's first language
     data.train_share = 1.0  # of the training documents, spread evenly; of one alone its beginning
     data.folds = 0  # of all documents but those of test, for cross-validation; 0: none
     data.fold = 0  # which of them is validation, the others being trained on
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip
-    data.tokenizer = "byte"  # byte | character | word | bpe | file
+    data.tokenizer = "byte"  # byte | character | word | bpe | label | file
     data.tokenizer_file = ""  # `file`: which, or its folder; see lmjax/data/tokenizer_files.py
     data.tokenizer_lowercase = True  # `file`: what BERT's vocab.txt is of; other files say it
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe

@@ -12,12 +12,18 @@ EXAMPLE = """lmjax data list
          lmjax data inspect multi30k --direction=de-en --batching=documents --document_end"""
 FIELDS = {
     "files": "file, folder or glob of .txt, .md, .jsonl (.gz) for the corpus text; for parallel "
-    "the targets, or a .tsv or .jsonl of both sides",
+    "the targets, or a .tsv or .jsonl of both sides; for labelled a .csv, .tsv or .jsonl",
+    "validation_files": "of the corpus labelled: validation, if it is not to be split off files",
+    "test_files": "of the corpus labelled: test",
+    "text_column": "of the corpus labelled: the name of the column of texts",
+    "second_column": "of the corpus labelled: that of second texts, if they are pairs",
+    "label_column": "of the corpus labelled: that of labels",
+    "faulty_rows": "of the corpus labelled: strict, or skip those without a label or a text",
     "source_files": "the sources, a line each, for the corpus parallel",
     "direction": "of a corpus of pairs, such as de-en",
     "cleaning": "steps in order, with commas between",
     "invalid_utf8": "strict, replace or skip",
-    "tokenizer": "byte, character, word, bpe, file or ids (synthetic)",
+    "tokenizer": "byte, character, word, bpe, label, file or ids (synthetic)",
     "tokenizer_file": "tokenizer.json, vocab.txt or encoder.json (beside vocab.bpe), or its folder",
     "tokenizer_lowercase": "whether a vocab.txt is of lower-case text",
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",

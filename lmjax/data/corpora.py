@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmjax.data import labels, names, pairs, poems, sts_benchmark, summaries, topics
+from lmjax.data import labelled, labels, names, pairs, poems, sts_benchmark, summaries, topics
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
@@ -18,7 +18,12 @@ PREPARATION = 9  # raise it when a change of the code changes what is prepared
 SYNTHETIC = "synthetic"  # the corpus that is drawn, and has no documents
 
 # Fields that name the user's own files, and the corpora that they are for.
-OWN_FILES = {"files": ("text", "parallel"), "source_files": ("parallel",)}
+OWN_FILES = {
+    "files": ("text", "parallel", "labelled"),
+    "source_files": ("parallel",),
+    "validation_files": ("labelled",),
+    "test_files": ("labelled",),
+}
 
 SHAKESPEARE = PublicFile(
     "tiny_shakespeare/input.txt",
@@ -124,6 +129,24 @@ def _parallel(data) -> Corpus:
         "parallel",
         [*map(content_digest, files), data.invalid_utf8],
         lambda: pairs.read_parallel(target_file, source_file, data.invalid_utf8),
+    )
+
+
+def _labelled(data) -> Corpus:
+    files = labelled.files_of_splits(data)
+    reading = labelled.Reading(
+        data.text_column,
+        data.second_column,
+        data.label_column,
+        data.tokenizer == "number",
+        data.faulty_rows,
+        data.invalid_utf8,
+    )
+    named = [f"{split} {content_digest(path)}" for split, path in files.items()]
+    return Corpus(
+        "labelled",
+        [*named, *map(str, vars(reading).values())],
+        lambda: labelled.read_labelled(files, reading),
     )
 
 
@@ -314,6 +337,7 @@ CORPORA = {
         poems.TANG,
         poems.read_tang,
     ),
+    "labelled": Source("your own labelled texts, .csv, .tsv or .jsonl: data.files", _labelled),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     SYNTHETIC: Source("generated tasks with exact answers, by data.task", _synthetic),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from lmjax.data.augmentation import augmented
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
@@ -137,7 +139,8 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     whole = not data.cleaning and data.train_share == 1 and not data.folds
     closed = whole and data.tokenizer in corpus.closed
     source_texts = [text for parts in sources.get("train", []) for text in parts]
-    tokenizer = _train_tokenizer(data, texts["train"], source_texts, closed)
+    trained_on = _labels(corpus, data) if data.tokenizer == "label" else texts["train"]
+    tokenizer = _train_tokenizer(data, trained_on, source_texts, closed)
     tokenizer.save(folder / "tokenizer.json")
     source = tokenizer.source
     described = {
@@ -155,6 +158,13 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
         },
     }
     (folder / "dataset.json").write_text(to_json(described, indent=1))
+
+
+def _labels(corpus: Corpus, data) -> list[str]:
+    """Those of training and validation, also if a share or a fold of them is trained on."""
+    whole = ConfigDict({**data.to_dict(), "train_share": 1.0, "folds": 0})
+    splits = _read_documents(corpus, whole)[0]
+    return [document.text for split in ("train", "validation") for document in splits[split]]
 
 
 def _train_tokenizer(data, texts: list[str], sources: list[str], closed: bool) -> Tokenizer:

@@ -5,13 +5,14 @@ from ml_collections import ConfigDict
 from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
+from lmjax.data.label_tokenizer import LabelTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wrapped_tokenizers import check_roles, with_special_tokens
 from lmjax.errors import UserError, nearest
 
-CHOICES = ("byte", "character", "word", "bpe", "file")
+CHOICES = ("byte", "character", "word", "bpe", "label", "file")
 
 
 def check_tokenizer(data) -> None:
@@ -20,7 +21,7 @@ def check_tokenizer(data) -> None:
     if data.tokenizer not in CHOICES:
         raise UserError(f"unknown tokenizer {data.tokenizer!r}: {nearest(data.tokenizer, CHOICES)}")
     check_roles(data.special_tokens)
-    if size and data.tokenizer in ("byte", "character", "file"):
+    if size and data.tokenizer in ("byte", "character", "label", "file"):
         raise UserError(
             f"data.vocabulary_size is {size}, but the {data.tokenizer} tokenizer has no size "
             "to choose; set it to 0"
@@ -29,6 +30,11 @@ def check_tokenizer(data) -> None:
         raise UserError(
             f"data.tokenizer_file is given, but data.tokenizer is {data.tokenizer!r}; set that, or "
             "data.source_tokenizer, to 'file' or leave the file out"
+        )
+    if data.tokenizer == "label" and (not data.source_tokenizer or data.document_end):
+        raise UserError(
+            "data.tokenizer 'label' takes each text as a label; set data.source_tokenizer to that "
+            "of the sources, such as 'bpe', and data.document_end to False"
         )
     if size < 0 or size in (1, 2):
         raise UserError(f"data.vocabulary_size is {size}; give 0 or more than 2")
@@ -90,6 +96,8 @@ def _train(data, texts: list[str], closed: bool) -> Tokenizer:
         return ByteTokenizer(data.document_end)
     if data.tokenizer == "character":
         return CharacterTokenizer.train(texts, data.document_end, closed)
+    if data.tokenizer == "label":
+        return LabelTokenizer.train(texts)
     if data.tokenizer == "word":
         return WordTokenizer.train(texts, data.vocabulary_size, closed)
     return BytePairTokenizer.train(texts, data.vocabulary_size, data.document_end)

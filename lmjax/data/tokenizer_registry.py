@@ -9,6 +9,7 @@ from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.data.given_tokenizer import MOST_TOKENS
 from lmjax.data.id_tokenizer import IdTokenizer
+from lmjax.data.label_tokenizer import LabelTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.unigram_tokenizer import UnigramTokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
@@ -29,6 +30,7 @@ KINDS = {
         WordPieceTokenizer,
         UnigramTokenizer,
         IdTokenizer,
+        LabelTokenizer,
         SpecialTokenizer,
         PairTokenizer,
     )
@@ -60,6 +62,7 @@ FIELDS = {
         "normalizer": is_text,
         "whitespace_split": is_true_or_false,
     },
+    "label": {"labels": [is_text]},
     "ids": {"vocabulary_size": is_count},
     "special": {"inner": {"kind": is_text}, "roles": [is_text]},
     "pair": {"target_side": {"kind": is_text}, "source_side": {"kind": is_text}},
@@ -78,7 +81,7 @@ def tokenizer_from_json(fields: dict[str, Any]) -> Tokenizer:
     tokens = len(fields.get("tokens", fields.get("pieces", ())))
     if tokens > MOST_TOKENS:
         raise UserError(f"{tokens:,} tokens, over the limit of {MOST_TOKENS:,}; cut it")
-    for entries in ("characters", "words", "tokens", "pieces"):
+    for entries in ("characters", "words", "tokens", "pieces", "labels"):
         if len(set(fields.get(entries, ()))) < len(fields.get(entries, ())):
             raise UserError(f"the {entries} of a {kind} tokenizer repeat one; restore the file")
     if kind in WRAPPING:

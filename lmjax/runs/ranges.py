@@ -45,7 +45,13 @@ OF_FAMILIES: dict[str, Range] = {
 
 # Field -> the field that it depends on, and with which values of that it has an effect.
 EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "data.files": ("data.corpus", ("text", "parallel")),
+    "data.files": ("data.corpus", ("text", "parallel", "labelled")),
+    "data.validation_files": ("data.corpus", ("labelled",)),
+    "data.test_files": ("data.corpus", ("labelled",)),
+    "data.text_column": ("data.corpus", ("labelled",)),
+    "data.second_column": ("data.corpus", ("labelled",)),
+    "data.label_column": ("data.corpus", ("labelled",)),
+    "data.faulty_rows": ("data.corpus", ("labelled",)),
     "data.source_files": ("data.corpus", ("parallel",)),
     "data.direction": ("data.corpus", ("multi30k", "fra_eng")),
     "data.source_length": ("data.batching", ("documents",)),
