@@ -1,7 +1,8 @@
 """BLiMP: pairs of sentences that differ little, of which English allows but one."""
 
-from dataclasses import dataclass
+from collections import Counter
 
+from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
 from lmjax.errors import UserError
 from lmjax.runs.files import parse_json
@@ -105,46 +106,26 @@ a6db2f24a8aee0c90a9be63e6bb6787fe04e990c518761115f69f27c7438b5ae
 56f1ca988a8ca368234f12359792c414fdfec2891154e3f8ce6404da1d3f3212
 3cb19100d6384264e512801e96c20e172a3c0c7778276b80ed60c65e97b86ab5
 """  # in the order of the paradigms
+BLIMP = {
+    name: PublicFile(f"blimp/{name}.jsonl", f"{URL}{name}.jsonl", digest)
+    for name, digest in zip(PARADIGMS.split(), DIGESTS.split(), strict=True)
+}
 
 
-@dataclass(frozen=True)
-class MinimalPair:
-    """A sentence that people accept and one that they don't, and what the two are about."""
+def read_blimp() -> tuple[Splits, Counter]:
+    """BLiMP (Warstadt et al. 2020): 67 paradigms of 13 phenomena, 1,000 pairs each, all `test`.
 
-    name: str  # paradigm:number
-    paradigm: str
-    phenomenon: str
-    good: str
-    bad: str
-
-
-def blimp_files() -> dict[str, PublicFile]:
-    """The file of each paradigm."""
-    return {
-        name: PublicFile(f"blimp/{name}.jsonl", f"{URL}{name}.jsonl", digest)
-        for name, digest in zip(PARADIGMS.split(), DIGESTS.split(), strict=True)
-    }
-
-
-def blimp() -> list[MinimalPair]:
-    """BLiMP (Warstadt et al. 2020): 67 paradigms of 13 phenomena, 1,000 pairs each.
-
-    In 7 pairs the two sentences are equal. Raises UserError if a file is nowhere to be had or is
-    not the published one.
+    A document's text is the sentence that English allows; its source is that, too, and its second
+    the other one. Its name is PHENOMENON/PARADIGM:NUMBER. In 7 pairs the two sentences are equal.
+    Raises UserError if a file is nowhere to be had or is not the published one.
     """
-    pairs: list[MinimalPair] = []
-    for paradigm, file in blimp_files().items():
+    documents: list[Document] = []
+    for paradigm, file in BLIMP.items():
         lines = file.read().decode().splitlines()
         if len(lines) != PAIRS:
             raise UserError(f"{file.path} has {len(lines):,} pairs, published are {PAIRS:,}")
         for row in map(parse_json, map(str.encode, lines)):
-            pairs.append(
-                MinimalPair(
-                    name=f"{paradigm}:{row['pairID']}",
-                    paradigm=paradigm,
-                    phenomenon=row["linguistics_term"],
-                    good=row["sentence_good"],
-                    bad=row["sentence_bad"],
-                )
-            )
-    return pairs
+            name = f"{row['linguistics_term']}/{paradigm}:{row['pairID']}"
+            good, bad = row["sentence_good"], row["sentence_bad"]
+            documents.append(Document(name, good, good, bad))
+    return {"test": documents}, Counter(pairs=len(documents))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmjax.data import labelled, labels, names, pairs, poems, sts_benchmark, summaries, topics
+from lmjax.data.blimp import BLIMP, read_blimp
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
 from lmjax.data.public_files import PublicFile
@@ -338,6 +339,13 @@ CORPORA = {
         poems.read_tang,
     ),
     "labelled": Source("your own labelled texts, .csv, .tsv or .jsonl: data.files", _labelled),
+    "blimp": _published(
+        "blimp",
+        "pairs of sentences of which English allows one (Warstadt et al. 2020), a test alone; "
+        "67,000 pairs",
+        BLIMP,
+        read_blimp,
+    ),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     SYNTHETIC: Source("generated tasks with exact answers, by data.task", _synthetic),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),

@@ -102,9 +102,10 @@ def read_documents(data) -> tuple[Splits, dict[str, int], list[StepReport]]:
 
 def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[StepReport]]:
     documents, reading = corpus.documents()
-    if data.folds:
+    if data.folds and "train" in documents:
         documents = with_fold(documents, data.folds, data.fold)
-    documents["train"] = spread_share(documents["train"], data.train_share)
+    if "train" in documents:
+        documents["train"] = spread_share(documents["train"], data.train_share)
     documents, reports = clean(documents, data.cleaning)
     return documents, dict(reading), reports
 
@@ -130,6 +131,11 @@ def _choices(data) -> dict[str, Any]:
 
 def _build(folder: Path, corpus: Corpus, data) -> None:
     documents, reading, reports = _read_documents(corpus, data)
+    if "train" not in documents:
+        raise UserError(
+            f"the corpus {data.corpus!r} is a test alone and has no text to train on; see "
+            f"lmjax task inspect {data.corpus}"
+        )
     texts = {split: [document.text for document in part] for split, part in documents.items()}
     sources = {
         split: [document.source_parts for document in part]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lmjax.config import model_config, objective_config
-from lmjax.data.blimp import blimp
+from lmjax.data.blimp import read_blimp
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wrapped_tokenizers import SpecialTokenizer
 from lmjax.errors import UserError
@@ -34,9 +34,9 @@ TRAINED_BY = {"bert": "masked", "bilstm": "both_directions"}
 @pytest.fixture(scope="module")
 def sentences(data_dir):
     """Both sentences of 500 pairs, drawn by a seed from all paradigms."""
-    pairs = blimp()
+    pairs = read_blimp()[0]["test"]
     drawn = np.random.default_rng(0).choice(len(pairs), 500, replace=False)
-    return [text for place in drawn for text in (pairs[place].good, pairs[place].bad)]
+    return [text for place in drawn for text in pairs[place].source_parts]
 
 
 @pytest.fixture(scope="module")
