@@ -14,6 +14,8 @@ ADAPTING = {
     "dynamic": "dynamic_evaluation",
 }
 OF_DYNAMIC = ("segment", "rates", "decays", "tuning_targets")
+EXAMPLE = """lmjax evaluate --workdir=runs/gpt --split=validation --context=windowed --stride=32
+         lmjax evaluate --workdir=runs/gpt --task=blimp"""
 CONTEXT = ("context", "rows", "overlap", "window", "stride")  # fields of config.evaluation
 
 
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> int:
     values = parse(
         "evaluate",
         "score a trained model on a whole split, each target once",
-        "lmjax evaluate --workdir=runs/gpt --split=validation --context=windowed --stride=32",
+        EXAMPLE,
         _define,
         arguments,
     )
@@ -38,6 +40,9 @@ def main(arguments: list[str]) -> int:
                 f"--{name} out"
             )
 
+    if values["pairs"].present and not values.task:
+        raise UserError("--pairs are of a --task, such as blimp; add that or leave --pairs out")
+
     from rich.console import Console
 
     from lmjax.api import load
@@ -51,6 +56,8 @@ def main(arguments: list[str]) -> int:
             f"--random_batches estimates causal nats, and this model's are {kind}; leave it out"
         )
     context = {name: values[name].value for name in CONTEXT if values[name].present}
+    if values.task:
+        return _judged(values, trained)
     if values.cache or values.neural_cache or values.dynamic:
         return _adapted(values, trained, context)
     if values.mc_dropout:
@@ -76,6 +83,22 @@ def main(arguments: list[str]) -> int:
             values.random_batches,
         )
     print(to_json(result, indent=2))
+    return 0
+
+
+def _judged(values: flags.FlagValues, trained) -> int:
+    from rich.console import Console
+
+    from lmjax.runs.files import to_json
+
+    _refuse_beside("task", values, "corpus", "files", "random_batches", "mc_dropout", *ADAPTING)
+    measured = trained.judge(
+        values.task,
+        pairs=values.pairs,
+        reader="lmjax evaluate --task",
+        console=Console(stderr=True),
+    )
+    print(to_json({"task": values.task, **_about(trained), **measured}, indent=2))
     return 0
 
 
@@ -174,6 +197,15 @@ def _define(values: flags.FlagValues):
         "corpus", "", "another corpus than the model was trained on, by name", flag_values=values
     )
     flags.DEFINE_string("files", "", "of the corpus text: file, folder or glob", flag_values=values)
+    flags.DEFINE_string(
+        "task",
+        "",
+        "blimp: how often the acceptable sentence of two is the likelier one for the model",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "pairs", 0, "task: judge the first so many of each paradigm; 0: all", flag_values=values
+    )
     flags.DEFINE_integer(
         "step",
         None,

@@ -212,6 +212,13 @@ class RunDirectory:
         score = {**results["splits"][split], "task": measured}
         self.write_results({**results, "splits": {**results["splits"], split: score}})
 
+    def add_other_task(self, name: str, measured: dict[str, Any]) -> None:
+        """Puts what answers to a task that it was not trained for are worth into the results."""
+        results = self.results()
+        kept = results.get("other_tasks", {})
+        check_fields(kept, {...: {}}, self._results_path, "other_tasks")
+        self.write_results({**results, "other_tasks": {**kept, name: measured}})
+
     def write_predictions(self, split: str, rows: Iterable[dict[str, Any]]) -> None:
         """Keeps what was answered to a split, a line each."""
         path = self.path / "predictions" / f"{split}.jsonl"

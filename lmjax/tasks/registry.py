@@ -5,7 +5,7 @@ import importlib
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.tasks import label_tasks, text_tasks
+from lmjax.tasks import label_tasks, sentence_tasks, text_tasks
 from lmjax.tasks.contract import Kind, Task
 
 KINDS = {  # of those that share an objective, the first is that of a corpus that is no task
@@ -13,8 +13,9 @@ KINDS = {  # of those that share an objective, the first is that of a corpus tha
     "similarity": "lmjax.tasks.similarity:Similarity",
     "translation": "lmjax.tasks.translation:Translation",
     "summarisation": "lmjax.tasks.summarisation:Summarisation",
+    "acceptability": "lmjax.tasks.acceptability:Acceptability",
 }
-TASKS = {task.name: task for task in (*label_tasks.TASKS, *text_tasks.TASKS)}
+TASKS = {task.name: task for task in (*label_tasks.TASKS, *text_tasks.TASKS, *sentence_tasks.TASKS)}
 
 
 def find_task(name: str) -> Task:

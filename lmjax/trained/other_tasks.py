@@ -48,7 +48,7 @@ class AnsweringOtherTasks(Parts):
             raise UserError(f"pairs is {pairs}; give how many of each paradigm, or 0 for all")
         check_scores_texts(self.objective, self.model)
         data = self._data_of(find_task(task).corpus)
-        documents = first_of_each(open_corpus(data).documents()[0]["test"], pairs)
+        documents = first_of_each(open_corpus(data).read()[0]["test"], pairs)
         name = f"{task}_first_{pairs}_of_each" if pairs else task
         answered = self._answer(Acceptability(), name, documents, reader, console)
         predictions = [answer.text for answer in answered.answers]

@@ -24,12 +24,13 @@ from lmjax.runs.terminal import progress_bar
 from lmjax.trained.adapting import Adapting
 from lmjax.trained.answering import AnsweringTasks
 from lmjax.trained.averaging import Averaging
+from lmjax.trained.other_tasks import AnsweringOtherTasks
 from lmjax.trained.translating import Translating
 from lmjax.trained.vectors import Embedding
 
 
 @dataclass(frozen=True)
-class Trained(AnsweringTasks, Translating, Embedding, Adapting, Averaging):
+class Trained(AnsweringTasks, AnsweringOtherTasks, Translating, Embedding, Adapting, Averaging):
     """A model with its parameters and its tokenizer."""
 
     def generate(
