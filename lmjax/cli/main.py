@@ -22,6 +22,7 @@ VERBS = {
     "work": "train runs that a study has prepared, as its processes and Slurm do",
     "report": "write the report of a study, a run or a folder of runs",
     "data": "list, prepare or inspect corpora",
+    "task": "list the tasks that models are scored on, inspect one, or score its baselines",
     "vectors": "save, look at or test vectors of words",
     "import": "make a run directory of a Hugging Face folder",
     "export": "make a Hugging Face folder of a trained model",
