@@ -16,6 +16,7 @@ VERBS = {
     "train": "train a model, or go on training it",
     "evaluate": "score a trained model on a split",
     "sample": "continue a prompt with a trained model",
+    "predict": "answer to the lines of a file or a pipe with a trained model",
     "translate": "translate a split or lines with a trained model",
     "study": "compare models: train every arm, then write a report",
     "reproduce": "run what was published, and say whether it came out",

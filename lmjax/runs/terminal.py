@@ -11,10 +11,11 @@ TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 
 @contextmanager
-def progress_bar(console: Console, description: str, total: int, done: int = 0):
+def progress_bar(console: Console, description: str, total: int | None, done: int = 0):
     """Yields `advance(count=1)`; draws a bar on a terminal and nothing elsewhere.
 
-    It shows the time that has passed: the time left stands in the lines of training, once.
+    A `total` of None is unknown. It shows the time that has passed: the time left stands in the
+    lines of training, once.
     """
     if not console.is_terminal:
         yield lambda count=1: None

@@ -25,12 +25,21 @@ from lmjax.trained.adapting import Adapting
 from lmjax.trained.answering import AnsweringTasks
 from lmjax.trained.averaging import Averaging
 from lmjax.trained.other_tasks import AnsweringOtherTasks
+from lmjax.trained.predicting import Predicting
 from lmjax.trained.translating import Translating
 from lmjax.trained.vectors import Embedding
 
 
 @dataclass(frozen=True)
-class Trained(AnsweringTasks, AnsweringOtherTasks, Translating, Embedding, Adapting, Averaging):
+class Trained(
+    AnsweringTasks,
+    AnsweringOtherTasks,
+    Predicting,
+    Translating,
+    Embedding,
+    Adapting,
+    Averaging,
+):
     """A model with its parameters and its tokenizer."""
 
     def generate(

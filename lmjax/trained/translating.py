@@ -39,6 +39,18 @@ class Translating(Parts):
         texts = [row[0].text for row in found]
         return texts[0] if single else texts
 
+    def summarize(
+        self, texts: str | Sequence[str], beam: Beam | int = 5, *, longest: int = 0
+    ) -> str | list[str]:
+        """The best summary of each text, as `translations` finds it, in which no three tokens in a
+        row come twice if `beam` is a width.
+
+        It has at most `longest` tokens; 0: as many as those that were trained on. Raises as
+        `translations`.
+        """
+        beam = Beam(beam, no_repeat_ngram=3) if isinstance(beam, int) else beam
+        return self.translate(texts, beam, longest=longest or self.config.data.length)
+
     def translations(
         self, sources: Sequence[str], beam: Beam, **options: Any
     ) -> list[list[Translation]]:

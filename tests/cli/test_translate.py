@@ -61,6 +61,39 @@ def test_a_translation_is_what_the_model_scores(run):
     assert row[0].text.startswith("three") and len(row[0].tokens) <= 3
 
 
+def test_lines_are_predicted_as_they_are_translated(run, tmp_path):
+    lines = ["Eins", "zwei drei", "eins eins zwei eins drei"]
+    (tmp_path / "in.txt").write_text("\n".join(lines))
+    given = [f"--workdir={run}", f"--input={tmp_path}/in.txt", f"--output={tmp_path}/out.jsonl"]
+    assert main(["predict", *given, "--beam=2"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    found = lmjax.load(run).translations(lines, lmjax.Beam(2))
+    assert [row["prediction"] for row in rows] == [row[0].text for row in found]
+    assert [row["log_prob"] for row in rows] == pytest.approx([row[0].log_prob for row in found])
+
+
+def test_a_summary_repeats_no_three_tokens_and_is_as_long_as_those_trained_on(run):
+    trained = lmjax.load(run)
+    for summary in trained.summarize(["eins zwei drei eins zwei drei eins", "zwei"], 3):
+        tokens = summary.split()
+        grams = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+        assert len(grams) == len(set(grams)) and len(tokens) <= trained.config.data.length
+    assert trained.summarize("zwei", longest=2) == trained.summarize(["zwei"], longest=2)[0]
+
+
+def test_the_worth_of_a_splits_translations_is_that_of_its_kind(run, capsys):
+    assert main(["evaluate", f"--workdir={run}", "--split=test"]) == 0
+    task = json.loads(capsys.readouterr().out)["task"]
+    assert task == RunDirectory(run).results()["splits"]["test"]["task"]
+    done = lmjax.load(run).translate_split("test", 5)
+    assert task["kind"] == "translation" and set(task["baselines"]) == {"copied_source"}
+    assert task["metrics"] == {
+        name: pytest.approx(done.measured[name]) for name in ("bleu", "chrf")
+    }
+    assert task["notes"]["bleu"] == done.measured["bleu_signature"]
+    assert task["notes"]["decoding"] == done.decoding
+
+
 def test_a_split_is_translated_measured_and_kept(run, tmp_path, capsys):
     arguments = ["translate", f"--workdir={run}", "--beam=2", "--nbest=2", "--samples=2"]
     assert main([*arguments, f"--output={tmp_path}/found.txt"]) == 0
