@@ -63,16 +63,18 @@ OF_HIDDEN = {
     "data.batching": "windows",
     "evaluation.context": "windowed",
 }
+OF_LABELS = {
+    "objective.name": "classification",
+    "data.corpus": "sst2",
+    "data.tokenizer": "word",  # of labels
+    "data.source_tokenizer": "bpe",
+    "data.source_length": 127,  # and a class token
+    "data.batching": "documents",
+    "evaluation.context": "documents",
+}
 BESIDE = {
-    "classifier": {
-        "objective.name": "classification",
-        "data.corpus": "sst2",
-        "data.tokenizer": "word",  # of labels
-        "data.source_tokenizer": "bpe",
-        "data.source_length": 127,  # and a class token
-        "data.batching": "documents",
-        "evaluation.context": "documents",
-    },
+    "classifier": OF_LABELS,
+    "bag_of_ngrams": {**OF_LABELS, "data.source_tokenizer": "word"},
     "bilstm": {
         "objective.name": "both_directions",
         "data.batching": "windows",

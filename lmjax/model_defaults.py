@@ -91,6 +91,12 @@ MODELS = {
         initialization=0.0,  # uniform in +-this; 0: uniform in +-1/sqrt(width)
         forget_bias=0.0,  # added to the LSTM's forget gate at the start
     ),
+    "bag_of_ngrams": dict(
+        order=2,  # of its n-grams, tokens of the source; 1 and 2 are meant by 2
+        features="tf_idf",  # counts | presence | tf_idf
+        least_documents=1,  # of the training text, that must have an n-gram
+        inverse_penalty=1.0,  # of the squared weights: scikit-learn's C
+    ),
     "classifier": dict(
         layers=4,
         width=128,

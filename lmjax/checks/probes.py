@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from lmjax.data.streams import Counts, Segments, TokenStream
+from lmjax.data.streams import Counts, Segments, TokenStream, with_source
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
 
@@ -25,10 +25,7 @@ def distinct_parameters(model: LanguageModel) -> Any:
     if model.longest_context is not None and model.longest_context < LENGTH:
         raise UserError(f"the properties are tested on {LENGTH} tokens; give a longer context")
     if model.is_counted:
-        tokens_N = draw_tokens(model, seed=1, rows=1, length=300)[0]
-        segments = Segments.of_rows([(0, 0, 0)])
-        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0, segments)
-        return model.fit([stream])
+        return model.fit([drawn_stream(model)])
     try:
         params = nn.meta.unbox(model.init(jax.random.key(0), draw_tokens(model, rows=1)))
     except UserError:
@@ -43,6 +40,25 @@ def distinct_parameters(model: LanguageModel) -> Any:
             for key, leaf in zip(keys, leaves, strict=True)
         ]
     )
+
+
+def drawn_stream(model: LanguageModel) -> TokenStream:
+    """A random text or, of a model that reads a source, random labels of random sources."""
+
+    def stream(tokens_N, starts_M):
+        return TokenStream(
+            tokens_N, starts_M, Counts(), "text-tokens", 0, Segments.of_rows([(0, 0, 0)])
+        )
+
+    tokens_N = draw_tokens(model, seed=1, rows=1, length=300)[0]
+    if model.reads != "source":
+        return stream(tokens_N, np.zeros(1, np.int64))
+    sources_MS = np.random.default_rng(2).integers(
+        model.source_vocabulary_size, size=(len(tokens_N), 5), dtype=np.int32
+    )
+    starts_M = np.arange(len(tokens_N))
+    source = stream(sources_MS.ravel(), starts_M * sources_MS.shape[1])
+    return with_source(stream(tokens_N, starts_M), source)
 
 
 @partial(jax.jit, static_argnames="model")

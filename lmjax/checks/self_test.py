@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lmjax.checks.probes import drawn_stream
 from lmjax.config import model_config
-from lmjax.data.streams import Counts, Segments, TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.registry import build_model
@@ -137,13 +137,10 @@ def small_model(family: str) -> tuple[LanguageModel, Any]:
     tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None, special_id={}.get)
     tokenizer.source = tokenizer
     model = build_model(config, tokenizer)
-    generator = np.random.default_rng(0)
     if model.is_counted:
-        tokens_N = generator.integers(0, VOCABULARY, 300).astype(np.int32)
-        segments = Segments.of_rows([(0, 0, 0)])
-        stream = TokenStream(tokens_N, np.zeros(1, np.int64), Counts(), "", 0, segments)
-        return model, jax.device_get(model.fit([stream]))
+        return model, jax.device_get(model.fit([drawn_stream(model)]))
     shapes = jax.eval_shape(model.init, jax.random.key(0), draw(model)[0])
+    generator = np.random.default_rng(0)
     return model, jax.tree.map(
         lambda leaf: SPREAD * generator.standard_normal(leaf.shape, np.float32),
         nn.meta.unbox(shapes),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.models.ngram_counts import estimate
+from lmjax.models.ngram_tables import find_rows
 
 SMOOTHINGS = ("modified_kneser_ney", "kneser_ney")
 
@@ -126,19 +127,7 @@ class NGramModel(LanguageModel):
         return probability
 
     def _find(self, table: dict[str, jax.Array], contexts: jax.Array, words: jax.Array):
-        """The row of each (context, word), by binary search; the last row for what is unseen."""
-        starts_M, words_N = table["starts_M"], table["words_N"]
-        end = starts_M[contexts + 1]
-
-        def halve(_, bounds):
-            low, high = bounds
-            middle = (low + high) // 2
-            below = (low < high) & (words_N[middle] < words)
-            return jnp.where(below, middle + 1, low), jnp.where(below, high, middle)
-
-        most = min(self.vocabulary_size, words_N.size)  # words after one context
-        low, _ = jax.lax.fori_loop(0, most.bit_length(), halve, (starts_M[contexts], end))
-        return jnp.where((low < end) & (words_N[low] == words), low, words_N.size - 1)
+        return find_rows(table, contexts, words, self.vocabulary_size)
 
 
 def tokens_since_reset(valid_B, segment_id_B, segment_ids_BT, length: int) -> jax.Array:

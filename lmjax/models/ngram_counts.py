@@ -1,15 +1,17 @@
 """Kneser-Ney estimation: from token streams to tables of interpolated n-gram probabilities.
 
-The k-grams of each order k are the rows of a table, sorted by (context, word); a context is the row
-number of a (k-1)-gram, so the tables form a trie. The count of a row is its occurrences for the
-longest order; below, the number of distinct tokens seen before it plus its occurrences before which
-nothing can be seen: at the start of a stream and, with sentence boundaries, after <eos>.
+The k-grams of each order k are the rows of a table of a trie, see `ngram_tables.py`. The count of a
+row is its occurrences for the longest order; below, the number of distinct tokens seen before it
+plus its occurrences before which nothing can be seen: at the start of a stream and, with sentence
+boundaries, after <eos>.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
+from lmjax.models.ngram_tables import trie_table
 
 
 @dataclass(frozen=True)
@@ -117,19 +119,17 @@ def estimate(
 ) -> dict[str, dict[str, np.ndarray]]:
     """The tables of every order, `order_1` to `order_N`, as `NGramModel` reads them.
 
-    Each table ends in one more row, for what was never seen: a word that no token equals, with no
-    continuations and a backoff of 1. No streams at all give the uniform distribution.
+    What was never seen has a backoff of 1. No streams at all give the uniform distribution.
     """
     levels = count_ngrams(*join_streams(streams, end_id), order, vocabulary_size)
     probability_N, _ = interpolate(levels[0], np.full(1, 1 / vocabulary_size), smoothing)
     tables = {"order_1": {"probability_N": np.float32(probability_N)}}
     for length, counts in enumerate(levels[1:], start=2):
-        contexts = np.arange(probability_N.size + 2)
+        contexts = probability_N.size
         probability_N, backoff_M = interpolate(counts, probability_N, smoothing)
         tables[f"order_{length}"] = {
-            "starts_M": np.int32(np.searchsorted(counts.contexts_N, contexts)),
+            **trie_table(counts.contexts_N, counts.words_N, contexts),
             "backoff_M": np.float32(np.append(backoff_M, 1)),
-            "words_N": np.int32(np.append(counts.words_N, -1)),
             "probability_N": np.float32(np.append(probability_N, 0)),
         }
     return tables

@@ -26,6 +26,7 @@ FAMILIES = {
     "attention_rnn": "lmjax.models.attention_rnn:AttentionRecurrentModel",
     "seq2seq": "lmjax.models.seq2seq:Seq2SeqModel",
     "encoder_decoder": "lmjax.models.encoder_decoder:EncoderDecoder",
+    "bag_of_ngrams": "lmjax.models.bag_of_ngrams:BagOfNGrams",
     "classifier": "lmjax.models.classifier:Classifier",
     "bilstm": "lmjax.models.bilstm:BidirectionalRecurrentModel",
     "bert": "lmjax.models.bert:Bert",

@@ -60,7 +60,7 @@ def make_objective(objective: ConfigDict, tokenizer) -> Objective:
 
 def check_objective(config: ConfigDict, objective: Objective, model: LanguageModel) -> None:
     """Raises UserError if the objective can't train the model."""
-    if model.is_counted and objective.needs_source:
+    if model.is_counted and objective.needs_source and model.reads != "source":
         raise UserError(
             f"model {config.model.name!r} is counted on texts alone, so objective "
             f"{config.objective.name!r} would give it no source; choose another model"

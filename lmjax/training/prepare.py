@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ml_collections import ConfigDict
 
+from lmjax.data.augmentation import AugmentedStream
 from lmjax.data.dataset import Dataset, open_dataset
 from lmjax.data.tokenizer_registry import load_tokenizer
 from lmjax.errors import UserError, nearest
@@ -51,6 +52,11 @@ def prepare(config: ConfigDict) -> Prepared:
         raise UserError(
             f"model {config.model.name!r} is counted and begins with no parameters; leave "
             "training.initial_params out"
+        )
+    if isinstance(dataset.splits["train"], AugmentedStream):
+        raise UserError(
+            f"model {config.model.name!r} is counted and reads each source once, as it is; leave "
+            "data.augmentation and data.paraphrases out"
         )
     return Prepared(dataset, model, objective, None)
 
