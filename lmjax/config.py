@@ -33,6 +33,7 @@ LATER = {
     "data.task": "",
     "data.task_options": {},
     "data.examples": 0,
+    "data.source_overlap": 64,
     "model.cell_options": {},
     "model.embedding_norm": False,
     "model.feed_forward_options": {},
@@ -119,7 +120,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.fold = 0  # which of them is validation, the others being trained on
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip
-    data.tokenizer = "byte"  # byte | character | word | bpe | label | file
+    data.tokenizer = "byte"  # byte | character | word | bpe | label | span (of places) | file
     data.tokenizer_file = ""  # `file`: which, or its folder; see lmjax/data/tokenizer_files.py
     data.tokenizer_lowercase = True  # `file`: what BERT's vocab.txt is of; other files say it
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
@@ -147,6 +148,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     # multiples of 5; the learning rate goes with the length (Merity et al. 2018). 0: all the same.
     data.length_deviation = 0.0
     data.source_length = 128  # documents: the most tokens of a source
+    # span: a longer text is read in windows that share so many tokens.
+    data.source_overlap = 64
     # What changes words of sources in training, and how large a share of them, as swap=0.1: swap,
     # delete, insert, replace (Wei and Zou 2019), blank. One of those given is drawn at a time.
     data.augmentation = ()

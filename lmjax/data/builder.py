@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from lmjax.data.documents import SPLITS, Document, Splits
@@ -31,6 +32,7 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "name": text,
                     "sources": tfds.features.Sequence(text),
                     "further_references": tfds.features.Sequence(text),
+                    "begins": tfds.features.Sequence(np.int64),  # one, or none
                 }
             ),
             metadata=tfds.core.MetadataDict(),
@@ -46,7 +48,9 @@ class LmjaxCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for i, document in enumerate(documents):
             example = {"text": document.text, "name": document.name}
             example["sources"] = list(document.source_parts)
-            yield i, example | {"further_references": list(document.further_references)}
+            example["further_references"] = list(document.further_references)
+            example["begins"] = [] if document.begin is None else [document.begin]
+            yield i, example
 
 
 def prepare(corpus, folder: Path) -> None:
@@ -67,6 +71,7 @@ def read_prepared(corpus, folder: Path) -> tuple[Splits, Counter]:
                 example["text"].decode(),
                 *(source.decode() for source in example["sources"]),
                 further_references=tuple(map(bytes.decode, example["further_references"])),
+                begin=next(map(int, example["begins"]), None),
             )
             for example in builder.as_data_source(split)
         ]

@@ -134,6 +134,11 @@ def _each(splits: Splits, step: Callable[[str], str]) -> Splits:
     """
 
     def stepped(document: Document) -> Document:
+        if document.begin is not None:
+            raise UserError(
+                f"data.cleaning {step.__name__!r} would move the answers that stand at places of a "
+                "text; leave it out"
+            )
         parts = map(step, document.source_parts)
         further = tuple(filter(None, map(step, document.further_references)))
         return Document(document.name, step(document.text), *parts, further_references=further)

@@ -5,7 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmjax.data import labelled, labels, names, pairs, poems, sts_benchmark, summaries, topics
+from lmjax.data import (
+    labelled,
+    labels,
+    names,
+    pairs,
+    poems,
+    questions,
+    sts_benchmark,
+    summaries,
+    topics,
+)
 from lmjax.data.blimp import BLIMP, read_blimp
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
@@ -14,13 +24,13 @@ from lmjax.data.python_docs import python_identity, read_python_docs
 from lmjax.data.text_files import content_digest, files_digest, matching_files, read_text_files
 from lmjax.errors import UserError, nearest
 
-PREPARATION = 9  # raise it when a change of the code changes what is prepared
+PREPARATION = 10  # raise it when a change of the code changes what is prepared
 
 SYNTHETIC = "synthetic"  # the corpus that is drawn, and has no documents
 
 # Fields that name the user's own files, and the corpora that they are for.
 OWN_FILES = {
-    "files": ("text", "parallel", "labelled"),
+    "files": ("text", "parallel", "labelled", "questions"),
     "source_files": ("parallel",),
     "validation_files": ("labelled",),
     "test_files": ("labelled",),
@@ -187,6 +197,11 @@ def _published(
     return Source(description, lambda data: corpus, files)
 
 
+def _questions(data) -> Corpus:
+    file = questions.check_file(data.files)
+    return Corpus("questions", [content_digest(file)], lambda: questions.read_questions(file))
+
+
 def _python_docs(data) -> Corpus:
     return Corpus("python_docs", python_identity(), read_python_docs)
 
@@ -346,6 +361,14 @@ CORPORA = {
         BLIMP,
         read_blimp,
     ),
+    "squad": _published(
+        "squad",
+        "questions whose answers stand in a text (Rajpurkar et al. 2016): SQuAD 1.1's development "
+        "set, divided by article; 10,570 questions",
+        {"dev": questions.SQUAD},
+        questions.read_squad,
+    ),
+    "questions": Source("your own questions, in SQuAD's format: data.files", _questions),
     "parallel": Source("your own pairs: data.files, data.source_files", _parallel),
     SYNTHETIC: Source("generated tasks with exact answers, by data.task", _synthetic),
     "text": Source("your own .txt, .md and .jsonl files, also .gz: data.files", _text),

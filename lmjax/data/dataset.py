@@ -12,6 +12,8 @@ from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, SYNTHETIC, Corpus, open_corpus
 from lmjax.data.documents import Document, Splits, spread_share, with_fold
 from lmjax.data.reading import check_invalid_utf8
+from lmjax.data.span_tokenizer import SpanTokenizer
+from lmjax.data.spans import in_windows
 from lmjax.data.streams import (
     SUFFIXES,
     Counts,
@@ -116,7 +118,15 @@ def _choices(data) -> dict[str, Any]:
     if data.source_tokenizer:
         given.append(given_tokenizer(source_data(data), side="source"))
     folds = {"folds": data.folds, "fold": data.fold} if data.folds else {}
-    return folds | {
+    if data.tokenizer == SpanTokenizer.kind:
+        spans = {"source_length": data.source_length, "source_overlap": data.source_overlap}
+    elif data.tokenizer == "file" and isinstance(given[0].target, SpanTokenizer):
+        spans = {"source_overlap": data.source_overlap}
+    else:
+        spans = {}
+    return {
+        **folds,
+        **spans,
         "train_share": data.train_share,
         "cleaning": list(named_steps(data.cleaning)),
         "tokenizer": data.tokenizer,
@@ -136,19 +146,22 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
             f"the corpus {data.corpus!r} is a test alone and has no text to train on; see "
             f"lmjax task inspect {data.corpus}"
         )
+    whole = not data.cleaning and data.train_share == 1 and not data.folds
+    closed = whole and data.tokenizer in corpus.closed
+    labels = _labels(corpus, data) if data.tokenizer == "label" else None
+    tokenizer = _train_tokenizer(data, documents["train"], labels, closed)
+    tokenizer.save(folder / "tokenizer.json")
+    source = tokenizer.source
+    if isinstance(tokenizer.target, SpanTokenizer):
+        length = tokenizer.target.row_length
+        documents, counts = in_windows(documents, source, length, data.source_overlap)
+        reading |= counts
     texts = {split: [document.text for document in part] for split, part in documents.items()}
     sources = {
         split: [document.source_parts for document in part]
         for split, part in documents.items()
         if part and part[0].source is not None
     }
-    whole = not data.cleaning and data.train_share == 1 and not data.folds
-    closed = whole and data.tokenizer in corpus.closed
-    source_texts = [text for parts in sources.get("train", []) for text in parts]
-    trained_on = _labels(corpus, data) if data.tokenizer == "label" else texts["train"]
-    tokenizer = _train_tokenizer(data, trained_on, source_texts, closed)
-    tokenizer.save(folder / "tokenizer.json")
-    source = tokenizer.source
     described = {
         "corpus": corpus.name,
         **_choices(data),
@@ -173,8 +186,12 @@ def _labels(corpus: Corpus, data) -> list[str]:
     return [document.text for split in ("train", "validation") for document in splits[split]]
 
 
-def _train_tokenizer(data, texts: list[str], sources: list[str], closed: bool) -> Tokenizer:
-    """One tokenizer of both sides, or one of each."""
+def _train_tokenizer(
+    data, documents: list[Document], labels: list[str] | None, closed: bool
+) -> Tokenizer:
+    """One tokenizer of both sides, or one of each; of `labels`, if those are given, in targets."""
+    texts = [document.text for document in documents] if labels is None else labels
+    sources = [text for document in documents for text in document.source_parts]
     if not data.source_tokenizer:
         return train_tokenizer(data, texts + sources, closed)
     if not sources:

@@ -18,7 +18,8 @@ class Document:
 
     A text that is to be predicted from another one, such as a translation, has that as its source,
     or two: its source and its `second`; where others would do as well, these are its further
-    references.
+    references. One that is to be found in its second text has `begin`, the character of that at
+    which it stands.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Document:
     source: str | None = None
     second: str | None = None
     further_references: tuple[str, ...] = ()
+    begin: int | None = None
 
     @property
     def references(self) -> tuple[str, ...]:

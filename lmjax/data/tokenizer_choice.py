@@ -6,13 +6,15 @@ from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.label_tokenizer import LabelTokenizer
+from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.wrapped_tokenizers import check_roles, with_special_tokens
 from lmjax.errors import UserError, nearest
 
-CHOICES = ("byte", "character", "word", "bpe", "label", "file")
+SPAN = SpanTokenizer.kind
+CHOICES = ("byte", "character", "word", "bpe", "label", SPAN, "file")
 
 
 def check_tokenizer(data) -> None:
@@ -21,7 +23,12 @@ def check_tokenizer(data) -> None:
     if data.tokenizer not in CHOICES:
         raise UserError(f"unknown tokenizer {data.tokenizer!r}: {nearest(data.tokenizer, CHOICES)}")
     check_roles(data.special_tokens)
-    if size and data.tokenizer in ("byte", "character", "label", "file"):
+    if data.source_tokenizer == SPAN or (data.tokenizer == SPAN and not data.source_tokenizer):
+        raise UserError(
+            f"data.tokenizer {SPAN!r} is of the places of answers in their sources, which need a "
+            "tokenizer of their own; set data.source_tokenizer to one of texts, such as 'bpe'"
+        )
+    if size and data.tokenizer in ("byte", "character", "label", SPAN, "file"):
         raise UserError(
             f"data.vocabulary_size is {size}, but the {data.tokenizer} tokenizer has no size "
             "to choose; set it to 0"
@@ -98,6 +105,8 @@ def _train(data, texts: list[str], closed: bool) -> Tokenizer:
         return CharacterTokenizer.train(texts, data.document_end, closed)
     if data.tokenizer == "label":
         return LabelTokenizer.train(texts)
+    if data.tokenizer == SPAN:
+        return SpanTokenizer.of_rows(data.source_length)
     if data.tokenizer == "word":
         return WordTokenizer.train(texts, data.vocabulary_size, closed)
     return BytePairTokenizer.train(texts, data.vocabulary_size, data.document_end)

@@ -155,15 +155,16 @@ def read_json(path: Path, cure: str = "restore it or delete it") -> Any:
         raise UserError(f"{path} is not valid JSON ({error}); {cure}") from error
 
 
-def parse_json(content: bytes, *, lenient: bool = False) -> Any:
+def parse_json(content: bytes, *, lenient: bool = False, most_bytes: int | None = None) -> Any:
     """The value of a JSON text in UTF-8, in bounded time and memory.
 
     Raises ValueError for a text that is too long, too deep or of too many values, that repeats a
     key of an object, and, unless `lenient`, for a number that is not finite and for half of a
     surrogate pair, which no file can hold. `lenient`: all numbers become floats.
     """
-    if len(content) > MOST_JSON_BYTES:
-        raise ValueError(f"{len(content):,} bytes, over the limit of {MOST_JSON_BYTES:,}")
+    limit = MOST_JSON_BYTES if most_bytes is None else most_bytes
+    if len(content) > limit:
+        raise ValueError(f"{len(content):,} bytes, over the limit of {limit:,}")
     marks = JSON_STRING.sub(b"", content).translate(None, NO_JSON_MARK)
     if len(marks) > MOST_JSON_MARKS:
         raise ValueError(f"{len(marks):,} commas and brackets, over the limit {MOST_JSON_MARKS:,}")

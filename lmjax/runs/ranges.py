@@ -45,7 +45,7 @@ OF_FAMILIES: dict[str, Range] = {
 
 # Field -> the field that it depends on, and with which values of that it has an effect.
 EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "data.files": ("data.corpus", ("text", "parallel", "labelled")),
+    "data.files": ("data.corpus", ("text", "parallel", "labelled", "questions")),
     "data.validation_files": ("data.corpus", ("labelled",)),
     "data.test_files": ("data.corpus", ("labelled",)),
     "data.text_column": ("data.corpus", ("labelled",)),
@@ -55,6 +55,7 @@ EFFECTIVE: dict[str, tuple[str, tuple[str, ...]]] = {
     "data.source_files": ("data.corpus", ("parallel",)),
     "data.direction": ("data.corpus", ("multi30k", "fra_eng")),
     "data.source_length": ("data.batching", ("documents",)),
+    "data.source_overlap": ("data.tokenizer", ("span", "file")),
     "data.resets": ("data.batching", ("stream",)),
     "data.examples": ("data.batching", ("examples",)),
     "data.task": ("data.corpus", ("synthetic",)),
