@@ -14,7 +14,8 @@ def main(arguments: list[str]) -> int:
     values = parse(
         "sample",
         "continue a prompt with a trained model; the text appears as it is drawn",
-        'lmjax sample --workdir=runs/gpt --prompt="ROMEO:" --length=200 --temperature=0.8',
+        'lmjax sample --workdir=runs/gpt --prompt="ROMEO:" --length=200 --temperature=0.8\n'
+        "         lmjax sample --workdir=runs/gpt --samples=20 --measure",
         _define,
         arguments,
     )
@@ -35,10 +36,11 @@ def main(arguments: list[str]) -> int:
             "never to continue a text: what is drawn is none",
             file=sys.stderr,
         )
+    samples = []
     for number in range(values.samples):
         if values.samples > 1:
             print(f"--- sample {number + 1}, seed {values.seed + number}")
-        trained.generate(
+        sample = trained.generate(
             values.prompt,
             length=values.length,
             temperature=values.temperature,
@@ -48,6 +50,11 @@ def main(arguments: list[str]) -> int:
             on_text=_after(values.prompt),
         )
         print()
+        samples.append(sample)
+    if values.measure:
+        from lmjax.runs.files import to_json
+
+        print(to_json(trained.measure_samples(samples), indent=2), file=sys.stderr)
     return 0
 
 
@@ -73,6 +80,13 @@ def _define(values: flags.FlagValues):
         ("samples", 1, "how many continuations, each with the next seed"),
     ):
         flags.DEFINE_integer(name, default, text, flag_values=values)
+    flags.DEFINE_boolean(
+        "measure",
+        False,
+        "tell how varied the samples are and what of them stands in the training text, beside as "
+        "much of the validation text",
+        flag_values=values,
+    )
     flags.DEFINE_string("prompt", "", "the text to continue", flag_values=values)
     flags.DEFINE_float(
         "temperature",

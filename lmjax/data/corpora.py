@@ -341,6 +341,12 @@ CORPORA = {
         names.NAMES,
         names.read_names,
     ),
+    "surnames": _published(
+        "surnames",
+        "the same names as texts to be written, each once; 17,450 names",
+        names.NAMES,
+        names.read_surnames,
+    ),
     "stsbenchmark": _published(
         "stsbenchmark",
         "pairs of sentences, rated from 0 to 5 by how alike they are (Cer et al. 2017); 8,628",

@@ -54,3 +54,15 @@ def read_names() -> tuple[Splits, Counter]:
     check_rows("names", "all files", len(documents), COUNT)
     distinct = len({document.source for document in documents})
     return splits, Counter(names=COUNT, distinct_names=distinct)
+
+
+def read_surnames() -> tuple[Splits, Counter]:
+    """The same names as texts to be written, in the same splits, each different one once."""
+    splits, report = read_names()
+    firsts: Splits = {}
+    for split, part in splits.items():
+        names: dict[str, Document] = {}
+        for document in part:
+            names.setdefault(document.source, Document(document.name, document.source))
+        firsts[split] = list(names.values())
+    return firsts, report

@@ -24,6 +24,7 @@ from lmjax.runs.terminal import progress_bar
 from lmjax.trained.adapting import Adapting
 from lmjax.trained.answering import AnsweringTasks
 from lmjax.trained.averaging import Averaging
+from lmjax.trained.measuring import Measuring
 from lmjax.trained.other_tasks import AnsweringOtherTasks
 from lmjax.trained.predicting import Predicting
 from lmjax.trained.translating import Translating
@@ -39,6 +40,7 @@ class Trained(
     Embedding,
     Adapting,
     Averaging,
+    Measuring,
 ):
     """A model with its parameters and its tokenizer."""
 
