@@ -9,6 +9,16 @@ from lmjax.nn.dense import Dense
 from lmjax.nn.norms import LayerNorm
 
 
+class OutputBias(nn.Module):
+    """A number for each token, which there is only where logits are formed."""
+
+    vocabulary_size: int
+
+    def setup(self):
+        zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",))
+        self.bias_V = self.param("output_bias", zeros, (self.vocabulary_size,))
+
+
 class Bert(LanguageModel):
     """The encoder, and a head that tells the token at each place.
 
@@ -35,6 +45,7 @@ class Bert(LanguageModel):
 
     reads = "both"
     takes_places = True
+    takes_token_types = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,8 +56,8 @@ class Bert(LanguageModel):
         normal = nn.initializers.normal(self.initialization)
         self.head_dense = Dense(self.width, ("embed", "hidden"), True, normal)
         self.head_norm = LayerNorm(bias=True, epsilon=self.norm_epsilon)
-        zeros = nn.with_logical_partitioning(nn.initializers.zeros, ("vocab",))
-        self.output_bias_V = self.param("output_bias", zeros, (self.vocabulary_size,))
+        self.output = OutputBias(self.vocabulary_size)
+        nn.share_scope(self, self.output)
         if self.next_sentence:
             self.pooler = Pooler(self.initialization)
             self.next_head = Dense(2, ("hidden", "classes"), True, normal, wide_output=True)
@@ -93,7 +104,7 @@ class Bert(LanguageModel):
         x_BTD = self.head_dense(at_places(hidden_BTD, places_BP))
         x_BTD = jax.nn.gelu(x_BTD, approximate=False)
         logits_BTV = self.encoder.embedding.attend(self.head_norm(x_BTD))
-        return logits_BTV + self.output_bias_V[None, None, :]
+        return logits_BTV + self.output.bias_V[None, None, :]
 
     def _next_logits(self, hidden_BTD) -> jax.Array:
         return self.next_head(self.pooler(hidden_BTD))

@@ -3,15 +3,17 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.nn.initializers import Initializer
 
 from lmjax.mixers.recurrent_layer import RecurrentLayer
 from lmjax.models.contract import LanguageModel
-from lmjax.models.recurrent_parts import check_layers, output_parameters
+from lmjax.models.recurrent_parts import check_layers
 from lmjax.nn.dropout import Dropout
 from lmjax.nn.embeddings import TokenEmbedding
 from lmjax.nn.initializers import symmetric_uniform
+from lmjax.nn.output_layers import OutputLayer
+from lmjax.nn.output_registry import output_maker
 from lmjax.nn.segments import segment_starts
-from lmjax.nn.softmax import target_log_probs
 
 
 class BidirectionalRecurrentModel(LanguageModel):
@@ -57,9 +59,22 @@ class BidirectionalRecurrentModel(LanguageModel):
 
         self.forward_layers, self.backward_layers = layers(), layers()
         self.drop = Dropout(self.dropout)
-        self.kernel_DV, self.bias_V = output_parameters(
-            self, self.width, self.vocabulary_size, False, initializer
+        self.output_layer = self._make_output(initializer)
+        nn.share_scope(self, self.output_layer)
+
+    def _make_output(self, initializer: Initializer) -> OutputLayer:
+        make = output_maker(
+            "softmax",
+            {},
+            vocabulary_size=self.vocabulary_size,
+            width=self.width,
+            table_width=0,
+            initializer=initializer,
+            bias=True,
+            prefix="output_",
+            one_pass=True,
         )
+        return make()
 
     def initial_carry(self, batch_size: int, max_length: int) -> None:
         return None
@@ -70,11 +85,7 @@ class BidirectionalRecurrentModel(LanguageModel):
 
     def each_direction(self, tokens_BT: jax.Array, **context) -> tuple[jax.Array, jax.Array]:
         """`logits_BTV` from the tokens before each place, and from those after it."""
-        before_BTD, after_BTD = self._read(tokens_BT, **context)
-        return tuple(
-            hidden_BTD @ self.kernel_DV + self.bias_V[None, None, :]
-            for hidden_BTD in (before_BTD, after_BTD)
-        )
+        return tuple(map(self.output_layer.logits, self._read(tokens_BT, **context)))
 
     def __call__(self, tokens_BT, carry=None, **context) -> tuple[jax.Array, None]:
         """The sum of both directions' log-probabilities of every token, and None."""
@@ -83,14 +94,8 @@ class BidirectionalRecurrentModel(LanguageModel):
 
     def log_probs(self, tokens_BT, targets_BT, carry=None, **context) -> tuple[jax.Array, None]:
         """The sum of both directions' log-probabilities of each target, and None."""
-        targets_N = targets_BT.reshape(-1)
-        log_probs_N = sum(
-            target_log_probs(
-                hidden_BTD.reshape(-1, self.width), self.kernel_DV, self.bias_V, targets_N
-            )
-            for hidden_BTD in self._read(tokens_BT, **context)
-        )
-        return log_probs_N.reshape(targets_BT.shape), None
+        read = self._read(tokens_BT, **context)
+        return sum(self.output_layer.log_probs(x_BTD, targets_BT) for x_BTD in read), None
 
     def _read(
         self,

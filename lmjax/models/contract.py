@@ -47,6 +47,7 @@ class LanguageModel(nn.Module):
 
     is_counted = False
     takes_places = False  # `places_BP=` forms logits of those places alone: `logits_BPV`
+    takes_token_types = False  # `token_types_BT=`, below its field `token_types`, tells texts apart
     # What a target's probability depends on. past: the tokens before it; source: those and a source
     # that is read first; both: tokens on both sides, of which some are hidden; each_side: the
     # tokens before it and, apart from them, those after it; words: one word.
@@ -114,7 +115,7 @@ class LanguageModel(nn.Module):
         """
         raise UserError(
             "this model shows no vectors that its probabilities are formed of; take one of the "
-            "families rnn, awd_rnn, attention_rnn, transformer"
+            "families rnn, awd_rnn, attention_rnn, transformer, or to read both sides bert, bilstm"
         )
 
     def output_log_probs(self, hidden_BTD: jax.Array, targets_BT: jax.Array) -> jax.Array:
@@ -126,10 +127,11 @@ class LanguageModel(nn.Module):
         return {}
 
     def hidden_BTD(self, tokens_BT: jax.Array, **context: Any) -> jax.Array:
-        """The vector of each token, before any head; raises UserError for a model without such."""
-        raise UserError(
-            "this model gives no vectors of tokens that were read on both sides; take a bert"
-        )
+        """The vector of each token, before any head, of all that the model reads of the row.
+
+        Of a model of the past that is what `hidden_states` shows; raises UserError as it does.
+        """
+        return self.hidden_states(tokens_BT, **context)[0]
 
     def alignments(self, tokens_BT: jax.Array, **source: jax.Array) -> jax.Array:
         """`weights_BTS`: how much of each token of a source is attended to after each token.

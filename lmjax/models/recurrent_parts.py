@@ -1,10 +1,8 @@
-"""What recurrent models share: checks of their fields, and the parameters of the softmax."""
+"""What recurrent models share: their layers, and checks of their fields."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import flax.linen as nn
-import jax
 from jax.nn.initializers import Initializer
 
 from lmjax.errors import UserError, nearest
@@ -62,20 +60,3 @@ def check_layers(
             f"model.forget_bias is {forget_bias}, but a cell {cell!r} has no forget "
             "gate; set it to 0 or model.cell to 'lstm'"
         )
-
-
-def output_parameters(
-    module: nn.Module, width: int, vocabulary_size: int, tied: bool, initializer: Initializer
-) -> tuple[jax.Array | None, jax.Array]:
-    """`kernel_DV, bias_V` of a softmax as parameters of `module`; the kernel is None if tied."""
-    kernel_DV = None
-    if not tied:
-        kernel_DV = module.param(
-            "output_kernel",
-            nn.with_logical_partitioning(initializer, ("embed", "vocab")),
-            (width, vocabulary_size),
-        )
-    bias_V = module.param(
-        "output_bias", nn.with_logical_partitioning(initializer, ("vocab",)), (vocabulary_size,)
-    )
-    return kernel_DV, bias_V

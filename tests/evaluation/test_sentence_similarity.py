@@ -77,7 +77,7 @@ def test_the_correlation_is_that_of_cosines(params):
 @pytest.mark.parametrize(
     ("model", "tokenizer", "told"),
     [
-        (Blind(TOKENIZER.vocabulary_size), TOKENIZER, "no vectors of tokens"),
+        (Blind(TOKENIZER.vocabulary_size), TOKENIZER, "shows no vectors"),
         (MODEL, ByteTokenizer(False), "no tokens `class` and `separator`"),
         (MeanModel(258, limit=4), TOKENIZER, "has 7 tokens, and the model's context 4"),
     ],
