@@ -6,6 +6,7 @@ from lmjax.data.bpe_tokenizer import BytePairTokenizer
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.label_tokenizer import LabelTokenizer
+from lmjax.data.number_tokenizer import NumberTokenizer
 from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.tokenizer_files import read_tokenizer_file
@@ -14,7 +15,8 @@ from lmjax.data.wrapped_tokenizers import check_roles, with_special_tokens
 from lmjax.errors import UserError, nearest
 
 SPAN = SpanTokenizer.kind
-CHOICES = ("byte", "character", "word", "bpe", "label", SPAN, "file")
+CHOICES = ("byte", "character", "word", "bpe", "label", "number", SPAN, "file")
+OF_TARGETS = ("label", "number")  # a whole text is one token
 
 
 def check_tokenizer(data) -> None:
@@ -28,7 +30,7 @@ def check_tokenizer(data) -> None:
             f"data.tokenizer {SPAN!r} is of the places of answers in their sources, which need a "
             "tokenizer of their own; set data.source_tokenizer to one of texts, such as 'bpe'"
         )
-    if size and data.tokenizer in ("byte", "character", "label", SPAN, "file"):
+    if size and data.tokenizer in ("byte", "character", *OF_TARGETS, SPAN, "file"):
         raise UserError(
             f"data.vocabulary_size is {size}, but the {data.tokenizer} tokenizer has no size "
             "to choose; set it to 0"
@@ -38,10 +40,11 @@ def check_tokenizer(data) -> None:
             f"data.tokenizer_file is given, but data.tokenizer is {data.tokenizer!r}; set that, or "
             "data.source_tokenizer, to 'file' or leave the file out"
         )
-    if data.tokenizer == "label" and (not data.source_tokenizer or data.document_end):
+    if data.tokenizer in OF_TARGETS and (not data.source_tokenizer or data.document_end):
         raise UserError(
-            "data.tokenizer 'label' takes each text as a label; set data.source_tokenizer to that "
-            "of the sources, such as 'bpe', and data.document_end to False"
+            f"data.tokenizer {data.tokenizer!r} takes each text as a {data.tokenizer}; set "
+            "data.source_tokenizer to that of the sources, such as 'bpe', and data.document_end to "
+            "False"
         )
     if size < 0 or size in (1, 2):
         raise UserError(f"data.vocabulary_size is {size}; give 0 or more than 2")
@@ -107,6 +110,8 @@ def _train(data, texts: list[str], closed: bool) -> Tokenizer:
         return LabelTokenizer.train(texts)
     if data.tokenizer == SPAN:
         return SpanTokenizer.of_rows(data.source_length)
+    if data.tokenizer == "number":
+        return NumberTokenizer()
     if data.tokenizer == "word":
         return WordTokenizer.train(texts, data.vocabulary_size, closed)
     return BytePairTokenizer.train(texts, data.vocabulary_size, data.document_end)

@@ -10,6 +10,7 @@ from lmjax.data.given_byte_pairs import GivenBytePairTokenizer
 from lmjax.data.given_tokenizer import MOST_TOKENS
 from lmjax.data.id_tokenizer import IdTokenizer
 from lmjax.data.label_tokenizer import LabelTokenizer
+from lmjax.data.number_tokenizer import NumberTokenizer
 from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.unigram_tokenizer import UnigramTokenizer
@@ -33,6 +34,7 @@ KINDS = {
         IdTokenizer,
         LabelTokenizer,
         SpanTokenizer,
+        NumberTokenizer,
         SpecialTokenizer,
         PairTokenizer,
     )
@@ -67,6 +69,7 @@ FIELDS = {
     "label": {"labels": [is_text]},
     "ids": {"vocabulary_size": is_count},
     "span": {"vocabulary_size": is_count},
+    "number": {},
     "special": {"inner": {"kind": is_text}, "roles": [is_text]},
     "pair": {"target_side": {"kind": is_text}, "source_side": {"kind": is_text}},
 }
