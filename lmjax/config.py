@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.model_defaults import OPTIONS, model_config
+from lmjax.model_defaults import OPTIONS, model_config, sections_of
 from lmjax.objective_defaults import objective_config
 
 # Fields that configurations of before lack in their run directories, with what they are in them.
@@ -46,9 +46,14 @@ LATER = {
     "model.output_options": {},
     "model.scaled_embedding": False,
     "model.short_convolution": 0,
+    "objective.class_weights": "none",
+    "objective.label_smoothing": 0.0,
     "training.averaging": "none",
     "training.averaging_patience": 5,
 }
+
+# Sections whose fields are those of what they name; a backbone's there are in some models alone.
+NAMED = ("model", "model.backbone", "objective")
 
 # Fields of other sections whose default goes with the model.
 OF_PAIRS = {
@@ -120,7 +125,8 @@ def base_config(model: str = "transformer") -> ConfigDict:
     data.fold = 0  # which of them is validation, the others being trained on
     data.cleaning = ()  # steps in order, see lmjax/data/cleaning.py: nfc, whitespace, ...
     data.invalid_utf8 = "strict"  # strict | replace | skip
-    data.tokenizer = "byte"  # byte | character | word | bpe | label | span (of places) | file
+    # byte | character | word | bpe | file; of what has a source: label | number | span (places)
+    data.tokenizer = "byte"
     data.tokenizer_file = ""  # `file`: which, or its folder; see lmjax/data/tokenizer_files.py
     data.tokenizer_lowercase = True  # `file`: what BERT's vocab.txt is of; other files say it
     data.vocabulary_size = 0  # most entries, for word and bpe; 0: all words, 1024 for bpe
@@ -237,10 +243,24 @@ def lock(config: ConfigDict) -> ConfigDict:
     """`config`, which takes no further fields now but options of its task and model's parts."""
     config.lock()
     config.data.task_options.unlock()
-    for parts in OPTIONS:
-        if parts in config.model:
-            config.model[parts].unlock()
+    for section in sections_of(config.model).values():
+        for parts in OPTIONS:
+            if parts in section:
+                section[parts].unlock()
     return config
+
+
+def choose(config: ConfigDict, section: str, name: str) -> None:
+    """Gives a section with a name the default fields of that one, unless it has the name already.
+
+    It is `model`, `model.backbone` or `objective`. Raises UserError if there is no such name.
+    """
+    *above, last = section.split(".")
+    level = config[above[0]] if above else config
+    if level[last].name != name:
+        with config.unlocked():
+            level[last] = objective_config(name) if section == "objective" else model_config(name)
+        lock(config)
 
 
 def with_variants(
@@ -248,11 +268,16 @@ def with_variants(
 ) -> ConfigDict:
     """`config` changed by each of the `names`, with commas between; without names as it is.
 
-    `variants` are what each changes: `{"smoke": {"model.width": 8, ...}}`. Raises UserError for a
+    `variants` are what each changes: `{"smoke": {"model.width": 8, ...}}`. Another name of a model,
+    a backbone or an objective brings the default fields of that one first. Raises UserError for a
     name that is not among them.
     """
     for name in filter(None, names.split(",")):
         if name not in variants:
             raise UserError(f"the experiment has no variant {name!r}: {nearest(name, variants)}")
-        config.update_from_flattened_dict(variants[name])
+        changes = variants[name]
+        for section in NAMED:
+            if f"{section}.name" in changes:
+                choose(config, section, changes[f"{section}.name"])
+        config.update_from_flattened_dict(changes)
     return config

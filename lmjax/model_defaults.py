@@ -3,11 +3,15 @@
 What a family's default goes with in other sections is in `BESIDE` of `config.py`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.own_models import is_own, own_config
 
+BACKBONE = "backbone"  # the field that holds the name and the fields of another model
 MODELS = {
     "ngram": dict(
         order=5,  # longest n-gram counted, in tokens
@@ -98,19 +102,17 @@ MODELS = {
         inverse_penalty=1.0,  # of the squared weights: scikit-learn's C
     ),
     "classifier": dict(
-        layers=4,
-        width=128,
-        heads=4,
-        feed_forward_width=0,  # 0: four times the width
-        context_length=128,  # tokens of a source, with the class token if there is one
-        token_types=2,  # as of the model that it may begin with
-        norm_epsilon=1e-12,  # added to the variance
-        dropout=0.1,  # on embeddings, attention weights, residual branches and what is pooled
-        pooling="mean",  # mean | first (the class token, through a pooler)
-        initialization=0.02,  # deviation of the normal draw
-        dtype="float32",  # of activations: float32 | bfloat16; parameters are float32
-        remat="none",  # none | block | products: what the backward pass computes anew
-        scan_layers=False,  # compile the repeated layers once; parameters are stacked
+        # Any family that gives vectors of tokens, with its own fields: bert, rnn, transformer, ...
+        backbone=dict(name="bert"),
+        pooling="mean",  # mean | max | last | first (the class token, through a pooler) | attention
+        head_width=0,  # of a tanh layer before the last one; 0: none
+        # Of pairs: none (read together) | concatenated (read apart, as are all below; u, v, |u - v|
+        # and u v go into the head) | cosine (of u and v, which is the number told)
+        siamese="none",
+        lowest=0.0,  # regression: what number an output of 0 is
+        highest=1.0,  # regression: and of 1
+        dropout=0.1,  # on what the head reads; the backbone's is apart
+        initialization=0.02,  # deviation of the normal draw of the head
     ),
     "bilstm": dict(
         cell="lstm",  # elman | gru | lstm | coupled_lstm | capped_lstm
@@ -238,4 +240,19 @@ def model_config(name: str) -> ConfigDict:
         raise UserError(
             f"unknown model {name!r}: {nearest(name, MODELS)}; FILE.py:Class names one of your own"
         )
-    return ConfigDict(dict(name=name, **MODELS[name]))
+    fields = ConfigDict(dict(name=name, **MODELS[name]))
+    if BACKBONE in fields:
+        fields[BACKBONE] = model_config(fields[BACKBONE].name)
+    return fields
+
+
+def sections_of(model: Mapping[str, Any] | ConfigDict) -> dict[str, Any]:
+    """The sections of a configuration that name a model with its fields, by their own names.
+
+    `config.model`, which is given, and its backbone, if it has one.
+    """
+    backbone = model.get(BACKBONE)
+    within = {} if not isinstance(backbone, Mapping | ConfigDict) else sections_of(backbone)
+    return {"model": model} | {
+        name.replace("model", f"model.{BACKBONE}", 1): section for name, section in within.items()
+    }

@@ -35,12 +35,13 @@ VARIANTS = {
         "training.initial_params": "",
         "training.initial_new": (),
         "training.initial_left": (),
+        "training.initial_paths": (),
     },
     "smoke": {
         "data.train_share": 0.02,
-        "model.layers": 1,
-        "model.width": 16,
-        "model.heads": 2,
+        "model.backbone.layers": 1,
+        "model.backbone.width": 16,
+        "model.backbone.heads": 2,
         "training.duration": "20 steps",
         "evaluation.every": "20 steps",
     },
@@ -50,7 +51,7 @@ VARIANTS = {
 def get_config(arg: str = "") -> ConfigDict:
     """The recipe with the VARIANTS in `arg`; raises UserError for another."""
     config = base_config("classifier")
-    config.model.update(layers=4, width=128, heads=4, context_length=160, dropout=0.1)
+    config.model.backbone.update(layers=4, width=128, heads=4, context_length=160, dropout=0.1)
     config.data.update(
         corpus="sst2",
         source_tokenizer="file",  # the pretrained model's
@@ -61,6 +62,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.training.update(
         duration="5 epochs",
         initial_params=PRETRAINED,
+        initial_paths=("encoder=backbone/encoder",),
         initial_new=("label_head/*",),
         initial_left=("head_dense/*", "head_norm/*", "output_bias"),
         learning_rate=5e-4,

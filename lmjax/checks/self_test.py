@@ -20,6 +20,7 @@ import numpy as np
 from lmjax.checks.probes import drawn_stream
 from lmjax.config import model_config
 from lmjax.errors import UserError
+from lmjax.model_defaults import sections_of
 from lmjax.models.contract import LanguageModel, initial_carry
 from lmjax.models.registry import build_model
 from lmjax.nn.leaves import leaf_name
@@ -133,9 +134,10 @@ def self_test(
 def small_model(family: str) -> tuple[LanguageModel, Any]:
     """A model and its parameters in NumPy, counted or drawn."""
     config = model_config(family)
-    config.update({field: size for field, size in SMALL.items() if field in config})
+    for section in sections_of(config).values():
+        section.update({field: size for field, size in SMALL.items() if field in section})
     tokenizer = SimpleNamespace(vocabulary_size=VOCABULARY, end_id=None, special_id={}.get)
-    tokenizer.source = tokenizer
+    tokenizer.source = tokenizer.target = tokenizer
     model = build_model(config, tokenizer)
     if model.is_counted:
         return model, jax.device_get(model.fit([drawn_stream(model)]))

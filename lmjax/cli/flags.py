@@ -18,7 +18,7 @@ from lmjax.cli.options import (
     options_of,
     set_option,
 )
-from lmjax.config import lock, model_config, objective_config
+from lmjax.config import NAMED, choose, lock
 from lmjax.errors import UserError, nearest
 from lmjax.runs.fields import check_values
 from lmjax.runs.python_file import load_from_file
@@ -175,17 +175,15 @@ def _given_config(values: flags.FlagValues, override: str) -> ConfigDict:
 def _override(config: ConfigDict, overrides: list[str]) -> list[str]:
     """Changes the fields of `config`; returns the arguments that are no overrides.
 
-    Another `model.name` or `objective.name` brings the default fields of that one; options of parts
-    that are no longer chosen are dropped, and a line says so. Raises UserError for an override of
-    what is no field.
+    Another name of a model, a backbone or an objective brings the default fields of that one;
+    options of parts that are no longer chosen are dropped, and a line says so. Raises UserError for
+    an override of what is no field.
     """
-    for part, make in (("model", model_config), ("objective", objective_config)):
+    for part in NAMED:
         names = [given.partition("=")[2] for given in overrides if _path(given) == f"{part}.name"]
         if names and names[-1]:
-            fields = make(names[-1])  # which also says if there is none
-            if config[part].name != fields.name:
-                with config.unlocked():
-                    config[part] = fields
+            _check_field(config, f"{part}.name")
+            choose(config, part, names[-1])
     before = chosen_parts(config)
     options, overrides = _split_options(config, overrides)
     for path in filter(None, map(_path, overrides)):

@@ -6,21 +6,22 @@ is known by the part alone, which refuses the others once it is made.
 
 import ast
 import re
+from functools import reduce
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError
-from lmjax.model_defaults import OPTIONS
+from lmjax.model_defaults import OPTIONS, sections_of
 
-BY_PART = ("model.mixers", "model.feed_forward_options")  # options by the name of what they are of
+BY_PART = ("mixers", "feed_forward_options")  # options by the name of what they are of
 WORDS = {"true": True, "false": False}
 # What the options without such a name are of.
 CHOSEN_BY = {
-    "model.output_options": "model.output",
-    "model.cell_options": "model.cell",
-    "model.first_options": "model.cell",
-    "data.task_options": "data.task",
+    "output_options": "output",
+    "cell_options": "cell",
+    "first_options": "cell",
+    "task_options": "task",
 }
 
 
@@ -29,12 +30,11 @@ def options_of(config: ConfigDict, path: str) -> str:
 
     Raises UserError if the field holds options, and `path` names none of them.
     """
-    section, _, rest = path.partition(".")
-    name, *keys = rest.split(".")
-    field = f"{section}.{name}"
-    if field not in _fields(config) or not keys:
+    field = next((known for known in _fields(config) if path.startswith(f"{known}.")), "")
+    if not field:
         return ""
-    part = ["NAME"] if field in BY_PART else []
+    keys = path.removeprefix(f"{field}.").split(".")
+    part = ["NAME"] if _name(field) in BY_PART else []
     if len(keys) != len(part) + 1 or not all(re.fullmatch(r"\w+", key) for key in keys):
         written = ".".join([field, *part, "OPTION"])
         raise UserError(f"{path!r} is no option; give --config.{written}=value")
@@ -79,7 +79,7 @@ def drop_left_over(config: ConfigDict, before: dict[str, tuple[str, ...]]) -> li
     lines = []
     for field, names in before.items():
         options, now = _options(config, field), _chosen(config, field)
-        if field in BY_PART:
+        if _name(field) in BY_PART:
             left_over = [name for name in options if name in names and name not in now]
         else:
             left_over = list(options) if now != names else []
@@ -93,25 +93,36 @@ def drop_left_over(config: ConfigDict, before: dict[str, tuple[str, ...]]) -> li
 
 
 def _fields(config: ConfigDict) -> list[str]:
-    found = [f"model.{name}" for name in OPTIONS if isinstance(config.model.get(name), ConfigDict)]
+    """The fields that hold options, by their full names; those of a backbone before its model's."""
+    found = [
+        f"{section}.{name}"
+        for section, model in reversed(sections_of(config.model).items())
+        for name in OPTIONS
+        if isinstance(model.get(name), ConfigDict)
+    ]
     return [*found, "data.task_options"]
 
 
+def _name(field: str) -> str:
+    return field.rpartition(".")[2]
+
+
+def _section(config: ConfigDict, field: str) -> ConfigDict:
+    return reduce(ConfigDict.get, field.split(".")[:-1], config)
+
+
 def _chosen(config: ConfigDict, field: str) -> tuple[str, ...]:
-    model = config.model
-    if field == "model.mixers":
-        return tuple(model.get("pattern", ()))
-    if field == "model.feed_forward_options":
-        return tuple(model.get("feed_forwards", ())) or (model.get("feed_forward", ""),)
-    section, name = CHOSEN_BY[field].split(".")
-    return (config[section].get(name, ""),)
+    section, name = _section(config, field), _name(field)
+    if name == "mixers":
+        return tuple(section.get("pattern", ()))
+    if name == "feed_forward_options":
+        return tuple(section.get("feed_forwards", ())) or (section.get("feed_forward", ""),)
+    return (section.get(CHOSEN_BY[name], ""),)
 
 
 def _options(config: ConfigDict, field: str) -> dict[str, Any]:
-    section, name = field.split(".")
-    return config[section][name].to_dict()
+    return _section(config, field)[_name(field)].to_dict()
 
 
 def _replace(config: ConfigDict, field: str, options: dict[str, Any]) -> None:
-    section, name = field.split(".")
-    config[section][name] = ConfigDict(options)
+    _section(config, field)[_name(field)] = ConfigDict(options)

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from lmjax.data.cache import build_once, cache_directory
 from lmjax.errors import UserError, nearest
+from lmjax.model_defaults import BACKBONE
 from lmjax.models.contract import LanguageModel
 from lmjax.nn.output_registry import check_ids
 from lmjax.own_models import (
@@ -57,7 +58,8 @@ def model_class(name: str, source: str | None = None) -> type[LanguageModel]:
 def build_model(model: ConfigDict, tokenizer) -> LanguageModel:
     """The model that `config.model` describes, for a tokenizer's vocabulary.
 
-    Raises UserError for an unknown family, an unknown field or a value that the family refuses.
+    Its backbone, if it has one, is for that of the sources. Raises UserError for an unknown family,
+    an unknown field or a value that the family refuses.
     """
     given = {name: value for name, value in model.items() if name not in ("name", SOURCE)}
     family = model_class(model.name, model.get(SOURCE))
@@ -66,6 +68,11 @@ def build_model(model: ConfigDict, tokenizer) -> LanguageModel:
     for field in given:
         if field not in known - set(derived):
             raise UserError(f"model {model.name!r} has no field {field!r}: {nearest(field, known)}")
+    if isinstance(given.get(BACKBONE), ConfigDict):
+        try:
+            given[BACKBONE] = build_model(given[BACKBONE], tokenizer.source)
+        except UserError as error:
+            raise UserError(f"of model.{BACKBONE}: {error}") from error
     if is_own(model.name):
         defaults = configured_defaults(family)
         expected = {name: expected_like(defaults[name]) for name in given if name in defaults}

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from lmjax.config import LATER, base_config, lock, model_config, objective_config
 from lmjax.errors import UserError
+from lmjax.model_defaults import BACKBONE, sections_of
 from lmjax.own_models import file_of, is_own
 from lmjax.runs.files import inside, plain, read_json
 from lmjax.runs.ranges import check_ranges
@@ -23,6 +24,7 @@ READ_BACK = (
     "execution",
 )  # what a trained model needs
 SHOWN = 80  # characters of a name
+SIGNED = ("forget_bias", "lowest", "highest")  # fields of models that may be below zero
 
 Expected = Callable[[Any], bool] | Mapping | list
 
@@ -108,21 +110,20 @@ def read_config(path: Path) -> ConfigDict:
     named = {"model": {"name": is_text}, "objective": {"name": is_text}, "data": {}}
     check_fields(fields, named, path)
     try:
-        name = fields["model"]["name"]
-        if is_own(name):  # what its fields should be is known once it is executed
-            known = {**plain(base_config().to_dict()), "model": {}}
-            if file := file_of(name):
-                copy = inside(path.parent, str(file))
-                fields["model"]["name"] = f"{copy}:{name.rpartition(':')[2]}"
-        else:
-            known = plain(base_config(name).to_dict())
+        known = plain(base_config().to_dict() | {"model": _known_fields(fields["model"])})
         known["objective"] = objective_config(fields["objective"]["name"]).to_dict()
+        for section in sections_of(fields["model"]).values():
+            if is_own(section["name"]) and (file := file_of(section["name"])):
+                copy = inside(path.parent, str(file))
+                section["name"] = f"{copy}:{section['name'].rpartition(':')[2]}"
         if "file" in (fields["data"].get("tokenizer"), fields["data"].get("source_tokenizer")):
             fields["data"]["tokenizer_file"] = str(path.parent / "tokenizer.json")
-        for name, value in LATER.items():
-            section, field = name.split(".")
-            if field in known[section]:
-                fields[section].setdefault(field, value)
+        known_sections = known | sections_of(known["model"])
+        for section, given in (fields | sections_of(fields["model"])).items():
+            for name, value in LATER.items():
+                of, field = name.split(".")
+                if of == section.split(".")[0] and field in known_sections.get(section, {}):
+                    given.setdefault(field, value)
         config = lock(ConfigDict(_with_tuples(fields)))
         _check_possible(config)
     except (UserError, AttributeError, KeyError, ValueError) as error:
@@ -138,11 +139,7 @@ def check_values(config: ConfigDict) -> None:
     and text with a NUL.
     """
     _check_possible(config)
-    known = base_config().to_dict()
-    if is_own(config.model.name):
-        del known["model"]  # checked where the class is known
-    else:
-        known["model"] = model_config(config.model.name).to_dict()
+    known = base_config().to_dict() | {"model": _known_fields(config.model)}
     known["objective"] = objective_config(config.objective.name).to_dict()
     given = config.to_dict()
     expected = expected_like({key: known[key] for key in known.keys() & given.keys()})
@@ -155,15 +152,31 @@ def _check_possible(config: ConfigDict) -> None:
 
     A seed below zero is refused by its range.
     """
-    signed = ("seed", "model." if is_own(config.model.name) else "model.forget_bias")
+    signed = ["seed"]
+    for section, model in sections_of(config.model).items():
+        fields = ("",) if is_own(model.name) else SIGNED
+        signed += [f"{section}.{field}" for field in fields]
     for name, value in leaves(config.to_dict()):
         if is_text(value) and "\0" in value:
             raise UserError(f"{name} has a NUL character in it; leave it out")
         if isinstance(value, int | float):
             if not (is_true_or_false(value) or is_number(value)):
                 raise UserError(f"{name} is {value}; give a finite number")
-            if value < 0 and not name.startswith(signed):
+            if value < 0 and not name.startswith(tuple(signed)):
                 raise UserError(f"{name} is {value}; it cannot be negative")
+
+
+def _known_fields(model: Mapping[str, Any] | ConfigDict) -> dict[str, Any]:
+    """The default fields of a model, and of its backbone, where their names are families'.
+
+    What fields a model of one's own has is known where its class is executed.
+    """
+    if is_own(model["name"]):
+        return {}
+    known = model_config(model["name"]).to_dict()
+    if BACKBONE in known:
+        known[BACKBONE] = _known_fields(model[BACKBONE])
+    return known
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -1,12 +1,14 @@
 """Which values the fields of a configuration may have, and which fields have no effect in it."""
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from lmjax.config import base_config
 from lmjax.errors import UserError
+from lmjax.model_defaults import sections_of
 from lmjax.own_models import is_own
 
 Range = tuple[Callable[[Any], bool], str]
@@ -82,8 +84,12 @@ def check_ranges(config: ConfigDict) -> None:
 
     And for lengths that are to vary, as those of a stream alone can.
     """
-    of_model = {} if is_own(config.model.name) else OF_FAMILIES
-    for name, (accepts, words) in {**RANGES, **of_model}.items():
+    of_models = {
+        name.replace("model", section, 1): limits
+        for section, model in sections_of(config.model).items()
+        for name, limits in ({} if is_own(model.name) else OF_FAMILIES).items()
+    }
+    for name, (accepts, words) in {**RANGES, **of_models}.items():
         value = _find(config, name)
         if value is not None and not accepts(value):
             raise UserError(f"{name} is {value}; it is {words}")
@@ -133,5 +139,5 @@ def beyond_training(config: ConfigDict, is_counted: bool) -> list[str]:
 
 def _find(config: ConfigDict, name: str) -> Any:
     """The value of a field; None if the configuration does not have it."""
-    section, _, field = name.rpartition(".")
-    return (config.get(section, {}) if section else config).get(field)
+    *above, field = name.split(".")
+    return reduce(lambda level, section: level.get(section, {}), above, config).get(field)

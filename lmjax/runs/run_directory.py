@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from lmjax.config import LATER
 from lmjax.errors import UserError, writing
+from lmjax.model_defaults import sections_of
 from lmjax.own_models import SOURCE, content_of, file_of, is_own, kept_name
 from lmjax.runs.environment import environment
 from lmjax.runs.fields import check_fields, is_count, is_text, leaves, read_config
@@ -100,11 +101,12 @@ class RunDirectory:
             _write(self._config_path, given)
 
     def _keep_model(self, model: ConfigDict) -> None:
-        """Copies the file of a model outside the package, as it was executed."""
-        if file := is_own(model.name) and file_of(model.name):
-            copy = inside(self.path, file.name)
-            with writing(copy):
-                write_atomically(copy, content_of(model.name, model[SOURCE]))
+        """Copies the file of a model or backbone outside the package, as it was executed."""
+        for section in sections_of(model).values():
+            if file := is_own(section.name) and file_of(section.name):
+                copy = inside(self.path, file.name)
+                with writing(copy):
+                    write_atomically(copy, content_of(section.name, section[SOURCE]))
 
     def config(self) -> ConfigDict:
         """The locked configuration; raises UserError if the directory is not a run's."""
@@ -327,12 +329,13 @@ def storable(config: ConfigDict) -> dict[str, Any]:
     Raises UserError, naming the field, for one that holds a secret: it would be kept, too.
     """
     fields = plain(config.to_dict())
-    if is_own(config.model.name):
-        fields["model"]["name"] = kept_name(config.model.name)
-        if file_of(config.model.name) and SOURCE not in config.model:
-            raise UserError(
-                f"config.model lacks {SOURCE}; make it by model_config({config.model.name!r})"
-            )
+    for section, model in sections_of(fields["model"]).items():
+        if is_own(name := model["name"]):
+            model["name"] = kept_name(name)
+            if file_of(name) and SOURCE not in model:
+                raise UserError(
+                    f"config.{section} lacks {SOURCE}; make it by model_config({name!r})"
+                )
     for name, value in leaves(fields):
         if isinstance(value, str) and redact(value) != value:
             raise UserError(

@@ -9,7 +9,12 @@ from lmjax.studies.solving import LARGEST_SIZE, solve_size
 from lmjax.studies.study import DURATION, SIZES, TOLERANCE, Arm, Study, flatten
 from lmjax.training.durations import MOST_STEPS
 
-FINE_FIELDS = ("model.feed_forward_width", "model.embedding_width")  # what an error advises
+FINE_FIELDS = (  # what an error advises
+    "model.feed_forward_width",
+    "model.embedding_width",
+    "model.backbone.feed_forward_width",
+    "model.backbone.embedding_width",
+)
 
 
 def match_study(study: Study, measures: Measures | None = None) -> Study:

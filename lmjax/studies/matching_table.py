@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from lmjax.checks.xla_flops import count_row
 from lmjax.config import base_config
-from lmjax.model_defaults import ENCODER_DECODERS
+from lmjax.model_defaults import ENCODER_DECODERS, sections_of
 from lmjax.models.flops import Flops
 from lmjax.studies.matching import match_study
 from lmjax.studies.measures import Measures
@@ -60,6 +60,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         SPLIT,
     ),
 }
+WIDTH = 256  # at which operations are compared, where none is given
 # Whose operations are held against XLA's, beside the families: model and fields.
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     # Of its scan they grow as the width, products as its square.
@@ -79,10 +80,9 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Encoder-decoder, T5 1.1": ("encoder_decoder", {"layers": 2, **ENCODER_DECODERS["t5_v1_1"]}),
     "BERT": ("bert", {"layers": 2}),
     "LSTM of both directions": ("bilstm", {}),
-    "Classifier": ("classifier", {"layers": 2}),
+    "Classifier": ("classifier", {"backbone": {"layers": 2, "width": WIDTH}}),
     "Word vectors, skip-gram": ("word_vectors", {}),
 }
-WIDTH = 256  # at which operations are compared, where none is given
 ROW = {"length": 32, "source_length": 16}
 SHORT_ROW = {"length": 6, "source_length": 6}  # of models whose loop over time is unrolled
 
@@ -141,7 +141,7 @@ def operation_cases() -> Iterator[tuple[str, ConfigDict]]:
     named = {name: (model, fields) for name, (model, fields, _) in FAMILIES.items()}
     for name, (model, fields) in {**named, **OTHERS}.items():
         config = base_config(model)
-        config.model.update({"width": WIDTH, **fields})
+        config.model.update(({"width": WIDTH} if "width" in config.model else {}) | fields)
         if fields.get("score") == "key_value_predict":
             config.model.width -= config.model.width % 3
         unrolled = "rnn" in model or "recurrent" in fields.get("pattern", ())
@@ -158,9 +158,10 @@ def count_operations(config: ConfigDict, vocabulary_size: int = 512) -> tuple[Fl
         end_id=None,
         start_id=0,
         special_id=specials.get,
+        unknown_id=None,
         word_goes_on=lambda: (b"", b""),
     )
-    tokenizer.source = tokenizer
+    tokenizer.source = tokenizer.target = tokenizer
     return count_row(config, tokenizer)
 
 
@@ -191,7 +192,8 @@ def operations_table() -> str:
     for name, config in operation_cases():
         ours, xla = count_operations(config)
         both = ours.counted + ours.elementwise
-        figures = config.model.width, config.data.length, ours.counted, ours.elementwise, round(xla)
+        *_, model = sections_of(config.model).values()
+        figures = model.width, config.data.length, ours.counted, ours.elementwise, round(xla)
         lines.append(_line([name, *(f"{figure:,}" for figure in figures), f"{xla / both:.3f}"]))
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ import pytest
 
 from lmjax.cli.flags import define_config, parse
 from lmjax.cli.main import main
+from lmjax.errors import UserError
 
 CONFIG = """
 from lmjax.config import base_config
@@ -158,3 +159,30 @@ def test_an_option_of_a_part_without_options_by_name_is_refused(experiment, tmp_
     for override in ([], ["--config.model.mixers.attention.heads=1"]):
         assert main([*given, *override]) == 2
         assert "model.mixers.attention is 5; give options by name" in capsys.readouterr().err
+
+
+def test_a_backbone_is_chosen_with_its_fields_and_options(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(
+        "from lmjax.config import base_config\n"
+        "def get_config():\n"
+        "    return base_config('classifier')\n"
+    )
+
+    def read(*overrides):
+        given = [f"--config={path}", *overrides]
+        return parse("train", "", "", define_config, given).config.model.backbone
+
+    assert read().name == "bert" and read("--config.model.backbone.width=64").width == 64
+    backbone = read(
+        "--config.model.backbone.name=transformer",
+        "--config.model.backbone.pattern=mamba,attention",
+        "--config.model.backbone.mixers.mamba.state_width=4",
+        "--config.model.backbone.output_options.chunk=2",
+    )
+    assert backbone.pattern == ("mamba", "attention") and backbone.output_options.chunk == 2
+    assert backbone.mixers.to_dict() == {"mamba": {"state_width": 4}}
+    with pytest.raises(UserError, match="'model.backbone.mixers.mamba' is no option"):
+        read("--config.model.backbone.name=transformer", "--config.model.backbone.mixers.mamba=4")
+    with pytest.raises(UserError, match="did you mean 'cell'"):
+        read("--config.model.backbone.name=rnn", "--config.model.backbone.cel=gru")

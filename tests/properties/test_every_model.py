@@ -10,7 +10,8 @@ from tests.properties.variants import build, variants
 
 VARIANTS = {label: (family, changes) for label, family, changes in variants()}
 DERIVED = {"parent", "name", "vocabulary_size", "end_id"}
-DERIVED |= {"source_vocabulary_size", "one_vocabulary", "class_id"}
+DERIVED |= {"source_vocabulary_size", "one_vocabulary", "class_id", "separator_id"}
+DERIVED |= {"tells_numbers"}
 READS_NO_TARGET = {"classifier"}
 
 

@@ -14,7 +14,7 @@ SMALL = {
     "awd_rnn": dict(width=6, layers=2),
     "seq2seq": dict(width=6, layers=1),
     "bag_of_ngrams": dict(),
-    "classifier": dict(width=8, heads=2, layers=1, context_length=16),
+    "classifier": dict(),
     "bilstm": dict(width=6, layers=1),
     "bert": dict(width=8, heads=2, layers=2, context_length=16),
     "encoder_decoder": dict(width=8, heads=2, layers=1, context_length=16),
@@ -53,7 +53,13 @@ CHOICES = {
         dict(attention="concat", cell="elman", output_options={"chunk": 3}),
     ],
     "bag_of_ngrams": [dict(order=3), dict(features="presence", least_documents=8)],
-    "classifier": [dict(pooling="mean"), dict(pooling="first")],
+    "classifier": [
+        dict(backbone="bert", pooling="mean", head_width=5),
+        dict(backbone="bert", pooling="first"),
+        dict(backbone="rnn", pooling="last"),
+        dict(backbone="transformer", pooling="attention", siamese="concatenated"),
+        dict(backbone="bilstm", pooling="max"),
+    ],
     "bilstm": [dict(layers=2), dict(cell="gru", embedding_width=4)],
     "bert": [dict(next_sentence=True), dict(scan_layers=True, remat="block")],
     "encoder_decoder": [
@@ -91,13 +97,20 @@ def variants():
 
 
 def build(family, changes):
-    """The model of a family with changed fields, for a vocabulary whose token 0 is <eos>."""
-    config = model_config(family)
+    """The model of a family with changed fields, for a vocabulary whose token 0 is <eos>.
+
+    A backbone is the small model of its family.
+    """
+    config, changes = model_config(family), dict(changes)
+    if backbone := changes.pop("backbone", None):
+        config.backbone = model_config(backbone)
+        config.backbone.update(SMALL[backbone])
     config.update(changes)
-    special = {"class": VOCABULARY - 1}
+    special = {"class": VOCABULARY - 1, "separator": VOCABULARY - 2}
     tokenizer = SimpleNamespace(
         vocabulary_size=VOCABULARY, end_id=0, special_id=special.get, ids_by_frequency=True
     )
     apart = SimpleNamespace(vocabulary_size=SOURCE_VOCABULARY, special_id=special.get)
+    tokenizer.target = tokenizer
     tokenizer.source = tokenizer if config.get("shared_embedding", False) else apart
     return build_model(config, tokenizer)

@@ -38,15 +38,17 @@ CLOCKS = (
 )
 CONFIG = f"""
 from lmjax.config import base_config
+from lmjax.model_defaults import sections_of
 
 def get_config(family):
     config = base_config(family)
     config.data.update(corpus="text", files={{files!r}}, batch_size=4, length=16)
     if family in ("seq2seq", "encoder_decoder", "classifier"):
         config.data.update(corpus="parallel", files={{pairs!r}}, length=64, source_length=64)
-    config.model.update(
-        {{{{k: v for k, v in dict(width=16, dropout=0.1, layers=1).items() if k in config.model}}}}
-    )
+    for model in sections_of(config.model).values():
+        model.update(
+            {{{{k: v for k, v in dict(width=16, dropout=0.1, layers=1).items() if k in model}}}}
+        )
     config.training.update(duration="{STEPS} steps", clip_norm=1.0)
     config.evaluation.every = "{EVALUATE_EVERY} steps"
     config.checkpoint.every = "{SAVE_EVERY} steps"
