@@ -30,7 +30,11 @@ OBJECTIVES = {
         mean_span=3.0,  # tokens of a span
         evaluation_seed=0,  # of what is left out in evaluation
     ),
-    "classification": dict(),  # the label of a source
+    "classification": dict(  # the label of a source
+        class_weights="none",  # none | balanced (a label counts the more the rarer it is)
+        label_smoothing=0.0,  # of a target's probability, spread over all labels
+    ),
+    "regression": dict(),  # the number of a source
     "answers": dict(),  # those of a generated task
     "both_directions": dict(),  # each token from those before it, and from those after it
     "prefix": dict(),  # a target from its source, read before it in the same row

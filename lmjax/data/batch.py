@@ -49,6 +49,7 @@ class Batch:
     source_weights_BS: Array | None = None  # float32, 0 for the padding of the source
     token_types_BT: Array | None = None  # int32, 0 in the first text of a pair, 1 in the second
     is_next_B: Array | None = None  # bool, whether a pair's second text follows the first
+    class_weights_BT: Array | None = None  # float32, of what is descended; None: all are 1
     places_BP: Array | None = None  # int32, of all targets that count; None: they may be anywhere
 
     def inputs(self) -> dict[str, Array]:

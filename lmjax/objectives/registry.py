@@ -13,6 +13,7 @@ from lmjax.objectives.contract import Objective
 OBJECTIVES = {
     "causal": "lmjax.objectives.causal:Causal",
     "classification": "lmjax.objectives.classification:Classification",
+    "regression": "lmjax.objectives.regression:Regression",
     "answers": "lmjax.objectives.answers:Answers",
     "span_corruption": "lmjax.objectives.span_corruption:SpanCorruption",
     "both_directions": "lmjax.objectives.both_directions:BothDirections",

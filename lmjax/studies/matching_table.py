@@ -159,6 +159,7 @@ def count_operations(config: ConfigDict, vocabulary_size: int = 512) -> tuple[Fl
         start_id=0,
         special_id=specials.get,
         unknown_id=None,
+        special_ids={},
         word_goes_on=lambda: (b"", b""),
     )
     tokenizer.source = tokenizer.target = tokenizer
