@@ -3,7 +3,7 @@ import json
 import pytest
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config
+from lmjax.config import base_config, choose
 from lmjax.errors import UserError
 from lmjax.model_defaults import MODELS
 from lmjax.runs.fields import (
@@ -72,6 +72,33 @@ def test_a_configuration_comes_back(model, tmp_path):
     path = tmp_path / "config.json"
     path.write_text(to_json(config.to_dict()))
     assert read_config(path) == config and read_config(path).is_locked
+
+
+def test_fields_of_a_backbone_are_those_of_its_family(tmp_path):
+    config = base_config("classifier")
+    choose(config, "model.backbone", "rnn")
+    config.model.backbone.forget_bias = config.model.lowest = -1.0
+    check_values(config)
+    path = tmp_path / "config.json"
+    path.write_text(to_json(config.to_dict()))
+    assert read_config(path) == config and read_config(path).is_locked
+    fields = config.to_dict()
+    del fields["model"]["backbone"]["cell_options"]  # which older runs lack
+    path.write_text(to_json(fields))
+    assert read_config(path) == config
+    del fields["model"]["backbone"]["width"]
+    path.write_text(to_json(fields))
+    with pytest.raises(UserError, match="'model.backbone.width' should be: integer, not None"):
+        read_config(path)
+    for field, value, message in (
+        ("width", 0, "model.backbone.width is 0; it is at least 1"),
+        ("dropout", 1.0, "model.backbone.dropout is 1.0; it is at least 0 and below 1"),
+        ("initialization", -0.1, "model.backbone.initialization is -0.1; it cannot be negative"),
+    ):
+        wrong = config.copy_and_resolve_references()
+        wrong.model.backbone[field] = value
+        with pytest.raises(UserError, match=message):
+            check_values(wrong)
 
 
 def test_how_it_was_trained_may_be_told_in_other_fields(tmp_path):
