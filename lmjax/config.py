@@ -17,6 +17,7 @@ from lmjax.objective_defaults import objective_config
 
 # Fields that configurations of before lack in their run directories, with what they are in them.
 LATER = {
+    "data.cut_sources": 0,
     "data.validation_files": "",
     "data.test_files": "",
     "data.text_column": "text",
@@ -153,7 +154,9 @@ def base_config(model: str = "transformer") -> ConfigDict:
     # stream: of normal lengths about data.length, or in 1 of 20 rows about half of it, rounded to
     # multiples of 5; the learning rate goes with the length (Merity et al. 2018). 0: all the same.
     data.length_deviation = 0.0
-    data.source_length = 128  # documents: the most tokens of a source
+    # documents: the most tokens of a source; documents with longer ones are left out.
+    data.source_length = 128
+    data.cut_sources = 0  # tokens of which longer sources keep the first; 0: they are whole
     # span: a longer text is read in windows that share so many tokens.
     data.source_overlap = 64
     # What changes words of sources in training, and how large a share of them, as swap=0.1: swap,

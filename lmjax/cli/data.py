@@ -36,6 +36,7 @@ FIELDS = {
     "batch_size": "rows of the batch that inspect shows",
     "length": "tokens of each row; documents: the most of one",
     "source_length": "documents: the most tokens of a source",
+    "cut_sources": "tokens of which longer sources keep the first; 0: they are whole",
 }
 ROWS_SHOWN, TOKENS_SHOWN = 4, 24
 

@@ -124,8 +124,10 @@ def _choices(data) -> dict[str, Any]:
         spans = {"source_overlap": data.source_overlap}
     else:
         spans = {}
+    cut = {"cut_sources": data.cut_sources} if data.cut_sources else {}
     return {
         **folds,
+        **cut,
         **spans,
         "train_share": data.train_share,
         "cleaning": list(named_steps(data.cleaning)),
@@ -172,7 +174,7 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
             for split, part in texts.items()
         },
         "sources": {
-            split: write_source_stream(folder, split, part, source)
+            split: write_source_stream(folder, split, part, source, data.cut_sources)
             for split, part in sources.items()
         },
     }

@@ -58,14 +58,19 @@ class DocumentBatches(Batching):
         return sum(int(self._lengths_M[self.documents_of(step)].sum()) for step in range(steps))
 
     def remarks(self) -> list[str]:
-        """How many documents are left out, and what share of the first epoch is padding."""
+        """How many documents are left out or cut, and what share of the first epoch is padding."""
         left_out = len(self._lengths_M) - len(self._kept_M)
         lines = []
+        if self.stream.source is not None and (cut := self.stream.source.counts.cut_documents):
+            lines.append(
+                f"{cut:,} of {len(self._lengths_M):,} training sources are cut: they have more "
+                "tokens than data.cut_sources"
+            )
         if left_out:
             lines.append(
                 f"{left_out:,} of {len(self._lengths_M):,} training documents are left out: more "
                 f"than data.length {self.length} tokens, or a source of more than "
-                f"data.source_length {self.source_length}"
+                f"data.source_length {self.source_length}, to which data.cut_sources can cut them"
             )
         batches = [self.documents_of(step) for step in range(self.steps_per_epoch)]
         shares = [

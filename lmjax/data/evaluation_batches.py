@@ -55,11 +55,14 @@ def _document_batches(
     lengths_M, sources_M = document_lengths(stream), source_lengths(stream)
     for what, sizes_M in (("", lengths_M), ("the source of ", sources_M)):
         if sizes_M.max() > policy.longest:
-            without = "" if stream.source else "set evaluation.context to 'carried' or 'windowed', "
+            other = "set evaluation.context to 'carried' or 'windowed'"
+            if stream.source:
+                other = "have sources cut by data.cut_sources"
+            over = int((sizes_M > policy.longest).sum())
             raise UserError(
                 f"{what}document {int(sizes_M.argmax()) + 1} of the split has {sizes_M.max()} "
-                f"tokens, and {policy.longest} is the most that is read at once; {without}"
-                f"{'or ' if without else ''}give the model a longer context"
+                f"tokens, and {policy.longest} is the most that is read at once, which {over:,} of "
+                f"{len(sizes_M):,} exceed; {other}, or give the model a longer context"
             )
     limits = policy.longest, policy.longest
     order_M = by_length(lengths_M, sources_M)[::-1]

@@ -13,21 +13,22 @@ SHOWN = 40  # characters of a source in a message
 
 
 def encode_sources(
-    documents: Sequence[Document], tokenizer: Tokenizer, longest: int | None
+    documents: Sequence[Document], tokenizer: Tokenizer, longest: int | None, cut: int = 0
 ) -> list[np.ndarray]:
-    """`ids_S` of each source, in the tokenizer of sources.
+    """`ids_S` of each source, in the tokenizer of sources; of more than `cut` the first, if not 0.
 
     Raises UserError, naming the document, for one that is longer than `longest` or has no token.
     """
     rows = []
     for document in documents:
-        ids_S = tokenizer.encode_source(*document.source_parts)
+        ids_S = tokenizer.encode_source(*document.source_parts, longest=cut)
         if not len(ids_S):
             raise UserError(f"{document.name} has an empty text; give one or leave it out")
         if longest is not None and len(ids_S) > longest:
             raise UserError(
                 f"{document.name} ({document.source[:SHOWN]!r}...) has {len(ids_S):,} tokens, and "
-                f"the model reads {longest:,} at most; shorten it, or train with a longer context"
+                f"the model reads {longest:,} at most; shorten it, or train with a longer context "
+                "or with data.cut_sources"
             )
         rows.append(ids_S)
     return rows

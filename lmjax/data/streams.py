@@ -34,6 +34,7 @@ class Counts:
     ends_of_line: int = 0
     documents: int = 0
     segments: int = 0
+    cut_documents: int = 0  # whose end was left out, of sources
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,14 @@ def write_stream(
 
 
 def write_source_stream(
-    folder: Path, split: str, sources: Iterable[Parts], tokenizer: Tokenizer
+    folder: Path, split: str, sources: Iterable[Parts], tokenizer: Tokenizer, longest: int = 0
 ) -> dict[str, Any]:
-    """As `write_stream`, of the sources of a split in the tokenizer of sources."""
-    return _write(folder, f"{split}.source", sources, tokenizer, tokenizer.source_end_id)
+    """As `write_stream`, of the sources of a split in the tokenizer of sources.
+
+    Of one of more than `longest` tokens the end is left out; 0: of none.
+    """
+    end_id = tokenizer.source_end_id
+    return _write(folder, f"{split}.source", sources, tokenizer, end_id, longest)
 
 
 def _write(
@@ -137,10 +142,11 @@ def _write(
     documents: Iterable[Parts],
     tokenizer: Tokenizer,
     end_id: int | None,
+    longest: int = 0,
 ) -> dict[str, Any]:
     with open(folder / f"{split}.tokens", "wb") as file:
         starts_M, segments, counts, fingerprint = _encode(
-            documents, tokenizer, end_id, lambda ids_N: file.write(ids_N.data)
+            documents, tokenizer, end_id, lambda ids_N: file.write(ids_N.data), longest
         )
     starts_M.tofile(folder / f"{split}.starts")
     np.stack(list(vars(segments).values())).tofile(folder / f"{split}.segments")
@@ -171,6 +177,7 @@ def _encode(
     tokenizer: Tokenizer,
     end_id: int | None,
     write: Callable[[np.ndarray], Any],
+    longest: int = 0,
 ) -> tuple[np.ndarray, Segments, Counts, str]:
     """`document_starts_M, segments, counts, fingerprint` of the tokens that `write` is given.
 
@@ -187,7 +194,9 @@ def _encode(
 
     for texts in documents:
         starts.append(counts["tokens"])
-        for place, text in enumerate(texts):
+        rooms = tokenizer.rooms(texts, longest)
+        counts["cut_documents"] += any(room is not None for room in rooms)
+        for place, (text, room) in enumerate(zip(texts, rooms, strict=True)):
             if place and end_id != (separator := tokenizer.pair_separator()):
                 write_one(separator)
             last_id = None
@@ -195,7 +204,8 @@ def _encode(
                 untold = tokenizer.untold(part, mid_line=i > 0)
                 segments.append((counts["tokens"], len(utf8(part)), untold.symbols))
                 for piece in tokenizer.text_pieces(part):
-                    ids_N = tokenizer.encode_piece(piece)
+                    ids_N = tokenizer.encode_piece(piece)[:room]
+                    room = room if room is None else room - len(ids_N)
                     write(ids_N)
                     counts["tokens"] += len(ids_N)
                     last_id = ids_N[-1] if len(ids_N) else last_id
@@ -213,7 +223,7 @@ def _encode(
             digest.update(b"pair")
     if not counts["tokens"]:
         raise UserError("there is no text to make tokens of; check data.corpus and data.cleaning")
-    tokens_key = key_of([tokenizer.to_json(), end_id is not None])
+    tokens_key = key_of([tokenizer.to_json(), end_id is not None, *[longest][: bool(longest)]])
     fingerprint = f"{digest.hexdigest()[:16]}-{tokens_key}"
     table = Segments.of_rows(segments)
     counts.update(documents=len(starts), segments=len(table.starts_G))

@@ -98,18 +98,37 @@ class Tokenizer:
         """`ids_N` of one of `text_pieces`."""
         raise NotImplementedError
 
-    def encode_source(self, text: str, second: str | None = None) -> np.ndarray:
+    def encode_source(self, text: str, second: str | None = None, longest: int = 0) -> np.ndarray:
         """As `encode`, of a source: with `source_end_id`, if there is one, behind its tokens.
 
-        Those of the second text of a pair follow behind a `separator`. Raises UserError, too, if
-        there is none.
+        Those of the second text of a pair follow behind a `separator`. `longest` as of `rooms`.
+        Raises UserError, too, if there is no separator.
         """
-        parts = [self._ended(self.encode(text))]
-        if second is not None:
-            if self.source_end_id != (separator := self.pair_separator()):
-                parts.append(np.array([separator], np.int32))
-            parts.append(self._ended(self.encode(second)))
+        texts = (text,) if second is None else (text, second)
+        rooms = self.rooms(texts, longest)
+        parts = [self._ended(self.encode(t)[:room]) for t, room in zip(texts, rooms, strict=True)]
+        if second is not None and self.source_end_id != (separator := self.pair_separator()):
+            parts.insert(1, np.array([separator], np.int32))
         return np.concatenate(parts)
+
+    def rooms(self, texts: Sequence[str], longest: int) -> list[int | None]:
+        """How many tokens of each text of a source there is room for, if `longest` are in all.
+
+        Of a pair, the longer text loses its end first. None: for all, as without a `longest` (0).
+        """
+        rooms: list[int | None] = [None] * len(texts)
+        if not longest:
+            return rooms
+        marks = len(texts) if self.source_end_id is not None else 0
+        if len(texts) > 1 and self.source_end_id != self.pair_separator():
+            marks += 1
+        lengths, room = [len(self.encode(text)) for text in texts], max(0, longest - marks)
+        if sum(lengths) <= room:
+            return rooms
+        if len(texts) == 1:
+            return [room]
+        first = max(room - lengths[1], min(lengths[0], (room + 1) // 2))
+        return [first, room - first]
 
     def pair_separator(self) -> int:
         """The token between the texts of a pair; raises UserError if there is none."""

@@ -25,7 +25,8 @@ def first_outputs(
     """
     model, tokenizer = trained.model, trained.tokenizer
     longest = model.longest_context
-    rows = encode_sources(documents, tokenizer.source, longest)
+    cut = trained.config.data.cut_sources
+    rows = encode_sources(documents, tokenizer.source, longest, cut)
     batches = source_batches(rows, trained.config.data.batch_size, longest)
     places, outputs = [], []
     for places_N, source_BS, weights_BS in batches:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from lmjax.data import streams
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
-from lmjax.data.streams import read_stream, source_stream_of, stream_of, write_stream
+from lmjax.data.streams import (
+    read_stream,
+    source_stream_of,
+    stream_of,
+    write_source_stream,
+    write_stream,
+)
 from lmjax.data.word_tokenizer import UNKNOWN_WORD, WordTokenizer
 from lmjax.data.wordpiece_tokenizer import WordPieceTokenizer
 from lmjax.data.wrapped_tokenizers import with_special_tokens
@@ -57,6 +63,7 @@ def test_a_stream_is_its_documents_one_after_the_other(texts, document_end):
             "ends_of_line": sum(text.count("\n") for text in texts),
             "documents": len(texts),
             "segments": len(texts),
+            "cut_documents": 0,
         }
 
 
@@ -226,3 +233,34 @@ def test_berts_tokenizer_ends_each_text_of_a_source():
         for texts, expected in ((("a b",), [3, 4, 2]), (("a b", "b"), [3, 4, 2, 4, 2])):
             assert tokenizer.encode_source(*texts).tolist() == expected
             assert source_stream_of([texts], tokenizer).tokens_N.tolist() == expected
+
+
+@given(
+    st.lists(st.text("ab ", min_size=1, max_size=12), min_size=1, max_size=2), st.integers(5, 30)
+)
+def test_of_a_source_that_is_too_long_the_end_is_left_out(texts, longest):
+    tokenizer = with_special_tokens(ByteTokenizer(False), ("separator",))
+    separator = tokenizer.special_id("separator")
+    cut = tokenizer.encode_source(*texts, longest=longest).tolist()
+    whole = tokenizer.encode_source(*texts).tolist()
+    assert len(cut) == min(longest, len(whole))
+    parts = tokenizer.decode(cut).split("<separator>")
+    assert all(text.startswith(part) for text, part in zip(texts, parts, strict=True))
+    assert cut.count(separator) == len(texts) - 1
+    if len(texts) == 2 and cut != whole:  # the longer one loses first
+        assert abs(len(parts[0]) - len(parts[1])) <= 1 or (
+            parts[int(len(texts[0]) > len(texts[1]))] == min(texts, key=len)
+        )
+
+
+def test_how_many_sources_are_cut_is_counted(tmp_path):
+    tokenizer = with_special_tokens(ByteTokenizer(False), ("separator",))
+    texts = [("abcdef", "abc"), ("ab",), ("abcdefgh",)]
+    described = write_source_stream(tmp_path, "train", texts, tokenizer, 7)
+    stream = read_stream(tmp_path, "train.source", described, tokenizer.start_id)
+    expected = [tokenizer.encode_source(*text, longest=7).tolist() for text in texts]
+    assert stream.tokens_N.tolist() == sum(expected, [])
+    assert tokenizer.decode(expected[0]) == "abc<separator>abc"
+    assert stream.counts.cut_documents == 2 and stream.document_starts_M.tolist() == [0, 7, 9]
+    whole = write_source_stream(tmp_path, "train", texts, tokenizer)
+    assert whole["fingerprint"] != described["fingerprint"]

@@ -10,6 +10,7 @@ from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.training.prepare import prepare
 from lmjax.training.run import train
 
 
@@ -81,3 +82,19 @@ def test_a_text_is_labelled_as_in_its_split(run):
         trained.classify(["film", ""])
     with pytest.raises(UserError, match=r"text 1 \('film film.*has 41 tokens.*reads 40 at most"):
         trained.classify("film " * 41)
+
+
+def test_a_text_of_3000_tokens_is_told_and_can_be_cut(tmp_path):
+    rows = [{"text": f"film {i}", "label": "ab"[i % 2]} for i in range(100)]
+    rows[7]["text"] = "film " * 3000
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = base_config("classifier")
+    config.data.update(corpus="labelled", tokenizer="label", files=str(tmp_path / "own.jsonl"))
+    config.data.update(source_tokenizer="word", batch_size=8, validation_files=config.data.files)
+    with pytest.raises(UserError, match="document 8 of the split has 3000.*1 of 100 exceed.*cut_s"):
+        prepare(config)
+    config.data.cut_sources = 12
+    plan = prepare(config).plan
+    assert plan.remarks()[0] == (
+        "1 of 100 training sources are cut: they have more tokens than data.cut_sources"
+    )
