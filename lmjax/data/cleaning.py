@@ -10,6 +10,7 @@ from html import unescape
 
 from lmjax.data import word_lists
 from lmjax.data.documents import Document, Splits
+from lmjax.data.messages import message_footers, message_headers, message_quotes
 from lmjax.errors import UserError, nearest
 
 BLOCK = frozenset(word_lists.BLOCK_ELEMENTS.split())
@@ -89,7 +90,18 @@ def deduplicate(splits: Splits) -> Splits:
 
 
 TEXT_STEPS: dict[str, Callable[[str], str]] = {
-    step.__name__: step for step in (nfc, whitespace, lowercase, html, punctuation, stop_words)
+    step.__name__: step
+    for step in (
+        nfc,
+        whitespace,
+        lowercase,
+        html,
+        punctuation,
+        stop_words,
+        message_headers,
+        message_footers,
+        message_quotes,
+    )
 }
 CLEANING_STEPS = (*TEXT_STEPS, "deduplicate")
 

@@ -58,8 +58,9 @@ def read_ag_news() -> tuple[Splits, Counter]:
 def read_newsgroups() -> tuple[Splits, Counter]:
     """Messages of 20 newsgroups, whose names are the labels, split by date (Lang 1995).
 
-    Whole: see the steps of cleaning that leave out headers, footers and quotes. About a tenth of
-    the training messages, by a hash of the message's number, is validation.
+    Whole: the steps of cleaning `message_headers`, `message_footers` and `message_quotes` leave
+    those out. About a tenth of the training messages, by a hash of the message's number, is
+    validation.
     """
     splits: Splits = {split: [] for split in SPLITS}
     found: Counter = Counter()

@@ -83,7 +83,8 @@ TASKS = (
         "20news",
         "classification",
         {"corpus": "20news"},
-        "in which of 20 newsgroups is a message? data.cleaning leaves out headers and quotes",
+        "in which of 20 newsgroups is a message? data.cleaning=('message_headers', "
+        "'message_footers', 'message_quotes') leaves the words of its writer",
         ("en",),
         (
             Published(0.832, "accuracy", "TF-IDF and logistic regression", YAO, "with headers"),

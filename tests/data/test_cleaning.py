@@ -115,3 +115,28 @@ def test_broken_html_takes_linear_time(text):
 def test_what_names_no_steps_is_refused(cleaning):
     with pytest.raises(UserError, match=r"data.cleaning is .*; give a tuple of names"):
         named_steps(cleaning)
+
+
+@pytest.mark.parametrize(
+    ("step", "theirs"),
+    [
+        ("message_headers", "strip_newsgroup_header"),
+        ("message_footers", "strip_newsgroup_footer"),
+        ("message_quotes", "strip_newsgroup_quoting"),
+    ],
+)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["From: me", "", "  ", "--", "---- ", "> quoted", "a wrote:", "text", " |"]
+        ),
+        max_size=8,
+    )
+)
+def test_messages_are_stripped_as_scikit_learn_does(step, theirs, lines):
+    newsgroups = pytest.importorskip("sklearn.datasets._twenty_newsgroups")
+    text = "\n".join(lines)
+    if step == "message_headers" and "\n\n" not in text:  # they keep nothing of it
+        assert TEXT_STEPS[step](text) == text
+    else:
+        assert TEXT_STEPS[step](text) == getattr(newsgroups, theirs)(text)
