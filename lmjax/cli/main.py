@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "score a trained model on a split",
     "sample": "continue a prompt with a trained model",
     "predict": "answer to the lines of a file or a pipe with a trained model",
+    "prompt": "label texts by what a trained model finds likeliest after a prompt",
     "translate": "translate a split or lines with a trained model",
     "study": "compare models: train every arm, then write a report",
     "reproduce": "run what was published, and say whether it came out",
