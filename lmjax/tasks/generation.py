@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sacrebleu.metrics import BLEU
 
 from lmjax.errors import UserError
+from lmjax.tasks.contract import Kind, Metrics
 from lmjax.tasks.copies import BORDER, TrainingText, longest_copies, seen_share
 
 DISTINCT = (1, 2, 3)
@@ -16,6 +17,22 @@ MOST_COMPARED = 100  # samples that self-BLEU compares with each other
 # Chinese and Japanese letters, between which there are no spaces.
 UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
 LETTER = re.compile(r"[^\W\d_]")
+
+
+class Generation(Kind):
+    """Texts of a model's own, which answer to nothing: a run's score has their bits per byte, of
+    which less is better.
+
+    What else there is to measure is of samples, beside the texts that were trained on.
+    """
+
+    name: ClassVar[str] = "generation"
+    objectives: ClassVar[tuple[str, ...]] = ()
+    main: ClassVar[str] = "bits_per_byte"
+
+    def measure(self, predictions, references) -> Metrics:
+        measured = measure(predictions, references)
+        return {name: value for name, value in measured.items() if not isinstance(value, str)}
 
 
 def measure(samples: Sequence[str], training_texts: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ KINDS = {  # of those that share an objective, the first is that of a corpus tha
     "similarity": "lmjax.tasks.similarity:Similarity",
     "translation": "lmjax.tasks.translation:Translation",
     "summarisation": "lmjax.tasks.summarisation:Summarisation",
+    "generation": "lmjax.tasks.generation:Generation",
     "acceptability": "lmjax.tasks.acceptability:Acceptability",
 }
 TASKS = {task.name: task for task in (*label_tasks.TASKS, *text_tasks.TASKS, *sentence_tasks.TASKS)}

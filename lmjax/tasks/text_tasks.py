@@ -1,4 +1,4 @@
-"""The tasks that a text is written for: translation and summarisation."""
+"""The tasks of texts that are written: translation, summarisation, prose and poems."""
 
 from lmjax.tasks.contract import Published, Task
 
@@ -50,5 +50,36 @@ TASKS = (
             for who, values in SCITLDR.items()
             for metric, value in zip(ROUGE, values, strict=True)
         ),
+    ),
+    Task(
+        "tiny_shakespeare",
+        "generation",
+        {"corpus": "tiny_shakespeare"},
+        "more of Shakespeare's plays",
+        ("en",),
+        (
+            Published(
+                2.1203,
+                "bits_per_byte",
+                "nanoGPT, 10.65 M parameters: 1.4697 nats a character of validation",
+                "Karpathy (2022), README of nanoGPT",
+                "estimated on random windows",
+            ),
+        ),
+    ),
+    Task(
+        "chinese_poetry_tang",
+        "generation",
+        {"corpus": "chinese_poetry_tang"},
+        "poems as of the Tang dynasty",
+        ("zh",),
+    ),
+    Task(
+        "surnames",
+        "generation",
+        {"corpus": "surnames"},
+        "surnames as of 18 languages",
+        ("ar", "zh", "cs", "nl", "en", "fr", "de", "el", "ga")
+        + ("it", "ja", "ko", "pl", "pt", "ru", "gd", "es", "vi"),
     ),
 )

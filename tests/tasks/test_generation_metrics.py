@@ -11,6 +11,7 @@ from nltk.translate.bleu_score import sentence_bleu
 from lmjax.errors import UserError
 from lmjax.tasks.copies import TrainingText, longest_copies, seen_share, window_hashes
 from lmjax.tasks.generation import SEEN, distinct, measure, self_bleu, unit_of
+from lmjax.tasks.registry import find_kind
 
 codes = st.lists(st.integers(1, 3), max_size=30).map(lambda row: np.array(row, np.int32))
 
@@ -102,6 +103,14 @@ def test_letters_without_spaces_are_measured_by_character():
     assert unit_of(poems) == "character" and unit_of(["a 秦 b", "cd"]) == "word"
     measured = measure(["秦川雄\n帝宅"], poems)
     assert measured["seen_5"] == 1 and measured["longest_copy_text"] == "秦川雄"
+
+
+def test_the_kind_has_the_numbers_alone():
+    samples, training = ["the cat sat down", "a dog ran"], ["the cat sat on the mat\n", "a dog ran"]
+    measured = measure(samples, training)
+    numbers = find_kind("generation").measure(samples, training)
+    assert numbers == {name: value for name, value in measured.items() if name in numbers}
+    assert set(measured) - set(numbers) == {"unit", "self_bleu_signature", "longest_copy_text"}
 
 
 def test_nothing_to_measure_is_told():
