@@ -8,10 +8,11 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from lmjax.runs.files import write_atomically
@@ -66,15 +67,20 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
 
 def render(template: str, contents: Mapping[str, Any]) -> str:
     """The page or the text; all but the plots is escaped."""
+    return _template(template).render(contents)
+
+
+@cache
+def _template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("lmjax.studies", "."),
-        autoescape="html" in template,
+        autoescape="html" in name,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["markdown"] = as_markdown
-    return environment.get_template(template).render(contents)
+    return environment.get_template(name)
 
 
 def as_markdown(text: str) -> str:
