@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import logsumexp, softmax
 
 from lmjax.errors import UserError
 from lmjax.studies.scaling import LEAST_SIZES, Estimate, Observation, check_spare, estimate
@@ -96,15 +95,23 @@ class _Law:
         return np.stack([np.full_like(self.x_N, e), a - alpha * self.x_N, b - beta * self.z_N])
 
     def predict(self, theta: np.ndarray) -> np.ndarray:
-        return logsumexp(self.terms(theta), axis=0)
+        return self.logs_and_shares(theta)[0]
+
+    def logs_and_shares(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each observation the log of the loss, and its terms' shares of the loss."""
+        terms_PN = self.terms(theta)
+        most_N = terms_PN.max(axis=0)
+        parts_PN = np.exp(terms_PN - most_N)
+        total_N = parts_PN.sum(axis=0)
+        return most_N + np.log(total_N), parts_PN / total_N
 
     def objective(self, theta: np.ndarray, log_loss_N: np.ndarray) -> tuple[float, np.ndarray]:
         """Huber's loss in units of delta squared, and its gradient."""
-        terms_PN = self.terms(theta)
-        residual_N = (logsumexp(terms_PN, axis=0) - log_loss_N) / self.delta
+        predicted_N, shares_PN = self.logs_and_shares(theta)
+        residual_N = (predicted_N - log_loss_N) / self.delta
         size_N = np.abs(residual_N)
         value = np.where(size_N <= 1, residual_N**2 / 2, size_N - 0.5).sum()
-        e_N, a_N, b_N = softmax(terms_PN, axis=0) * np.clip(residual_N, -1, 1) / self.delta
+        e_N, a_N, b_N = shares_PN * np.clip(residual_N, -1, 1) / self.delta
         gradient = (e_N, a_N, b_N, -a_N * self.x_N, -b_N * self.z_N)
         return float(value), np.array([part.sum() for part in gradient])
 

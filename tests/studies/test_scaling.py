@@ -160,4 +160,4 @@ def test_an_envelope_that_can_not_be_fitted_says_why(observed, message):
 )
 def test_a_parametric_loss_that_can_not_be_fitted_says_why(observed, message):
     with pytest.raises(UserError, match=message):
-        fit_parametric(observed)
+        fit_parametric(observed, resamples=40)
