@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import numpy as np
 import pytest
 
@@ -66,10 +67,10 @@ def test_it_is_safe_where_keys_repeat_and_decays_are_strong():
     v = random.normal(size=(1, length, 1, P))
     k = np.ones((1, length, 1, K)) / 2
     begins_BT = np.zeros((1, length), bool)
+    form = [jax.jit(parallel), jax.jit(partial(by_steps, step))]
     for decay in (0.0, -300.0):
         beta_BTH, decay_BTH = np.full((1, length, 1), 1.9), np.full((1, length, 1), decay)
         inputs = [np.float32(leaf) for leaf in (q, k, v, decay_BTH, beta_BTH)]
-        form = [parallel, lambda *inputs: by_steps(step, *inputs)]
         check_extremes(form, np.float32(state), [*inputs, begins_BT])
         results = [one(np.float32(state), *inputs, begins_BT)[0] for one in form]
         np.testing.assert_allclose(*results, rtol=1e-3, atol=1e-3)
@@ -85,7 +86,7 @@ def test_weak_decays_are_exact_behind_strong_ones():
     inputs = [np.float32(leaf) for leaf in inputs]
     begins_BT = np.zeros((1, length), bool)
     forms = parallel, partial(by_steps, step)
-    results = [form(np.float32(state), *inputs, begins_BT)[0] for form in forms]
+    results = [jax.jit(form)(np.float32(state), *inputs, begins_BT)[0] for form in forms]
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
 
 

@@ -1,5 +1,8 @@
 """RWKV-7 against loops over tokens and heads, from the equations of Peng et al. (2025)."""
 
+from functools import partial
+
+import jax
 import numpy as np
 import pytest
 
@@ -80,7 +83,7 @@ def test_the_longest_chunk_of_the_strongest_decays_is_safe():
     kappa /= np.linalg.norm(kappa, axis=-1, keepdims=True)
     log_w, a = np.full_like(k, -FASTEST), np.ones_like(k)
     inputs = [r, log_w, k, v, kappa, a, np.zeros((1, LONGEST), bool)]
-    form = [parallel, lambda *inputs: by_steps(step, *inputs)]
+    form = [jax.jit(parallel), jax.jit(partial(by_steps, step))]
     check_extremes(form, state, inputs)
     for found, expected in zip(*(one(state, *inputs) for one in form), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -3,6 +3,9 @@
 The loops have no stabiliser: what they compute is what gates and memories say, in float64.
 """
 
+from functools import partial
+
+import jax
 import numpy as np
 import pytest
 
@@ -104,7 +107,7 @@ def test_gates_far_out_are_safe():
     memory = matrix_memory.empty_memory(1, 1, k, p)
     heads = draw(1, length, 1, k), draw(1, length, 1, k), draw(1, length, 1, p)
     begins_BT = np.zeros((1, length), bool)
-    form = [matrix_memory.parallel, lambda *inputs: by_steps(matrix_memory.step, *inputs)]
+    form = [jax.jit(matrix_memory.parallel), jax.jit(partial(by_steps, matrix_memory.step))]
     for forget in (0.0, -200.0):
         gates = 100 * draw(1, length, 1), np.full((1, length, 1), forget, np.float32)
         inputs = [*heads, *gates, begins_BT]

@@ -1,5 +1,7 @@
 """A layer whose weights all matter, and functions of NumPy to write its loop with."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -45,14 +47,19 @@ def check_layer(name, loop, **options):
 def check_extremes(form_of, state, inputs):
     """Of inputs far out, outputs and gradients by all of them are numbers in both forms."""
 
-    def total(form, state, inputs):
+    for form in form_of:
+        total, gradients = _total_and_gradients(form, state, inputs)
+        leaves = [leaf for leaf in jax.tree.leaves(gradients) if leaf.dtype == jnp.float32]
+        assert all(np.isfinite(leaf).all() for leaf in [total, *leaves])
+
+
+@partial(jax.jit, static_argnums=0)
+def _total_and_gradients(form, state, inputs):
+    def total(state, inputs):
         y, state = form(state, *inputs)
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves((y, state)))
 
-    for form in form_of:
-        gradients = jax.grad(total, argnums=(1, 2), allow_int=True)(form, state, inputs)
-        leaves = [leaf for leaf in jax.tree.leaves(gradients) if leaf.dtype == jnp.float32]
-        assert all(np.isfinite(leaf).all() for leaf in [total(form, state, inputs), *leaves])
+    return jax.value_and_grad(total, argnums=(0, 1), allow_int=True)(state, inputs)
 
 
 def sigmoid(x):
