@@ -53,12 +53,12 @@ def mixer_differences(
     make = mixer_maker(name, {}, fields | dict(given) | dict(options))
     by_step, parallel = make(form="step", parent=None), make(form="parallel", parent=None)
     generator = np.random.default_rng(0)
-    x_BTD, pull_BTD = generator.normal(size=(2, ROWS, LENGTH, WIDTH))
-    x_BTD = jnp.asarray(x_BTD, jnp.float32)
+    x_BTD, pull_BTD = np.float32(generator.normal(size=(2, ROWS, LENGTH, WIDTH)))
     segment_ids_BT = np.cumsum(BEGINS_BT, axis=1).astype(np.int32)
     positions_BT = _positions(BEGINS_BT)
-    params = nn.meta.unbox(parallel.init(jax.random.key(0), x_BTD, None, positions_BT, None, True))
-    params = _far_from_zero(params, generator)
+    initialize = jax.jit(parallel.init, static_argnums=5)
+    boxed = initialize(jax.random.key(0), x_BTD, None, positions_BT, None, True)
+    params = _far_from_zero(nn.meta.unbox(boxed), generator)
 
     def read(mixer, x_BTD, sizes=(LENGTH,), begin=0):
         carry, found = mixer.initial_carry(len(x_BTD), LENGTH), []
@@ -66,17 +66,16 @@ def mixer_differences(
             part = np.s_[:, begin : begin + size]
             context = positions_BT[part], segment_ids_BT[part]
             y_BTD, carry = _read(mixer, params, x_BTD[part], carry, *context)
-            found.append(y_BTD)
+            found.append(np.float32(y_BTD))
             begin += size
-        return jnp.concatenate(found, axis=1).astype(jnp.float32), carry
+        return np.concatenate(found, axis=1), carry
 
     def gradients(mixer):
-        @jax.jit
         def pulled(params, x_BTD):
             y_BTD, _ = mixer.apply(params, x_BTD, None, positions_BT, segment_ids_BT, True)
             return jnp.sum(y_BTD.astype(jnp.float32) * pull_BTD)
 
-        return jax.grad(pulled, argnums=(0, 1))(params, x_BTD)
+        return jax.jit(jax.grad(pulled, argnums=(0, 1)))(params, x_BTD)
 
     whole = read(parallel, x_BTD)
     in_two = FIRST_CHUNK, LENGTH - FIRST_CHUNK
@@ -109,7 +108,7 @@ def _far_from_zero(params, generator):
     """Parameters moved at random, as some begin at zero or alike in all channels."""
 
     def moved(leaf):
-        return leaf + jnp.asarray(0.1 * generator.normal(size=leaf.shape), leaf.dtype)
+        return np.asarray(leaf) + (0.1 * generator.normal(size=leaf.shape)).astype(leaf.dtype)
 
     return jax.tree.map(moved, params)
 
@@ -120,17 +119,19 @@ def _segment_difference(read, x_BTD, whole_BTD) -> float:
     for row in range(ROWS):
         borders = [*np.flatnonzero(BEGINS_BT[row]), LENGTH]
         for begin, end in zip(borders[:-1], borders[1:], strict=True):
-            alone_BTD = jnp.roll(x_BTD[row : row + 1], -begin, axis=1)
-            y_BTD, _ = read(alone_BTD, None, time_BT, None)
-            segment = np.s_[:, : end - begin]
-            found.append(_difference(y_BTD[segment], whole_BTD[row : row + 1, begin:end]))
+            alone_BTD = np.roll(x_BTD[row : row + 1], -begin, axis=1)
+            y_BTD = np.asarray(read(alone_BTD, None, time_BT, None)[0])
+            alone_TD, together_TD = y_BTD[0, : end - begin], whole_BTD[row, begin:end]
+            found.append(_difference(alone_TD, together_TD))
     return max(found)
 
 
 def _later_difference(read, x_BTD, whole_BTD) -> float:
     found = []
     for time in (0, FIRST_CHUNK, LENGTH - 2):
-        y_BTD, _ = read(x_BTD.at[:, time + 1 :].multiply(-2.0))
+        other_BTD = x_BTD.copy()
+        other_BTD[:, time + 1 :] *= -2.0
+        y_BTD, _ = read(other_BTD)
         found.append(_difference(y_BTD[:, : time + 1], whole_BTD[:, : time + 1]))
     return max(found)
 

@@ -25,7 +25,8 @@ def mixer(**changes):
 
 @pytest.fixture(scope="module")
 def params():
-    boxed = mixer().init(jax.random.key(0), x_BTD, None, positions_BT, None, True)
+    initialize = jax.jit(mixer().init, static_argnums=5)
+    boxed = initialize(jax.random.key(0), x_BTD, None, positions_BT, None, True)
     return jax.tree.map(lambda leaf: leaf + 0.1, nn.meta.unbox(boxed))
 
 

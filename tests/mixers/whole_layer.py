@@ -23,8 +23,8 @@ def make_layer(name, **options):
 
 
 def initial_params(layer):
-    params = layer.init(jax.random.key(0), x_BTD, None, time_BT, None, True)
-    return nn.meta.unbox(params)["params"]
+    initialize = jax.jit(layer.init, static_argnums=5)
+    return nn.meta.unbox(initialize(jax.random.key(0), x_BTD, None, time_BT, None, True))["params"]
 
 
 def check_layer(name, loop, **options):
