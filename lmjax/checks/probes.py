@@ -27,11 +27,16 @@ def distinct_parameters(model: LanguageModel) -> Any:
     if model.is_counted:
         return model.fit([drawn_stream(model)])
     try:
-        params = nn.meta.unbox(model.init(jax.random.key(0), draw_tokens(model, rows=1)))
+        params = jax.jit(model.init)(jax.random.key(0), draw_tokens(model, rows=1))
     except UserError:
         raise
     except Exception as error:  # of the model's own code
         raise UserError(f"the model cannot read a first row: {described(error)}") from error
+    return _moved(nn.meta.unbox(params))
+
+
+@jax.jit
+def _moved(params):
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
     return structure.unflatten(
