@@ -31,13 +31,15 @@ def translate(
     longest: int = 0,
     prefix: str = "",
     rows: int = 32,
+    cut: int = 0,
     on_translated: Callable[[int], None] | None = None,
 ) -> list[list[Translation]]:
     """The best translations of each source, best first, at most `beam.n_best`.
 
     A translation has at most `longest` tokens; 0: twice those of its source and 10 more. It begins
-    with `prefix`. A source without tokens has an empty translation. Sources of about one length
-    are searched for together, at most `rows` of them; `on_translated` is given how many were done.
+    with `prefix`. Of a source of more than `cut` tokens the first are read; 0: all. One without any
+    has an empty translation. Sources of about one length are searched for together, at most `rows`
+    of them; `on_translated` is given how many were done.
 
     Raises UserError for a source or prefix that the tokenizer can't encode or the model has no room
     for, and as `beam_search`.
@@ -49,7 +51,8 @@ def translate(
             f"translations are to have at least {beam.min_length} tokens and at most {longest}; "
             "lower the first or raise the second"
         )
-    encoded = [tokenizer.source.encode_source(source).tolist() for source in sources]
+    reader = tokenizer.source
+    encoded = [reader.encode_source(source, longest=cut).tolist() for source in sources]
     for place, tokens in enumerate(encoded):
         _check_room(model, place, len(tokens))
     prefix_ids = tokenizer.encode_prompt(prefix).tolist()
@@ -103,7 +106,7 @@ def _check_room(model: LanguageModel, place: int, tokens: int, with_what: str = 
     if model.longest_context is not None and tokens > model.longest_context:
         raise UserError(
             f"source {place + 1} takes {tokens} tokens{with_what}, more than the model's longest "
-            f"context, {model.longest_context}; shorten it"
+            f"context, {model.longest_context}; shorten it, or train with data.cut_sources"
         )
 
 

@@ -26,7 +26,8 @@ class Writing(Kind):
 
     def answers(self, trained, documents, on_answered=None) -> list[Answer]:
         data, model = trained.config.data, trained.model
-        encode_sources(documents, trained.tokenizer.source, model.longest_context)
+        cut = data.cut_sources
+        encode_sources(documents, trained.tokenizer.source, model.longest_context, cut)
         found = translate(
             model,
             trained.params,
@@ -37,6 +38,7 @@ class Writing(Kind):
             end_id=end_id_of(trained.tokenizer, data),
             longest=self.longest(data),
             rows=data.batch_size,
+            cut=cut,
             on_translated=on_answered,
         )
         return [

@@ -127,6 +127,7 @@ class Translating(Parts):
             sources,
             beam,
             end_id=self._end_id,
+            cut=self.config.data.cut_sources,
             **options,
         )
 

@@ -72,6 +72,19 @@ def test_lines_are_predicted_as_they_are_translated(run, tmp_path):
     assert [row["log_prob"] for row in rows] == pytest.approx([row[0].log_prob for row in found])
 
 
+def test_sources_are_cut_as_in_training(run):
+    trained = lmjax.load(run)
+    with trained.config.unlocked():
+        trained.config.data.cut_sources = 2
+    options = {"longest": 4}
+    whole, cut = (
+        trained.translations([text], lmjax.Beam(2), **options)
+        for text in ("eins zwei drei drei", "eins zwei")
+    )
+    assert whole == cut != lmjax.load(run).translations(["eins zwei drei drei"], lmjax.Beam(2))
+    assert next(trained.predict(["eins zwei drei"]))["prediction"] == trained.translate("eins zwei")
+
+
 def test_a_summary_repeats_no_three_tokens_and_is_as_long_as_those_trained_on(run):
     trained = lmjax.load(run)
     for summary in trained.summarize(["eins zwei drei eins zwei drei eins", "zwei"], 3):
