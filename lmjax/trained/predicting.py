@@ -18,6 +18,7 @@ from lmjax.tasks.registry import kind_of
 from lmjax.trained.parts import Parts
 
 BATCHES_AT_ONCE = 8  # among whose texts those of one length are put together
+SCORED_AT_ONCE = 2048  # so that most batches of one length are full, and few programs compiled
 
 GIVEN = ("name", "source", "second")  # of a row, beside the answer
 
@@ -32,6 +33,8 @@ class Predicting(Parts):
     @property
     def texts_at_once(self) -> int:
         """How many are in memory while they are answered."""
+        if kind_of(self.config) is None:
+            return SCORED_AT_ONCE
         return BATCHES_AT_ONCE * self.config.data.batch_size
 
     def predict(self, texts: Iterable[str | Line], *, beam: int = 0) -> Iterator[Row]:
