@@ -13,7 +13,7 @@ from lmjax.studies.study import Arm, Study
 def arm(name, files, backbone, **fields):
     config = base_config("classifier")
     choose(config, "model.backbone", backbone)
-    config.model.backbone.update(layers=1, width=16, **fields)
+    config.model.backbone.update(layers=1, width=128, **fields)
     config.data.update(corpus="parallel", files=files, source_tokenizer="word", batch_size=4)
     config.training.duration = "20 steps"
     sizes = {"multiple_of": 4, "fine_field": "model.backbone.feed_forward_width"}
@@ -36,7 +36,7 @@ def test_widths_of_backbones_are_solved_for(tmp_path, quantity):
         ),
         baseline="LSTM",
         matched=(quantity, "training_tokens"),
-        target=60_000 if quantity == "parameters" else None,
+        target=150_000 if quantity == "parameters" else None,
     )
     measures = Measures()
     solved = match_study(study, measures).arms
