@@ -1,4 +1,4 @@
-"""Vectors of words and sentences by a trained model."""
+"""Vectors of words and texts by a trained model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from lmjax.data.cleaning import clean_text
 from lmjax.data.sts_benchmark import sts_benchmark
 from lmjax.data.word_vectors import WordVectors
-from lmjax.evaluation.sentence_similarity import sentence_similarity, sentence_vectors
+from lmjax.evaluation.sentence_similarity import sentence_similarity
+from lmjax.evaluation.text_vectors import cosines, text_vectors
 from lmjax.evaluation.trained_vectors import word_vectors_of
 from lmjax.evaluation.word_vectors import evaluate_word_vectors
 from lmjax.runs.lock import only_writer
@@ -18,17 +20,30 @@ from lmjax.trained.parts import Parts
 
 @dataclass(frozen=True)
 class Embedding(Parts):
-    """Gives vectors of words and of sentences, as far as it has such."""
+    """Gives vectors of words and of texts, as far as it has such."""
 
-    def sentence_vectors(self, sentences: Sequence[str]) -> np.ndarray:
-        """`vectors_ND` of sentences, of a model that reads in both directions; else UserError."""
-        return sentence_vectors(self.model, self.params, self.tokenizer, sentences)
+    def embed(self, texts: str | Sequence[str]) -> np.ndarray:
+        """`vectors_ND` of texts, or `vector_D` of one, see `lmjax.evaluation.text_vectors`.
+
+        Texts are cleaned as the corpus was. Raises as `text_vectors`.
+        """
+        if isinstance(texts, str):
+            return self.embed([texts])[0]
+        cleaned = [clean_text(text, self.config.data.cleaning) for text in texts]
+        return text_vectors(self.model, self.params, self.tokenizer, cleaned)
+
+    def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float | np.ndarray:
+        """The cosine of two texts' vectors, or `cosines_AB` of each of `a` with each of `b`."""
+        single = isinstance(a, str) and isinstance(b, str)
+        sides = ([each] if isinstance(each, str) else each for each in (a, b))
+        cosines_AB = cosines(*(self.embed(side) for side in sides))
+        return float(cosines_AB[0, 0]) if single else cosines_AB
 
     def evaluate_sentence_vectors(self, split: str = "validation") -> dict[str, Any]:
         """Spearman's correlation with the ratings of a split of the STS benchmark.
 
-        Each read of `test` is logged in the run's test_reads.jsonl. Raises as `sentence_vectors`,
-        and UserError if the benchmark is nowhere to be had.
+        Each read of `test` is logged in the run's test_reads.jsonl. Raises as `embed`, and
+        UserError if the benchmark is nowhere to be had.
         """
         pairs = sts_benchmark(split)
         if split == "test":
