@@ -19,6 +19,7 @@ VERBS = {
     "predict": "answer to the lines of a file or a pipe with a trained model",
     "prompt": "label texts by what a trained model finds likeliest after a prompt",
     "translate": "translate a split or lines with a trained model",
+    "similar": "find texts that share what a query says, or near duplicates",
     "study": "compare models: train every arm, then write a report",
     "reproduce": "run what was published, and say whether it came out",
     "work": "train runs that a study has prepared, as its processes and Slurm do",

@@ -15,7 +15,7 @@ from lmjax.runs.files import parse_json, read_whole
 SUFFIXES = (".txt", ".md", ".jsonl")
 
 
-def matching_files(pattern: str) -> list[Path]:
+def matching_files(pattern: str, option: str = "data.files") -> list[Path]:
     """The files that a path names, or a glob in which `**` stands for any folders, sorted.
 
     A folder stands for all files below it that can be read. A file that can be reached by several
@@ -39,7 +39,7 @@ def matching_files(pattern: str) -> list[Path]:
             shortest.setdefault(os.path.realpath(path), path)
     files = sorted(map(Path, shortest.values()))
     if not files:
-        raise UserError(f"no file matches data.files {pattern!r}; quote the glob, check the folder")
+        raise UserError(f"no file matches {option} {pattern!r}; quote the glob, check the folder")
     for path in files:
         if _kind(path) not in SUFFIXES:
             raise UserError(
@@ -88,6 +88,19 @@ def read_text_files(files: list[Path], invalid_utf8: str) -> tuple[Splits, Count
             )
     report.update(how)
     return splits, report
+
+
+def read_documents_of(pattern: str, option: str) -> list[Document]:
+    """The documents with text of a path, folder or glob that an `option` names, in their order.
+
+    Raises UserError if there are none, and for a file that cannot be read as text.
+    """
+    files = matching_files(pattern, option)
+    read = [_read_file(name, path, "strict", Counter()) for name, path in _named(files)]
+    documents = [document for file in read for document in file if document.text]
+    if not documents:
+        raise UserError(f"there is no text in {pattern!r}; give files of text")
+    return documents
 
 
 def _kind(path: Path) -> str:
