@@ -1,5 +1,7 @@
 """Two vectors for each word: one as it is read, and one as it stands beside others."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -59,6 +61,10 @@ class WordVectorModel(LanguageModel):
         if self.biases:
             logits_BT += self.input_bias_V[words_BT] + self.output_bias_V[others_BT]
         return logits_BT
+
+    def hidden_BTD(self, tokens_BT: jax.Array, **context: Any) -> jax.Array:
+        """The input vectors of tokens: as a backbone, averaged, those of Iyyer et al. (2015)."""
+        return self.embedding(tokens_BT)
 
     def word_vectors(self) -> jax.Array:
         """`vectors_VD`, those to be used."""

@@ -10,6 +10,7 @@ import numpy as np
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_vectors import WordVectors, read_word_vectors
 from lmjax.errors import UserError
+from lmjax.models.contract import LanguageModel
 from lmjax.nn.leaves import leaf_name, leaf_named, token_embedding
 
 
@@ -22,16 +23,20 @@ class Embedded:
 
 
 def with_initial_embedding(
-    file: str, params: Any, tokenizer: Tokenizer, vocabulary_size: int
+    file: str, params: Any, tokenizer: Tokenizer, model: LanguageModel
 ) -> Embedded:
     """The parameters with the vector of each word that the file has, in word2vec's or GloVe's text.
 
-    A word that it lacks has the vector of the word in lower case or, if it lacks that, too, the one
-    that was drawn. Raises UserError for a file that can't be read, vectors of another width than
-    the embedding's, a tokenizer whose tokens are no words, and a model without a table of them.
+    The embedding is that of the targets or, where these have none, of the sources. A word that the
+    file lacks has the vector of the word in lower case or, if it lacks that, too, the one that was
+    drawn. Raises UserError for a file that can't be read, vectors of another width than the
+    embedding's, a tokenizer whose tokens are no words, and a model without a table of them.
     """
     try:
-        name = token_embedding(params, vocabulary_size)
+        name = token_embedding(params, model.vocabulary_size)
+        if name is None and model.reads == "source":
+            name = token_embedding(params, model.source_vocabulary_size)
+            tokenizer = tokenizer.source
         if name is None:
             raise UserError("this model has no table of its tokens' vectors, or more than one")
         symbols = tokenizer.symbols()

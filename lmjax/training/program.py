@@ -108,10 +108,7 @@ class TrainingPlan(Program):
             return Beginning(merged, found.origin, tuple(found.remarks()))
         if training.initial_embedding:
             begun = with_initial_embedding(
-                training.initial_embedding,
-                state.params,
-                self.tokenizer,
-                self.model.vocabulary_size,
+                training.initial_embedding, state.params, self.tokenizer, self.model
             )
             return Beginning(state.beginning_with(begun.params), remarks=(begun.remark,))
         return Beginning(state)

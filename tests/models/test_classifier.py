@@ -179,3 +179,13 @@ def test_a_source_that_is_too_long_is_refused(backbone):
     assert np.isfinite(logits_BTV).all()
     with pytest.raises(UserError, match="16 tokens of a source are more than 15"):
         model.apply(params, jnp.zeros((1, 1), int), **rows([1] * 16, length=16))
+
+
+def test_averaged_word_vectors_are_those_of_the_words_and_have_no_other_table():
+    model = make("word_vectors", of_backbone=dict(width=4), special=())
+    params = distinct_parameters(model)
+    assert names_of(model)["backbone"].keys() == {"embedding"}
+    table_VD = np.asarray(nn.meta.unbox(params)["params"]["backbone"]["embedding"]["embedding"])
+    for text in ([1, 2, 3], [3, 1, 2], [5]):
+        (pooled_BD,) = model.apply(params, **rows(text), method="pooled")
+        np.testing.assert_allclose(pooled_BD[0], table_VD[text].mean(axis=0), rtol=1e-5)

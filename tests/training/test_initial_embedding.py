@@ -1,5 +1,7 @@
 """Vectors of a file are where the embedding begins; what can't be is refused before it is begun."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import lmjax
 from lmjax.config import base_config
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.word_vectors import WordVectors, write_word_vectors
+from lmjax.data.wrapped_tokenizers import PairTokenizer
 from lmjax.errors import UserError
 from lmjax.training.initial_embedding import with_initial_embedding
 from lmjax.training.run import train
@@ -15,6 +18,7 @@ TOKENIZER = WordTokenizer(("The", "cat", "sat", "Rome"), has_unknown=True)
 FILE = WordVectors(
     ("the", "cat", "Rome", "rome", "other"), np.arange(15, dtype=np.float32).reshape(5, 3)
 )
+MODEL = SimpleNamespace(vocabulary_size=6, reads="past")
 DRAWN = {"params": {"embedding": {"embedding": -np.ones((6, 3), np.float32)}}}
 
 
@@ -27,7 +31,7 @@ def file(tmp_path):
 def test_words_have_the_vector_of_the_file_or_keep_their_own(file):
     others = {"output": {"kernel": np.zeros((3, 6), np.float32)}}
     params = {"params": {**DRAWN["params"], **others}}
-    begun = with_initial_embedding(file, params, TOKENIZER, 6)
+    begun = with_initial_embedding(file, params, TOKENIZER, MODEL)
     # </s> and <unk> are not in the file, nor is sat; The is in lower case.
     expected = [[-1] * 3, [-1] * 3, [0, 1, 2], [3, 4, 5], [-1] * 3, [6, 7, 8]]
     np.testing.assert_array_equal(begun.params["params"]["embedding"]["embedding"], expected)
@@ -35,16 +39,25 @@ def test_words_have_the_vector_of_the_file_or_keep_their_own(file):
     assert not begun.params["params"]["output"]["kernel"].any()
 
 
+def test_a_model_of_labels_begins_with_the_vectors_of_its_sources_words(file):
+    labels = WordTokenizer(("cat",), has_unknown=True)
+    pair, model = PairTokenizer(labels, TOKENIZER), SimpleNamespace(vocabulary_size=3)
+    model.reads, model.source_vocabulary_size = "source", 6
+    begun = with_initial_embedding(file, DRAWN, pair, model)
+    expected = [[-1] * 3, [-1] * 3, [0, 1, 2], [3, 4, 5], [-1] * 3, [6, 7, 8]]
+    np.testing.assert_array_equal(begun.params["params"]["embedding"]["embedding"], expected)
+
+
 def test_what_does_not_fit_is_refused(file, tmp_path):
     wide = {"params": {"embedding": {"embedding": np.zeros((6, 4), np.float32)}}}
     with pytest.raises(UserError, match="have the width 3, and params/embedding/embedding has 4"):
-        with_initial_embedding(file, wide, TOKENIZER, 6)
+        with_initial_embedding(file, wide, TOKENIZER, MODEL)
     with pytest.raises(UserError, match="no table"):
-        with_initial_embedding(file, {"params": {"kernel": np.zeros((6, 3))}}, TOKENIZER, 6)
+        with_initial_embedding(file, {"params": {"kernel": np.zeros((6, 3))}}, TOKENIZER, MODEL)
     with pytest.raises(UserError, match="training.initial_embedding 'nowhere.txt': cannot read"):
-        with_initial_embedding("nowhere.txt", DRAWN, TOKENIZER, 6)
+        with_initial_embedding("nowhere.txt", DRAWN, TOKENIZER, MODEL)
     with pytest.raises(UserError, match="none of its words is a token"):
-        with_initial_embedding(file, DRAWN, WordTokenizer(("Wort",), True), 6)
+        with_initial_embedding(file, DRAWN, WordTokenizer(("Wort",), True), MODEL)
 
 
 def test_a_run_begins_with_it_says_so_and_leaves_it_where_it_is_frozen(tmp_path):
