@@ -65,7 +65,7 @@ class Classification(Objective):
         return {"label_ids": tuple(label for label in ids if label not in others)}
 
     def nats_of(self, model) -> str:
-        return "conditional"
+        return "labels"
 
     def row_length(self, data) -> int:
         """A label is one token."""
@@ -73,6 +73,14 @@ class Classification(Objective):
 
     def row_targets(self, data) -> int:
         return 1
+
+    def check(self, data, model: LanguageModel) -> None:
+        """Raises UserError for what is to be descended of a model that is counted."""
+        if model.is_counted and (self.label_smoothing or self.class_weights != "none"):
+            raise UserError(
+                "objective.class_weights and label_smoothing are of what is descended, and this "
+                "model is counted; leave them out"
+            )
 
     def batching(self, stream: TokenStream, data, seed: int) -> Batching:
         check_one_token(stream, "label")

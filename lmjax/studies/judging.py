@@ -9,7 +9,7 @@ import numpy as np
 from lmjax.studies.comparisons import Comparison, compare_with
 from lmjax.studies.fairness import breaches
 from lmjax.studies.folds import by_fold
-from lmjax.studies.losses import loss_of
+from lmjax.studies.losses import loss_of, segment_losses
 from lmjax.studies.records import ArmRecord, RunRecord, StudyRecord
 from lmjax.studies.statistics import ArmScores, SegmentBits, Verdict, missing_results, verdict
 
@@ -144,11 +144,11 @@ def _over_folds(arm: ArmRecord, scores: Mapping[int, Mapping[str, Any]]) -> ArmS
 
 
 def _segments(scores: list[Mapping[str, Any]]) -> SegmentBits | None:
-    """The bits of each segment by score, what spells unknowns included; of a text alone."""
-    tables = [score.get("segments") for score in scores]
-    if not tables or None in tables or not any(tables[0]["bytes"]):
+    """The losses of each segment by score; of a text alone, and one that all scores are of."""
+    found = [segment_losses(score) for score in scores]
+    if not found or None in found:
         return None
-    if any(table["bytes"] != tables[0]["bytes"] for table in tables):
+    losses, sizes = zip(*found, strict=True)
+    if any(not np.array_equal(sizes_G, sizes[0]) for sizes_G in sizes):
         return None
-    nats_SG = np.array([np.add(t["nats"], t.get("spelling_nats", 0.0)) for t in tables])
-    return SegmentBits(nats_SG / np.log(2), np.array(tables[0]["bytes"], float))
+    return SegmentBits(np.stack(losses), sizes[0])

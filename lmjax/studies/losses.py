@@ -3,20 +3,41 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-ANSWERS = "answers"  # what nats are of in a generated task
+import numpy as np
+
+LABELS = "labels"  # what nats are of in a classification
+# What errors are told by, where that is what nats are of: answers of a generated task, labels.
+ACCURACY = {"answers": "length_accuracy", LABELS: "accuracy"}
 BITS, ERROR = "bits per byte", "error"
 SHORT = {BITS: "bits/byte", ERROR: "error"}
-MEANING = "error is the share of answers that are wrong, a mean over the lengths of the inputs"
+MEANING = "error is the share of answers that are wrong, of a generated task a mean over lengths"
 
 
 def loss_of(score: Mapping[str, Any]) -> float | None:
     """Of a score or a row of evaluation; None if it has neither."""
-    if score.get("nats_of") != ANSWERS:
+    if score.get("nats_of") not in ACCURACY:
         return score.get("bits_per_byte")
-    accuracy = score.get("length_accuracy")
+    accuracy = score.get(ACCURACY[score["nats_of"]])
     return None if accuracy is None else 1 - accuracy
 
 
 def loss_name(kinds: Collection[str]) -> str:
     """BITS or ERROR, by what the nats are of."""
-    return ERROR if set(kinds) == {ANSWERS} else BITS
+    return ERROR if kinds and set(kinds) <= ACCURACY.keys() else BITS
+
+
+def segment_losses(score: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """`losses_G, sizes_G` of the segments of a text, whose sums' ratio is its loss.
+
+    They are bits, what spells unknowns included, and bytes, or errors and labels. None where no
+    segments are of a text.
+    """
+    table = score.get("segments")
+    if table is None or not any(table["bytes"]):
+        return None
+    if score.get("nats_of") == LABELS:
+        if "right" not in table:
+            return None
+        return np.subtract(table["tokens"], table["right"]), np.array(table["tokens"], float)
+    nats_G = np.add(table["nats"], table.get("spelling_nats", 0.0))
+    return nats_G / np.log(2), np.array(table["bytes"], float)

@@ -39,7 +39,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class SegmentBits:
-    """An arm's bits of each segment of a text by seed, and the bytes that they are divided by."""
+    """An arm's bits of each segment of a text by seed, and the bytes that they are divided by.
+
+    Where arms are compared by errors, those are in the place of bits, and labels in that of bytes.
+    """
 
     bits_SG: np.ndarray
     bytes_G: np.ndarray

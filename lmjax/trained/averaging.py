@@ -20,7 +20,7 @@ from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import say
 from lmjax.trained.parts import Parts
 
-AVERAGED = ("causal", "conditional")  # kinds of nats that are of one probability each
+AVERAGED = ("causal", "conditional", "labels")  # kinds of nats that are of one probability each
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def test_a_label_that_a_word_decides_is_learnt(tmp_path):
     results = train(config, tmp_path / "run")
     score = results["splits"]["validation"]
     assert score["accuracy"] == 1 and score["right"] == score["tokens"] > 5
-    assert score["nats_of"] == "conditional"
+    assert score["nats_of"] == "labels"
     # A label is one token, and reading a sentence of 32 tokens and the padding costs all of them.
     forward = 32 * (2 * 12 * 16**2 + 2 * 2 * 32 * 16)
     assert results["training_flops_per_token"] == pytest.approx(3 * forward, rel=0.03)

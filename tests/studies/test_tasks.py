@@ -1,10 +1,11 @@
 """A study of a generated task: its arms are compared by their errors, and nothing says bits."""
 
+import numpy as np
 import pytest
 
 from lmjax.config import base_config
 from lmjax.studies.conduct import study as run_and_report
-from lmjax.studies.losses import loss_name, loss_of
+from lmjax.studies.losses import loss_name, loss_of, segment_losses
 from lmjax.studies.study import Arm, Study
 
 
@@ -60,6 +61,7 @@ def test_arms_of_a_task_are_compared_by_their_errors(tmp_path):
     [
         ({"bits_per_byte": 1.5, "accuracy": 0.5}, 1.5),
         ({"nats_of": "masked", "bits_per_byte": None, "accuracy": 0.5}, None),
+        ({"nats_of": "labels", "bits_per_byte": 0.1, "accuracy": 0.75}, 0.25),
         ({"nats_of": "answers", "bits_per_byte": None, "length_accuracy": 0.75}, 0.25),
         ({}, None),
     ],
@@ -70,3 +72,15 @@ def test_texts_are_compared_by_bits_and_answers_by_errors(score, expected):
 
 def test_scores_of_several_kinds_are_called_bits():
     assert loss_name(["answers", "causal"]) == loss_name([]) == "bits per byte"
+    assert loss_name(["labels"]) == "error"
+
+
+def test_the_losses_of_segments_are_errors_of_labels_or_bits_of_a_text():
+    table = {"nats": [1.0, 2.0], "tokens": [3, 1], "bytes": [12, 4], "right": [1, 1]}
+    wrong, labels = segment_losses({"nats_of": "labels", "segments": table})
+    assert wrong.tolist() == [2, 0] and labels.tolist() == [3, 1]
+    bits, size = segment_losses({"nats_of": "masked", "segments": table})
+    np.testing.assert_allclose(bits, np.array([1.0, 2.0]) / np.log(2))
+    assert size.tolist() == [12, 4]
+    assert segment_losses({"segments": table | {"bytes": [0, 0]}}) is None
+    assert segment_losses({"nats_of": "labels"}) is None
