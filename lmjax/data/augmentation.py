@@ -11,6 +11,7 @@ import numpy as np
 from lmjax.data.documents import Document
 from lmjax.data.near_words import NearWords
 from lmjax.data.paraphrases import paraphrases_of, read_paraphrases
+from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.streams import TokenStream
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_changes import CHANGES, OF_NEAR_WORDS, Changing, parse_changes
@@ -39,8 +40,8 @@ def augmented(
 ) -> TokenStream:
     """The training split as `data.augmentation` and `data.paraphrases` say; itself if they don't.
 
-    `tokenizer` is that of the sources. Raises UserError for fields that cannot be, and for
-    documents without a source.
+    Raises UserError for fields that cannot be, and for documents without a source, or of which the
+    target says where in its source it stands.
     """
     shares = parse_changes(data.augmentation)
     is_near = bool(shares.keys() & set(OF_NEAR_WORDS))
@@ -62,13 +63,19 @@ def augmented(
             f"from, and the documents of the corpus {data.corpus!r} have none; leave them out, or "
             "choose a corpus of labelled texts or of pairs, such as 'trec'"
         )
-    if "blank" in shares and _blank_id(tokenizer) is None:
+    if isinstance(tokenizer.target, SpanTokenizer):
+        raise UserError(
+            "data.augmentation and data.paraphrases would move the places at which answers stand "
+            "in their sources; leave them out"
+        )
+    reader = tokenizer.source
+    if "blank" in shares and _blank_id(reader) is None:
         raise UserError(
             "data.augmentation has 'blank', and the tokenizer of the sources has no token for what "
             "is unknown or hidden; set data.special_tokens=('mask',)"
         )
     given = {field.name: getattr(stream, field.name) for field in fields(TokenStream)}
-    return AugmentedStream(**given, data=data, tokenizer=tokenizer, documents=documents)
+    return AugmentedStream(**given, data=data, tokenizer=reader, documents=documents)
 
 
 def _blank_id(tokenizer: Tokenizer) -> int | None:
@@ -147,7 +154,9 @@ class Augmentation:
         matched = paraphrases_of(sources, found, file)
         encode = stream.tokenizer.encode_source
         encoded = {
-            place: [encode(text, documents[place].second) for text in texts]
+            place: [
+                encode(text, documents[place].second, stream.data.cut_sources) for text in texts
+            ]
             for place, texts in matched.items()
         }
         fitting = {

@@ -89,11 +89,13 @@ def open_dataset(data) -> Dataset:
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
     build_once(folder, lambda temporary: _build(temporary, corpus, data))
     dataset = read_dataset(folder)
+    if "train" not in dataset.splits:
+        return dataset
 
     def documents() -> list[Document]:
         return _read_documents(corpus, data)[0]["train"]
 
-    stream = augmented(dataset.splits["train"], data, dataset.tokenizer.source, documents)
+    stream = augmented(dataset.splits["train"], data, dataset.tokenizer, documents)
     return replace(dataset, splits={**dataset.splits, "train": stream})
 
 

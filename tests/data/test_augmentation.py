@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from lmjax.config import base_config
+from lmjax.data.augmentation import augmented
 from lmjax.data.dataset import open_dataset
 from lmjax.data.near_words import NEAREST, NearWords
+from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.training_batches import make_batching
 from lmjax.data.word_changes import CHANGES, Changing, parse_changes
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.word_vectors import WordVectors, write_word_vectors
 from lmjax.data.words import WordBorders
+from lmjax.data.wrapped_tokenizers import PairTokenizer
 from lmjax.errors import UserError
 
 WORDS = [f"w{i}" for i in range(40)]
@@ -264,6 +267,14 @@ def test_documents_without_a_source_are_refused(tmp_path):
     data.update(corpus="text", files=str(tmp_path / "notes.txt"), augmentation=("swap=0.1",))
     with pytest.raises(UserError, match="the corpus 'text' have none; leave them out"):
         open_dataset(data)
+
+
+def test_answers_at_places_of_their_source_are_refused(folder):
+    data = data_of(folder, augmentation=("swap=0.1",))
+    dataset = open_dataset(data_of(folder))
+    spans = PairTokenizer(SpanTokenizer.of_rows(16), dataset.tokenizer.source)
+    with pytest.raises(UserError, match="would move the places at which answers stand"):
+        augmented(dataset.splits["train"], data, spans, list)
 
 
 def test_a_text_in_place_of_a_tuple_is_refused():
