@@ -88,6 +88,32 @@ def test_studies_of_tasks_resolve(argument, arms, seeds):
     assert ("even_pairs" in argument) == (study.arms[0].config.data.task == "even_pairs")
 
 
+@pytest.mark.parametrize(
+    ("argument", "arms", "seeds"),
+    [
+        ("studies.py", 1, 3),
+        ("augmentation.py", 7, 3),
+        ("augmentation.py:few,smoke", 4, 1),
+        ("class_balance.py", 4, 3),
+        ("class_balance.py:smoke", 4, 1),
+        ("cross_validation.py", 5, 15),
+        ("cross_validation.py:once", 5, 5),
+        ("cross_validation.py:smoke", 5, 5),
+        ("learning_curve.py", 20, 3),
+        ("learning_curve.py:smoke", 20, 1),
+    ],
+)
+def test_studies_of_questions_resolve(argument, arms, seeds):
+    study = load_study(f"{EXPERIMENTS}/tasks/{argument}")
+    assert len(study.arms) == arms and len(study.seeds) == seeds
+    assert {arm.config.data.corpus for arm in study.arms} == {"trec"}
+    name = argument.partition(":")[0]
+    text = load(EXPERIMENTS / "tasks" / name).__doc__
+    assert f"lmjax study --study=experiments/tasks/{name}" in text and "Question" in text
+    with pytest.raises(UserError, match="no variant 'smoek': did you mean 'smoke'"):
+        load_study(f"{EXPERIMENTS}/tasks/{name}:smoek")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_unknown_variant_is_named(path):
     with pytest.raises(UserError, match="no variant 'smoek': did you mean 'smoke'"):

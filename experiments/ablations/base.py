@@ -120,8 +120,8 @@ def make_study(
     """A study with the seeds and the tuning that all have; `fields` are other fields of a Study.
 
     `arg` names variants, with commas between: those given, of which each is fields to change, and
-    `smoke`, in which each arm takes some steps, with one seed and one trial. Raises UserError for
-    an unknown one.
+    `smoke`, in which each arm takes some steps, with one seed (of each fold, where there are any)
+    and one trial. Raises UserError for an unknown one.
     """
     variants = {"smoke": {}, **(variants or {})}
     names = [part for part in arg.split(",") if part]
@@ -143,6 +143,6 @@ def make_study(
     return replace(
         study,
         arms=tuple(arm.with_fields(short) for arm in study.arms),
-        seeds=study.seeds[:1],
+        seeds=study.seeds[: study.folds or 1],
         tuning=replace(study.tuning, space=space),
     )

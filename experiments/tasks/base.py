@@ -49,6 +49,8 @@ FAMILIES = {
         "model.pooling": "max",
         "data.special_tokens": ("class", "separator"),
     },
+    "averaged": {"model.backbone.name": "word_vectors", "model.backbone.width": 128},
+    "bag_of_ngrams": {"model.name": "bag_of_ngrams"},
     "transformer": {"model.backbone.name": "bert", **BLOCKS},
     "mamba": {
         "model.backbone.name": "transformer",

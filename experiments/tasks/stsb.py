@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from lmjax.config import choose
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
-OF_LABELS = ("balanced", "smoothed")
+OF_LABELS = ("bag_of_ngrams", "balanced", "smoothed")
 APART = {
     "siamese": {"model.siamese": "concatenated", "model.pooling": "mean"},
     "cosine": {
