@@ -129,3 +129,10 @@ def test_sources_cannot_be_augmented(tmp_path):
     config.data.augmentation = ("swap=0.1",)
     with pytest.raises(UserError, match="reads each source once, as it is"):
         train(config, tmp_path / "run")
+
+
+def test_weights_of_labels_that_it_would_not_heed_are_refused(tmp_path):
+    config = config_of(tmp_path)
+    config.objective.class_weights = "balanced"
+    with pytest.raises(UserError, match="this model is counted; leave them out"):
+        train(config, tmp_path / "run")
