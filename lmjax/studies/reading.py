@@ -24,6 +24,7 @@ from lmjax.runs.files import inside, read_json, read_whole
 from lmjax.runs.run_directory import RUN_FILE, STUDY_FILE, RunDirectory, files_named
 from lmjax.runs.terminal import printable
 from lmjax.studies.adaptations import ADAPTATIONS
+from lmjax.studies.answers import check_task
 from lmjax.studies.failures import ERROR_FILE, read_failure
 from lmjax.studies.held_out import count_reads, read_log
 from lmjax.studies.losses import loss_of
@@ -250,6 +251,8 @@ def _check_results(results: Mapping[str, Any], file: Path) -> None:
         }
         check_fields(adapted[kind], wanted, file, f"adapted.{kind}")
     for split, score in results["splits"].items():
+        if "task" in score:
+            check_task(score["task"], file, f"splits.{split}.task")
         segments = score.get("segments")
         if segments is not None:
             columns = SEGMENTS | {name: [is_number] for name in segments if name not in SEGMENTS}

@@ -6,7 +6,7 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
 from lmjax.studies import best_of, forest, isoflop, lengths, plots
 from lmjax.studies.adaptations import adaptation_rows
+from lmjax.studies.answers import confusion_pictures, shown_answers, task_tables
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
 from lmjax.studies.reading import read_study
@@ -58,7 +59,8 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
     scaling = isoflop.write_scaling(study, judged_split(study), workdir / "plots")
     best = best_of.write_best_of(study, workdir / "plots")
     by_length = lengths.write_lengths(arms, workdir / "plots")
-    contents = report_contents(study, drawn, beside, scaling, best, by_length)
+    confusions = confusion_pictures(study, workdir / "plots")
+    contents = report_contents(study, drawn, beside, scaling, best, by_length, confusions)
     path = workdir / "report.html"
     write_atomically(path, render("report.html.jinja", contents))
     write_atomically(path.with_suffix(".md"), render("report.md.jinja", contents))
@@ -96,6 +98,7 @@ def report_contents(
     scaling: isoflop.Scaling | None,
     best: best_of.BestOf | None,
     by_length: str = "",
+    confusions: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """What a report says; of the plots `drawn` by axis, `beside` the baseline and `by_length`, it
     is given the SVG.
@@ -119,6 +122,9 @@ def report_contents(
         lengths_svg=inline_svg(by_length) if by_length else "",
         lengths_name=lengths.NAME,
         lengths_caption=lengths.CAPTION,
+        task_tables=task_tables(study),
+        answers=shown_answers(study),
+        confusions=confusions,
         command=study_command(study),
         adaptations=adaptation_rows(study),
         translations=translation_rows(study),
