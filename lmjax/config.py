@@ -73,7 +73,7 @@ OF_HIDDEN = {
 OF_LABELS = {
     "objective.name": "classification",
     "data.corpus": "sst2",
-    "data.tokenizer": "word",  # of labels
+    "data.tokenizer": "label",
     "data.source_tokenizer": "bpe",
     "data.source_length": 127,  # and a class token
     "data.batching": "documents",

@@ -129,17 +129,25 @@ def clean_text(text: str, steps: tuple[str, ...]) -> str:
     return text
 
 
-def clean(splits: Splits, steps: tuple[str, ...]) -> tuple[Splits, list[StepReport]]:
-    """The documents after all `steps`, and what each step changed."""
+def clean(
+    splits: Splits, steps: tuple[str, ...], sources_alone: bool = False
+) -> tuple[Splits, list[StepReport]]:
+    """The documents after all `steps`, and what each step changed.
+
+    `sources_alone`: their texts are labels or numbers, which only `deduplicate` looks at.
+    """
     reports = []
     for step in named_steps(steps):
-        cleaned = deduplicate(splits) if step == "deduplicate" else _each(splits, TEXT_STEPS[step])
+        if step == "deduplicate":
+            cleaned = deduplicate(splits)
+        else:
+            cleaned = _each(splits, TEXT_STEPS[step], sources_alone)
         reports.append(_report(step, splits, cleaned))
         splits = cleaned
     return splits, reports
 
 
-def _each(splits: Splits, step: Callable[[str], str]) -> Splits:
+def _each(splits: Splits, step: Callable[[str], str], sources_alone: bool) -> Splits:
     """Every document after a step, without those of whose text or source the step left nothing.
 
     Nor are there further references that it left nothing of.
@@ -153,7 +161,8 @@ def _each(splits: Splits, step: Callable[[str], str]) -> Splits:
             )
         parts = map(step, document.source_parts)
         further = tuple(filter(None, map(step, document.further_references)))
-        return Document(document.name, step(document.text), *parts, further_references=further)
+        text = document.text if sources_alone else step(document.text)
+        return Document(document.name, text, *parts, further_references=further)
 
     return {
         split: [

@@ -11,6 +11,8 @@ from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.cleaning import StepReport, clean, named_steps
 from lmjax.data.corpora import PREPARATION, SYNTHETIC, Corpus, open_corpus
 from lmjax.data.documents import Document, Splits, spread_share, with_fold
+from lmjax.data.label_tokenizer import LabelTokenizer
+from lmjax.data.number_tokenizer import NumberTokenizer
 from lmjax.data.reading import check_invalid_utf8
 from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.spans import in_windows
@@ -110,8 +112,15 @@ def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[
         documents = with_fold(documents, data.folds, data.fold)
     if "train" in documents:
         documents["train"] = spread_share(documents["train"], data.train_share)
-    documents, reports = clean(documents, data.cleaning)
+    documents, reports = clean(documents, data.cleaning, sources_alone=_are_labelled(data))
     return documents, dict(reading), reports
+
+
+def _are_labelled(data) -> bool:
+    """Whether texts are labels or numbers."""
+    given = given_tokenizer(data)
+    kind = given.target.kind if given else data.tokenizer
+    return kind in (LabelTokenizer.kind, NumberTokenizer.kind)
 
 
 def _choices(data) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Classification(Objective):
         if isinstance(tokenizer.target, NumberTokenizer):
             raise UserError(
                 "objective 'classification' tells labels, and data.tokenizer='number' has none; "
-                "set objective.name='regression' or data.tokenizer='word'"
+                "set objective.name='regression' or data.tokenizer='label'"
             )
         others = {tokenizer.end_id, tokenizer.unknown_id, *tokenizer.target.special_ids.values()}
         ids = range(tokenizer.vocabulary_size)
@@ -142,5 +142,5 @@ def check_one_token(stream: TokenStream, what: str) -> None:
         raise UserError(
             f"the {what} of document {number + 1} has {lengths_M[number]} tokens, and a {what} is "
             "one; set data.document_end to False and, for labels of several letters, "
-            "data.tokenizer to 'word' and data.source_tokenizer to that of the sentences"
+            "data.tokenizer to 'label' and data.source_tokenizer to that of the sentences"
         )

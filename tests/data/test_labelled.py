@@ -75,6 +75,26 @@ def test_columns_have_the_names_that_they_are_given(tmp_path):
     assert all_texts(dataset)[0][0].endswith("a<separator>b")
 
 
+def test_labels_are_not_cleaned(tmp_path):
+    dataset = read(tmp_path, as_csv(GOOD), cleaning=("punctuation", "lowercase"))
+    assert all_texts(dataset)[0][0] == "text 0 of many quoted\nlines"
+    rows = [(text, f"{label}: Yes!") for text, label in GOOD]
+    dataset = read(tmp_path, as_csv(rows), cleaning=("punctuation",))
+    assert dataset.tokenizer.target.labels == ("con: Yes!", "pro: Yes!")
+    numbers = as_csv([(text, f"{i / 10}") for i, (text, _) in enumerate(GOOD)])
+    dataset = read(tmp_path, numbers, cleaning=("punctuation",), tokenizer="number")
+    assert dataset.tokenizer.decode(dataset.splits["train"].tokens_N[:2]) == "0 0.1"
+
+
+def test_what_is_no_number_is_named_where_numbers_are_to_be_told(tmp_path):
+    rows = [(text, str(i / 7)) for i, (text, _) in enumerate(GOOD)]
+    with pytest.raises(UserError, match=r"1 of the 201 rows .* no number \(line 402\)"):
+        read(tmp_path, as_csv([*rows, ("a", "many")]), "own.csv", tokenizer="number")
+    (tmp_path / "test.csv").write_text(as_csv([("a", "99.5")]))
+    fields = dict(tokenizer="number", test_files=str(tmp_path / "test.csv"))
+    assert texts_of(read(tmp_path, as_csv(rows), **fields), "test") == [("a", "99.5")]
+
+
 def test_each_label_is_trained_on_where_one_file_is_split(tmp_path):
     rare = [(f"rare {i}", f"label {i}") for i in range(100)] + [("rare 3", "another label")]
     dataset = read(tmp_path, as_csv(GOOD + rare))

@@ -49,7 +49,7 @@ def test_a_label_that_a_word_decides_is_learnt(tmp_path):
 def test_a_label_of_several_tokens_is_refused():
     source = stream_of([1, 2, 3, 4], document_starts=(0, 2))
     labels = with_source(stream_of([1, 2, 3], document_starts=(0, 1)), source)
-    with pytest.raises(UserError, match="label of document 2 has 2 tokens.*data.tokenizer to 'w"):
+    with pytest.raises(UserError, match="label of document 2 has 2 tokens.*data.tokenizer to 'l"):
         next(Classification("none", 0.0, (1, 2)).evaluation_batches(labels, None, 1))
 
 
