@@ -63,6 +63,20 @@ class Dataset:
     reading: dict[str, int]
     cleaning: tuple[StepReport, ...]
 
+    def left_out(self) -> list[str]:
+        """What reading and cleaning left out, a line each."""
+        lines = [
+            f"{count:,} {what}"
+            for what, count in self.reading.items()
+            if count and what.endswith("left out")
+        ]
+        return lines + [
+            f"{report.documents_before - report.documents_after:,} documents left out by "
+            f"data.cleaning {report.step!r}"
+            for report in self.cleaning
+            if report.documents_after < report.documents_before
+        ]
+
 
 def open_dataset(data) -> Dataset:
     """The dataset that `config.data` describes, prepared the first time that it is asked for.

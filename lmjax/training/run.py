@@ -136,7 +136,9 @@ def begin(run: RunDirectory, config: ConfigDict, prepared: Prepared, console: Co
             prepared.dataset.tokenizer.save(run.tokenizer_path)
     check_tokenizer_of(run, prepared.dataset)
     is_counted = prepared.model.is_counted
-    remarks = prepared.plan.remarks() if prepared.plan else []
+    remarks = prepared.dataset.left_out()
+    if prepared.plan:
+        remarks += prepared.plan.remarks()
     for line in remarks + without_effect(config, is_counted) + beyond_training(config, is_counted):
         run.log(line)
         say(console, line)

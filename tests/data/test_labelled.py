@@ -142,6 +142,12 @@ def test_rows_that_lack_something_are_refused_or_counted(tmp_path):
     assert all_texts(dataset) == sorted(GOOD)
     assert dataset.reading["rows without a label, left out"] == 2
     assert dataset.reading["rows with an empty text, left out"] == 1
+    assert dataset.left_out() == [
+        "2 rows without a label, left out",
+        "1 rows with an empty text, left out",
+    ]
+    cleaned = read(tmp_path, as_csv([*GOOD, ("...", "pro")]), cleaning=("punctuation",))
+    assert cleaned.left_out() == ["1 documents left out by data.cleaning 'punctuation'"]
     lines = "".join(
         json.dumps({"text": text, "label": label or None}) + "\n" for text, label in FAULTS
     )
