@@ -32,18 +32,18 @@ class TrainingText:
         pieces = chain.from_iterable((codes_N, border) for codes_N in documents)
         self._codes_N = np.concatenate([border, *pieces])
 
-    def has(self, hashes_M: np.ndarray, length: int) -> np.ndarray:
-        """`has_M`, for the hashes of windows of that length: whether it stands in the text.
+    def has(self, hashes_K: np.ndarray, length: int) -> np.ndarray:
+        """`has_K`, for the hashes of windows of that length: whether it stands in the text.
 
         Two windows of one hash are taken for one: of all that are compared, about one in 2**64 is.
         """
         in_bucket = np.zeros(1 << BUCKET_BITS, bool)
-        in_bucket[_buckets(hashes_M)] = True
+        in_bucket[_buckets(hashes_K)] = True
         found = [np.zeros(0, np.uint64)]
         for begin in range(0, len(self._codes_N) - length + 1, CHUNK):
             hashes_N = window_hashes(self._codes_N[begin : begin + CHUNK + length - 1], length)
             found.append(np.unique(hashes_N[in_bucket[_buckets(hashes_N)]]))
-        return np.isin(hashes_M, np.concatenate(found))
+        return np.isin(hashes_K, np.concatenate(found))
 
 
 def window_hashes(codes_N: np.ndarray, length: int) -> np.ndarray:
@@ -58,30 +58,30 @@ def window_hashes(codes_N: np.ndarray, length: int) -> np.ndarray:
 
 def longest_copies(texts: Sequence[np.ndarray], training: TrainingText) -> list[Copy]:
     """The longest run of each text that stands in the training text, by bisection of its length."""
-    low_A = np.zeros(len(texts), np.int64)
-    high_A = np.array([len(codes_N) for codes_N in texts], np.int64)
-    starts_A = np.zeros(len(texts), np.int64)
-    while (low_A < high_A).any():
-        middle_A = (low_A + high_A + 1) // 2
-        for length in np.unique(middle_A[low_A < high_A]).tolist():
-            group = np.flatnonzero((middle_A == length) & (low_A < high_A))
+    low_M = np.zeros(len(texts), np.int64)
+    high_M = np.array([len(codes_N) for codes_N in texts], np.int64)
+    starts_M = np.zeros(len(texts), np.int64)
+    while (low_M < high_M).any():
+        middle_M = (low_M + high_M + 1) // 2
+        for length in np.unique(middle_M[low_M < high_M]).tolist():
+            group = np.flatnonzero((middle_M == length) & (low_M < high_M))
             hashes = [window_hashes(texts[index], length) for index in group]
-            seen_M = training.has(np.concatenate(hashes), length)
-            of_each = np.split(seen_M, np.cumsum([len(each) for each in hashes])[:-1])
+            seen_K = training.has(np.concatenate(hashes), length)
+            of_each = np.split(seen_K, np.cumsum([len(each) for each in hashes])[:-1])
             for index, seen_N in zip(group, of_each, strict=True):
                 if seen_N.any():
-                    low_A[index], starts_A[index] = length, np.argmax(seen_N)
+                    low_M[index], starts_M[index] = length, np.argmax(seen_N)
                 else:
-                    high_A[index] = length - 1
-    return [Copy(*pair) for pair in zip(starts_A.tolist(), low_A.tolist(), strict=True)]
+                    high_M[index] = length - 1
+    return [Copy(*pair) for pair in zip(starts_M.tolist(), low_M.tolist(), strict=True)]
 
 
 def seen_share(texts: Sequence[np.ndarray], training: TrainingText, length: int) -> float | None:
     """The share of all windows of the texts that stand in the training text; None without any."""
-    hashes_M = np.concatenate(
+    hashes_K = np.concatenate(
         [np.zeros(0, np.uint64), *(window_hashes(codes_N, length) for codes_N in texts)]
     )
-    return float(training.has(hashes_M, length).mean()) if len(hashes_M) else None
+    return float(training.has(hashes_K, length).mean()) if len(hashes_K) else None
 
 
 def _buckets(hashes_N: np.ndarray) -> np.ndarray:
