@@ -99,11 +99,12 @@ class AnsweringOtherTasks(Parts):
             )
         if examples < 0:
             raise UserError(f"examples is {examples}; give how many of the split, or 0 for all")
+        words = template_of(task, template)
         splits = _corpus_of(found).documents()[0]
         if split not in splits:
             raise UserError(f"task {task!r} has no split {split!r}: {nearest(split, splits)}")
         prompted = Prompted(
-            template_of(task, template),
+            words,
             draw_shots(splits["train"], shots, seed),
             normalization,
             calibrate,
