@@ -7,7 +7,7 @@ import pytest
 
 import lmjax
 from lmjax.cli.main import main
-from lmjax.config import base_config
+from lmjax.config import base_config, objective_config
 from lmjax.errors import UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.prepare import prepare
@@ -98,3 +98,29 @@ def test_a_text_of_3000_tokens_is_told_and_can_be_cut(tmp_path):
     assert plan.remarks()[0] == (
         "1 of 100 training sources are cut: they have more tokens than data.cut_sources"
     )
+
+
+def test_numbers_of_pairs_agree_with_the_score(tmp_path):
+    rows = [{"a": f"film {i}", "b": f"plot {i % 7}", "how": i % 5} for i in range(60)]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = base_config("classifier")
+    config.model.dropout = 0.0
+    config.model.highest = 4.0
+    config.model.backbone.update(layers=1, width=8, heads=2, dropout=0.0, context_length=16)
+    config.objective = objective_config("regression")
+    config.data.update(corpus="labelled", files=str(tmp_path / "own.jsonl"), tokenizer="number")
+    config.data.update(text_column="a", second_column="b", label_column="how", batch_size=8)
+    config.data.update(source_tokenizer="word", source_length=16, special_tokens=("separator",))
+    config.training.duration = "2 steps"
+    config.evaluation.every = config.logging.every = "100 percent"
+    score = train(config, tmp_path / "run")["splits"]["validation"]
+    measured, kept = score["task"], predictions_of(RunDirectory(tmp_path / "run"), "validation")
+    assert measured["kind"] == "similarity" and set(measured["baselines"]) == {
+        "mean",
+        "word_overlap",
+    }
+    errors = [(float(row["prediction"]) - float(row["reference"])) ** 2 for row in kept]
+    assert measured["metrics"]["squared_error"] == pytest.approx(np.mean(errors))
+    nats = np.mean(errors) / 2 + np.log(2 * np.pi) / 2
+    assert score["total_nats"] / score["tokens"] == pytest.approx(nats, rel=1e-4)
+    assert kept[0]["second"].startswith("plot") and kept[0]["source"].startswith("film")
