@@ -39,13 +39,17 @@ def characters_of(text: str, places_N: np.ndarray, first: int, last: int) -> tup
     return begin, begin + len(part.strip())
 
 
-def windows(document: Document, tokenizer: Tokenizer, length: int, overlap: int) -> list[Document]:
+def windows(
+    document: Document, tokenizer: Tokenizer, length: int, overlap: int
+) -> list[tuple[int, Document]]:
     """The document, with as much of its second text as a row of `length` tokens has room for.
 
     That are windows of the text, of whole words as far as possible, each beginning at least
     `overlap` tokens before the end of the one before. So whatever is no longer than that stands
     whole in one of them. Where the document's text does not stand whole in a window, it is empty
-    there. Raises UserError if the rest of the row leaves too little room.
+    there. Beside each stands the character at which it begins.
+
+    Raises UserError if the rest of the row leaves too little room.
     """
     others = second_begins(document, tokenizer) + (tokenizer.source_end_id is not None)
     room = length - others
@@ -57,7 +61,7 @@ def windows(document: Document, tokenizer: Tokenizer, length: int, overlap: int)
             "data.source_overlap"
         )
     cut = borders(document.second, tokenizer, room, overlap)
-    return [_window(document, begin, end) for begin, end in cut]
+    return [(begin, _window(document, begin, end)) for begin, end in cut]
 
 
 def _window(document: Document, begin: int, end: int) -> Document:
@@ -135,7 +139,7 @@ def in_windows(
                     "data.tokenizer 'span' needs; choose another data.tokenizer, or a corpus of "
                     "questions, such as 'squad'"
                 )
-            parts = windows(document, tokenizer, length, overlap)
+            parts = [part for _, part in windows(document, tokenizer, length, overlap)]
             found[split] += [replace(part, text=place_text(part, tokenizer)) for part in parts]
             counts["windows"] += len(parts)
             counts["answers_in_no_window"] += not any(part.text for part in parts)

@@ -16,7 +16,8 @@ from lmjax.data.dataset import open_dataset
 from lmjax.data.document_batches import document_lengths
 from lmjax.data.documents import Document
 from lmjax.data.span_tokenizer import SpanTokenizer
-from lmjax.data.spans import borders, in_windows, place_text, second_begins, tokens_of, windows
+from lmjax.data.spans import borders, in_windows, place_text, second_begins, tokens_of
+from lmjax.data.spans import windows as windows_with_begins
 from lmjax.data.tokenizer_files import read_tokenizer_file
 from lmjax.data.tokenizer_registry import tokenizer_from_json
 from lmjax.data.word_tokenizer import WordTokenizer
@@ -42,6 +43,10 @@ def readers(tmp_path_factory):
     return [*OWN, wordpiece(tmp_path_factory.mktemp("bert"))]
 
 
+def windows(*given):
+    return [part for _, part in windows_with_begins(*given)]
+
+
 def answered(data, text, question="the cat"):
     begin = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(begin + 1, len(text)))
@@ -62,7 +67,9 @@ def test_windows_cover_a_text_and_share_enough_for_any_short_answer(
         rows = [reader.encode_source(*part.source_parts) for part in parts]
         assert max(map(len, rows)) <= length
         shown = [part.second for part in parts]
+        told = [begin for begin, _ in windows_with_begins(document, reader, length, overlap)]
         begins, ends = zip(*borders(text, reader, length - others, overlap), strict=True)
+        assert told == list(begins)
         assert shown == [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
         assert begins[0] == 0 and ends[-1] == len(text)
         places_N = reader.places(text)
