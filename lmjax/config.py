@@ -81,6 +81,18 @@ OF_LABELS = {
 }
 BESIDE = {
     "classifier": OF_LABELS,
+    "span_finder": {
+        "objective.name": "span",
+        "data.corpus": "squad",
+        "data.tokenizer": "span",
+        "data.source_tokenizer": "word",
+        "data.special_tokens": ("separator",),
+        "data.length": 2,
+        "data.source_length": 127,  # and a class token
+        "data.source_overlap": 32,
+        "data.batching": "documents",
+        "evaluation.context": "documents",
+    },
     "bag_of_ngrams": {**OF_LABELS, "data.source_tokenizer": "word"},
     "bilstm": {
         "objective.name": "both_directions",

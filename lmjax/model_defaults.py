@@ -114,6 +114,11 @@ MODELS = {
         dropout=0.1,  # on what the head reads; the backbone's is apart
         initialization=0.02,  # deviation of the normal draw of the head
     ),
+    "span_finder": dict(
+        backbone=dict(name="bert"),  # as of classifier, but none that leaves its own place out
+        dropout=0.1,  # on what the head reads; the backbone's is apart
+        initialization=0.02,  # deviation of the normal draw of the head
+    ),
     "bilstm": dict(
         cell="lstm",  # elman | gru | lstm | coupled_lstm | capped_lstm
         layers=2,  # of each direction

@@ -35,6 +35,7 @@ OBJECTIVES = {
         label_smoothing=0.0,  # of a target's probability, spread over all labels
     ),
     "regression": dict(),  # the number of a source
+    "span": dict(),  # where in its source an answer stands
     "answers": dict(),  # those of a generated task
     "both_directions": dict(),  # each token from those before it, and from those after it
     "prefix": dict(),  # a target from its source, read before it in the same row

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lmjax.data.number_tokenizer import NumberTokenizer
+from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.errors import UserError
 from lmjax.models.registry import build_model
 from lmjax.studies.study import flatten, load_study
@@ -50,8 +51,8 @@ def test_it_resolves(path, argument):
     given = dict(end_id=0, special_id={"class": 1, "separator": 2}.get)
     tokenizer = SimpleNamespace(vocabulary_size=50, **given)
     apart = config.data.source_tokenizer
-    numbers = config.data.tokenizer == NumberTokenizer.kind
-    tokenizer.target = NumberTokenizer() if numbers else tokenizer
+    targets = {"number": NumberTokenizer(), "span": SpanTokenizer.of_rows(49)}
+    tokenizer.target = targets.get(config.data.tokenizer, tokenizer)
     tokenizer.source = SimpleNamespace(vocabulary_size=60, **given) if apart else tokenizer
     model = build_model(config.model, tokenizer)
     clock = Clock(100, config.data.batch_size * config.data.length)

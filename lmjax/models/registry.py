@@ -29,6 +29,7 @@ FAMILIES = {
     "encoder_decoder": "lmjax.models.encoder_decoder:EncoderDecoder",
     "bag_of_ngrams": "lmjax.models.bag_of_ngrams:BagOfNGrams",
     "classifier": "lmjax.models.classifier:Classifier",
+    "span_finder": "lmjax.models.span_finder:SpanFinder",
     "bilstm": "lmjax.models.bilstm:BidirectionalRecurrentModel",
     "bert": "lmjax.models.bert:Bert",
     "transformer": "lmjax.models.transformer:Transformer",

@@ -14,6 +14,7 @@ OBJECTIVES = {
     "causal": "lmjax.objectives.causal:Causal",
     "classification": "lmjax.objectives.classification:Classification",
     "regression": "lmjax.objectives.regression:Regression",
+    "span": "lmjax.objectives.span:Span",
     "answers": "lmjax.objectives.answers:Answers",
     "span_corruption": "lmjax.objectives.span_corruption:SpanCorruption",
     "both_directions": "lmjax.objectives.both_directions:BothDirections",

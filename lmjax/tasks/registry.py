@@ -5,18 +5,23 @@ import importlib
 from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
-from lmjax.tasks import label_tasks, sentence_tasks, text_tasks
+from lmjax.tasks import label_tasks, question_tasks, sentence_tasks, text_tasks
 from lmjax.tasks.contract import Kind, Task
 
 KINDS = {  # of those that share an objective, the first is that of a corpus that is no task
     "classification": "lmjax.tasks.classification:Classification",
     "similarity": "lmjax.tasks.similarity:Similarity",
+    "question_answering": "lmjax.tasks.question_answering:QuestionAnswering",
     "translation": "lmjax.tasks.translation:Translation",
     "summarisation": "lmjax.tasks.summarisation:Summarisation",
     "generation": "lmjax.tasks.generation:Generation",
     "acceptability": "lmjax.tasks.acceptability:Acceptability",
 }
-TASKS = {task.name: task for task in (*label_tasks.TASKS, *text_tasks.TASKS, *sentence_tasks.TASKS)}
+TASKS = {
+    task.name: task
+    for room in (label_tasks, question_tasks, text_tasks, sentence_tasks)
+    for task in room.TASKS
+}
 
 
 def find_task(name: str) -> Task:

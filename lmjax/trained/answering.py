@@ -41,6 +41,28 @@ class AnsweringTasks(Parts):
         labels = [{"label": answer.text, **answer.details} for answer in answers]
         return labels[0] if single else labels
 
+    def answer(
+        self, question: str | Sequence[str], context: str | Sequence[str]
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """The `answer` to each question that stands in its context, by SQuAD's kind of reading.
+
+        With its `probability`, and `begin`, the character of the context at which it stands. A
+        context of any length is read in windows. Several questions may be asked of one context.
+        Raises UserError for a model that was not trained to, and an empty question or context.
+        """
+        kind = kind_of(self.config)
+        if kind is None or kind.name != "question_answering":
+            raise UserError(
+                "this model was not trained to find answers; train one by objective.name='span', "
+                "such as experiments/tasks/squad.py"
+            )
+        single = isinstance(question, str)
+        questions = [question] if single else list(question)
+        contexts = [context] * len(questions) if isinstance(context, str) else context
+        answers = self._answers(questions, contexts)
+        found = [{"answer": answer.text, **answer.details} for answer in answers]
+        return found[0] if single else found
+
     def answer_split(
         self,
         split: str,

@@ -12,7 +12,7 @@ VARIANTS = {label: (family, changes) for label, family, changes in variants()}
 DERIVED = {"parent", "name", "vocabulary_size", "end_id"}
 DERIVED |= {"source_vocabulary_size", "one_vocabulary", "class_id", "separator_id"}
 DERIVED |= {"tells_numbers"}
-READS_NO_TARGET = {"classifier"}
+READS_NO_TARGET = {"classifier", "span_finder"}
 
 
 @pytest.fixture(scope="module")

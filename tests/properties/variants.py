@@ -15,6 +15,7 @@ SMALL = {
     "seq2seq": dict(width=6, layers=1),
     "bag_of_ngrams": dict(),
     "classifier": dict(),
+    "span_finder": dict(),
     "bilstm": dict(width=6, layers=1),
     "bert": dict(width=8, heads=2, layers=2, context_length=16),
     "encoder_decoder": dict(width=8, heads=2, layers=1, context_length=16),
@@ -60,6 +61,7 @@ CHOICES = {
         dict(backbone="transformer", pooling="attention", siamese="concatenated"),
         dict(backbone="bilstm", pooling="max"),
     ],
+    "span_finder": [dict(backbone="bert"), dict(backbone="rnn"), dict(backbone="transformer")],
     "bilstm": [dict(layers=2), dict(cell="gru", embedding_width=4)],
     "bert": [dict(next_sentence=True), dict(scan_layers=True, remat="block")],
     "encoder_decoder": [

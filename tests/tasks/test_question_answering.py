@@ -117,7 +117,7 @@ def test_squad_is_measured_by_the_rules(data_dir):
     lists = [[each] if isinstance(each, str) else each for each in references]
     for told in KIND.baselines([], documents).values():
         assert KIND.measure(told, references) == pytest.approx(official(told, lists))
-    # One answer is "A", of which no word is left, so that even it has no word in common with it.
+    # One answer is ".", of which no word is left, so that it has none in common with itself.
     right = KIND.measure([texts[-1] for texts in lists], references)
     assert right == {"exact_match": 100, "f1": pytest.approx(100 * 797 / 798)}
 
