@@ -23,7 +23,7 @@ FIELDS = {
     "direction": "of a corpus of pairs, such as de-en",
     "cleaning": "steps in order, with commas between",
     "invalid_utf8": "strict, replace or skip",
-    "tokenizer": "byte, character, word, bpe, label, file or ids (synthetic)",
+    "tokenizer": "byte, character, word, bpe, label, span, file or ids (synthetic)",
     "tokenizer_file": "tokenizer.json, vocab.txt or encoder.json (beside vocab.bpe), or its folder",
     "tokenizer_lowercase": "whether a vocab.txt is of lower-case text",
     "vocabulary_size": "most entries, for word and bpe; 0: all words, 1024 for bpe",
@@ -36,6 +36,7 @@ FIELDS = {
     "batch_size": "rows of the batch that inspect shows",
     "length": "tokens of each row; documents: the most of one",
     "source_length": "documents: the most tokens of a source",
+    "source_overlap": "span: tokens that two windows of a long text share",
     "cut_sources": "tokens of which longer sources keep the first; 0: they are whole",
 }
 ROWS_SHOWN, TOKENS_SHOWN = 4, 24

@@ -14,6 +14,7 @@ from lmjax.data.documents import Document
 from lmjax.data.source_rows import encode_sources, source_batches
 from lmjax.data.span_tokenizer import NOWHERE
 from lmjax.data.spans import characters_of, second_begins, windows
+from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
 from lmjax.tasks.answer_metrics import answer_metrics
@@ -126,7 +127,7 @@ def _check(document: Document) -> None:
         )
 
 
-def _answer(window: _Window, reader, first: int, last: int, log_prob: float) -> Answer:
+def _answer(window: _Window, reader: Tokenizer, first: int, last: int, log_prob: float) -> Answer:
     tokens = (place - NOWHERE - 1 - window.before for place in (first, last))
     begin, end = characters_of(window.text, reader.places(window.text), *tokens)
     details = {"probability": float(np.exp(log_prob)), "begin": window.begin + begin}
