@@ -29,6 +29,7 @@ def make_arm(name: str, variants: str, fields: Mapping[str, Any] | None = None, 
     """
     config = TREC["get_config"](f"{variants},tenth")
     config.evaluation.splits = ("validation",)
+    config.data.source_length = 48  # words; no question has more than 37
     return Arm(name, config, **others).with_fields(fields or {})
 
 
