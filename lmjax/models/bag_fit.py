@@ -60,7 +60,7 @@ def _documents(streams: Sequence[TokenStream]) -> tuple[np.ndarray, np.ndarray, 
         if len(stream.tokens_N) != len(stream.document_starts_M):
             raise UserError(
                 "model 'bag_of_ngrams' tells a label of one token, and documents of the training "
-                "split have others; set data.tokenizer='word' and data.source_tokenizer"
+                "split have others; set data.tokenizer='label' and data.source_tokenizer"
             )
         labels.append(stream.tokens_N)
         tokens.append(stream.source.tokens_N)

@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
 def data_of(folder, **fields):
     data = base_config("classifier").data
     data.update(corpus="parallel", files=str(folder / "pairs.jsonl"), source_tokenizer="word")
-    data.update(source_length=16, batch_size=8)
+    data.update(tokenizer="word", source_length=16, batch_size=8)
     data.update(fields)
     return data
 
