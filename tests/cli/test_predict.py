@@ -25,7 +25,8 @@ def folder(tmp_path_factory):
     rows = [{**row, "source": f"{row['source']} {i}"} for i, row in enumerate(rows)]
     (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = base_config("classifier")
-    config.model.update(layers=1, width=16, heads=2, dropout=0.0, context_length=24)
+    config.model.dropout = 0.0
+    config.model.backbone.update(layers=1, width=16, heads=2, dropout=0.0, context_length=24)
     config.data.update(corpus="parallel", files=str(folder / "pairs.jsonl"), batch_size=4)
     config.data.update(source_tokenizer="word", source_length=24)
     config.training.update(duration="4 steps", learning_rate=1e-2)
