@@ -79,10 +79,9 @@ def draw(found: dict[str, Accuracies]) -> Figure:
     trained = [length for of_arm in found.values() for length in of_arm.get("validation", {})]
     if trained and any("test" in of_arm for of_arm in found.values()):
         axes.axvline(max(trained) + 0.5, color=MUTED, linewidth=1)
-        place = dict(xytext=(3, -2), textcoords="offset points", va="top")
+        place = dict(xytext=(3, 3), textcoords="offset points", va="bottom")
         label = f"longest in training: {max(trained)}"
-        at_top = axes.get_xaxis_transform()
-        axes.annotate(label, (max(trained) + 0.5, 1), xycoords=at_top, color=MUTED, **place)
+        axes.annotate(label, (max(trained) + 0.5, 0), color=MUTED, **place)
     axes.set_ylim(-0.02, 1.05)
     axes.set_xlim(left=0)
     axes.set_xlabel("symbols of the input")

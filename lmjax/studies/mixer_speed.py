@@ -30,6 +30,7 @@ from lmjax.studies.plots import LABEL_GAP, MUTED, STYLE, arm_look, save_figure, 
 WIDTH, HEADS = 256, 4
 LENGTHS = (128, 512, 2048, 8192)
 TOKENS = 8192  # of all rows together
+TICKS = [digit * 10**power for power in range(6) for digit in (1, 2, 5)]  # microseconds
 TIMES = 3  # of which the median counts, after one to warm up
 
 # Mixers by what their parallel form is, which decides how their time grows; and that form in words.
@@ -186,11 +187,13 @@ def draw(speeds: Sequence[Speed]) -> Figure:
     groups = [(group, names) for group, names in groups if names]
     lowest = min(speed.nanoseconds for speed in speeds) / 1e3 / 1.3
     highest = max(speed.nanoseconds for speed in speeds) / 1e3 * 1.3
-    figure = Figure(figsize=(9.0, 3.1 * -(-len(groups) // 2)))
+    figure = Figure(figsize=(10.0, 3.1 * -(-len(groups) // 2)))
+    ticks = [tick for tick in TICKS if lowest < tick < highest]
     for index, (group, names) in enumerate(groups):
         axes = figure.add_subplot(-(-len(groups) // 2), 2, index + 1)
-        axes.set(xscale="log", yscale="log", ylim=(lowest, highest), xticks=LENGTHS)
-        axes.set_xticks(LENGTHS, [f"{length:,}" for length in LENGTHS])
+        axes.set(xscale="log", yscale="log", ylim=(lowest, highest))
+        axes.set_xticks(LENGTHS, [f"{length:,}" for length in LENGTHS], fontsize=8)
+        axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
         axes.minorticks_off()
         axes.set_title(group, loc="left", fontsize=10, color=MUTED)
         ends = []
