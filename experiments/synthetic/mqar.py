@@ -10,7 +10,8 @@ Command   lmjax study --study=experiments/synthetic/mqar.py --workdir=runs/mqar_
 Tuning    every arm tries the same three learning rates, each on a third of its training.
 Hardware  one CPU core: attention in a minute and a half, the study in an hour or two.
 Expected  an accuracy of at least 0.99 by attention.
-Measured  attention 0.9996 on the test, seed 0, after 2,000 steps; 0.995 on validation after 800.
+Measured  attention 0.999 in two seeds of three, 0.247 in the third, which has 0.9986 after 4,000
+          steps; DeltaNet, RWKV-7 and Mamba-2 0.999 in all: experiments/results/synthetic.md.
 Differs   128,000 examples, none of which is seen again, where the paper has 100,000 that it goes
           through 64 times; three learning rates in place of four.
 
