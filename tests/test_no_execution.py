@@ -16,6 +16,7 @@ LOADERS = {
     ("mixers/registry.py", "import_module"),
     ("models/registry.py", "import_module"),
     ("objectives/registry.py", "import_module"),
+    ("tasks/registry.py", "import_module"),
     ("own_models.py", "exec_module"),
     ("own_models.py", "import_module"),
     ("__init__.py", "import_module"),

@@ -80,16 +80,16 @@ def borders(text: str, tokenizer: Tokenizer, room: int, overlap: int) -> list[tu
         return [(0, len(text))]
     # Of no unit more than this, so that beside what it shares a window goes on by one at least.
     longest = max((room - overlap + 1) // 2, 1)
-    cuts_U = _cuts(text, places_N, longest)  # before each unit, and the end
-    before_U = np.append(np.searchsorted(places_N, cuts_U[:-1]), len(places_N))
+    cuts_N = _cuts(text, places_N, longest)  # before each unit, and the end
+    before_N = np.append(np.searchsorted(places_N, cuts_N[:-1]), len(places_N))
     found, first, last = [], 0, 0
-    while last < len(cuts_U) - 1:
-        last = max(np.searchsorted(before_U, before_U[first] + room, side="right") - 1, first + 1)
+    while last < len(cuts_N) - 1:
+        last = max(np.searchsorted(before_N, before_N[first] + room, side="right") - 1, first + 1)
         # By themselves, the characters may be cut into more tokens than within the text.
-        while last > first + 1 and len(tokenizer.encode(text[cuts_U[first] : cuts_U[last]])) > room:
+        while last > first + 1 and len(tokenizer.encode(text[cuts_N[first] : cuts_N[last]])) > room:
             last -= 1
-        found.append((int(cuts_U[first]), int(cuts_U[last])))
-        shared = np.searchsorted(before_U, before_U[last] - overlap, side="right") - 1
+        found.append((int(cuts_N[first]), int(cuts_N[last])))
+        shared = np.searchsorted(before_N, before_N[last] - overlap, side="right") - 1
         first = max(shared, first + 1)
     return found
 

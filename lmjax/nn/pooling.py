@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from lmjax.nn.dense import Dense
+from lmjax.nn.precision import wide
 from lmjax.nn.softmax import HIDDEN
 
 
@@ -21,7 +22,7 @@ def mean_pool(x_BSD: jax.Array, is_of_text_BS: jax.Array) -> jax.Array:
 def max_pool(x_BSD: jax.Array, is_of_text_BS: jax.Array) -> jax.Array:
     """The largest number of each channel (Collobert et al. 2011)."""
     lowest = jnp.finfo(jnp.float32).min
-    masked_BSD = jnp.where(is_of_text_BS[..., None], x_BSD.astype(jnp.float32), lowest)
+    masked_BSD = jnp.where(is_of_text_BS[..., None], _wide(x_BSD), lowest)
     return jnp.where(is_of_text_BS.any(axis=1, keepdims=True), masked_BSD.max(axis=1), 0.0)
 
 
@@ -61,7 +62,7 @@ def weighted_sum(
     x_BSD: jax.Array, is_of_text_BS: jax.Array, weights_BS: jax.Array | None = None
 ) -> jax.Array:
     """`sum_BD` over the tokens of the text, each times its weight, if there are any."""
-    x_BSD = jnp.where(is_of_text_BS[..., None], x_BSD.astype(jnp.float32), 0.0)
+    x_BSD = jnp.where(is_of_text_BS[..., None], _wide(x_BSD), 0.0)
     return (x_BSD if weights_BS is None else x_BSD * weights_BS[..., None]).sum(axis=1)
 
 
@@ -70,5 +71,9 @@ def _count(is_of_text_BS: jax.Array) -> jax.Array:
 
 
 def _at(x_BSD: jax.Array, is_of_text_BS: jax.Array, place_B: jax.Array) -> jax.Array:
-    x_BD = jnp.take_along_axis(x_BSD, place_B[:, None, None], axis=1)[:, 0].astype(jnp.float32)
+    x_BD = _wide(jnp.take_along_axis(x_BSD, place_B[:, None, None], axis=1)[:, 0])
     return jnp.where(is_of_text_BS.any(axis=1, keepdims=True), x_BD, 0.0)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    return x.astype(wide(x.dtype))

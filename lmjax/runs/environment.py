@@ -27,6 +27,7 @@ PACKAGES = (
     "pyyaml",
     "rich",
     "safetensors",
+    "rouge-score",
     "sacrebleu",
     "scipy",
     "tensorflow-datasets",

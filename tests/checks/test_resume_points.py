@@ -20,7 +20,8 @@ from lmjax.training.position import Position
 from lmjax.training.program import plan_training
 from tests.properties.variants import SMALL
 
-TRAINED = [family for family in FAMILIES if not model_class(family).is_counted]
+# A span_finder reads the batches of a classifier, from a corpus of questions.
+TRAINED = [f for f in FAMILIES if not model_class(f).is_counted and f != "span_finder"]
 EPOCH, END = 10, 24
 WARM, EVALUATED = 4, 6
 STOPS = (1, WARM - 1, WARM, 5, EVALUATED, EVALUATED + 1, EPOCH - 1, EPOCH, EPOCH + 1, 2 * EPOCH)

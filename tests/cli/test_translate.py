@@ -108,6 +108,7 @@ def test_the_worth_of_a_splits_translations_is_that_of_its_kind(run, capsys):
 
 
 def test_a_split_is_translated_measured_and_kept(run, tmp_path, capsys):
+    scored = set(RunDirectory(run).results()["splits"])
     arguments = ["translate", f"--workdir={run}", "--beam=2", "--nbest=2", "--samples=2"]
     assert main([*arguments, f"--output={tmp_path}/found.txt"]) == 0
     printed = capsys.readouterr()
@@ -130,7 +131,7 @@ def test_a_split_is_translated_measured_and_kept(run, tmp_path, capsys):
     assert result["decoding"] == decoding and result["cleaning"] == ["lowercase"]
     assert kept["translations"]["test"][decoding]["bleu"] == result["bleu"]
     assert "beam 5, length penalty wu 0.6" in kept["translations"]["test"]
-    assert set(kept["splits"]) == {"validation"}
+    assert set(kept["splits"]) == scored
     reads = [json.loads(line) for line in (run / "test_reads.jsonl").read_text().splitlines()]
     assert reads[0]["reader"] == "lmjax translate" and reads[0]["context"] == decoding
     assert main(["report", f"--workdir={run}"]) == 0

@@ -107,7 +107,11 @@ def test_beam_one_is_greedy(beam, end_id):
     assert tokens_of(run(beam, length=12, end_id=end_id)) == [[tokens] for tokens in greedy]
 
 
-WRITERS = [family for family in SMALL if model_class(family).reads in ("past", "source")]
+WRITERS = [
+    family
+    for family in SMALL
+    if model_class(family).reads in ("past", "source") and family != "bag_of_ngrams"  # of labels
+]
 
 
 @pytest.mark.parametrize("family", WRITERS)

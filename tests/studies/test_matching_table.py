@@ -54,7 +54,7 @@ SMALLER = {
     "Sequence to sequence": {},
     "Encoder-decoder": {"layers": 1},
     "BERT": {"layers": 1},
-    "Classifier": {"layers": 1},
+    "Classifier": {"backbone": {"layers": 1}},
     "Word vectors, skip-gram": {},
 }
 
