@@ -102,9 +102,9 @@ def parallel(sums, k_BTE, v_BTE, begins_BT, *, decay_E, bonus_E):
 class RWKV4(Mixer):
     """The time mixing of RWKV-4: `(sigmoid(r) * wkv) W_ED`.
 
-    r, k and v are of x with a part of the token before. In a pattern, `rwkv_channel_mixing` with
-    `receptance` stands after it, each of them without a feed-forward network. The sums are float32
-    whatever the type of x.
+    r, k and v are of x with a part of the token before, `mix`, which is the paper's 1 - mu. In a
+    pattern, `rwkv_channel_mixing` with `receptance` stands after it, each of them without a
+    feed-forward network. The sums are float32 whatever the type of x.
     """
 
     initializer: Initializer

@@ -58,10 +58,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
             "stack_rnn",
             "tape_rnn",
         ),
-        "A gate depends on the last output, so nothing but a loop is exact. Products with the "
-        "input are made before the loop for all tokens; gradients of the matrices after it, in one "
-        "product. The loop's products have B rows, so few rows use the machine badly: that is why "
-        "they are slow at T = 8,192, where B is 1.",
+        "A gate depends on the last output, so nothing but a loop is exact (`recurrent` is an "
+        "LSTM). Products with the input are made before the loop for all tokens; gradients of the "
+        "matrices after it, in one product. The loop's products have B rows, so few rows use the "
+        "machine badly: that is why they are slow at T = 8,192, where B is 1.",
     ),
     "element by element": (
         ("qrnn", "sru", "min_gru", "min_lstm", "lru", "rg_lru", "rwkv4", "s4d", "mamba"),
@@ -87,8 +87,9 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         "a token does not depend on T.",
     ),
     "convolutions": (
-        ("hyena",),
-        "Filters as long as the row, multiplied after a Fourier transform: T log T operations.",
+        ("hyena", "base_conv", "rwkv_channel_mixing"),
+        "Hyena: filters as long as the row, multiplied after a Fourier transform: T log T "
+        "operations. The others read a token and those just before it, directly.",
     ),
 }
 

@@ -5,13 +5,11 @@ import csv
 from lmjax.mixers.registry import MIXERS
 from lmjax.studies.mixer_speed import GROUPS, LENGTHS, Speed, draw, measure, page, to_csv
 
-NO_MIXING = {"rwkv_channel_mixing", "base_conv"}  # but of a token or a few
-
 
 def test_every_mixer_has_one_place():
     placed = [name for names, _ in GROUPS.values() for name in names]
     assert len(placed) == len(set(placed))
-    assert set(placed) | NO_MIXING >= set(MIXERS)
+    assert set(placed) == set(MIXERS)
 
 
 def test_what_is_measured_is_on_page_and_plot_and_in_the_csv():
