@@ -1,6 +1,6 @@
 """Time a token of each mixer against the length of rows, as a page, a plot and a CSV.
 
-Run by `python -m lmjax.studies.mixer_speed FILE.md [MIXER ...]`; it takes some twenty minutes.
+Run by `python -m lmjax.studies.mixer_speed FILE.md [MIXER ...]`; it takes some ten minutes.
 """
 
 import csv
