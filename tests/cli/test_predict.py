@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import threading
 
 import pytest
@@ -99,7 +100,7 @@ def test_a_signal_while_lines_are_written_ends_it_after_them(folder, tmp_path, m
     add = AnswerFile.add
 
     def interrupted(self, rows):
-        os.kill(os.getpid(), 2)
+        os.kill(os.getpid(), signal.SIGTERM)
         add(self, rows)
 
     monkeypatch.setattr(AnswerFile, "add", interrupted)
