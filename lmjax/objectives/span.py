@@ -37,12 +37,11 @@ class Span(Objective):
                 "objective 'span' needs a model that points at tokens of its source; set "
                 "model.name='span_finder'"
             )
-        for field in ("augmentation", "paraphrases", "cut_sources"):
-            if data[field]:
-                raise UserError(
-                    f"data.{field} would move or cut off answers, which stand at places of a "
-                    "text; leave it out: a long text is read in windows"
-                )
+        if data.cut_sources:
+            raise UserError(
+                "data.cut_sources would cut off answers, which stand at places of a text; leave "
+                "it out: a long text is read in windows"
+            )
 
     def nats_of(self, model: LanguageModel) -> str:
         return "places"

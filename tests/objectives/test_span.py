@@ -76,8 +76,8 @@ def test_a_trained_model_answers(run):
     [
         ({"model": "classifier"}, "needs a model that points at tokens.*span_finder"),
         ({"data.tokenizer": "word"}, "places of answers, and the targets are tokens of a text"),
-        ({"data.augmentation": ("swap=0.1",)}, "augmentation would move or cut off answers"),
-        ({"data.cut_sources": 20}, "cut_sources would move or cut off answers"),
+        ({"data.augmentation": ("swap=0.1",)}, "data.augmentation and data.paraphrases would move"),
+        ({"data.cut_sources": 20}, "cut_sources would cut off answers"),
         ({"data.cleaning": ("lowercase",)}, "'lowercase' would move the answers"),
         ({"data.special_tokens": ()}, "data.special_tokens=.*separator"),
         ({"data.corpus": "multi30k"}, "is not known to stand in its source"),
