@@ -24,7 +24,7 @@ from lmjax.data.python_docs import python_identity, read_python_docs
 from lmjax.data.text_files import content_digest, files_digest, matching_files, read_text_files
 from lmjax.errors import UserError, nearest
 
-PREPARATION = 11
+PREPARATION = 12  # raise it when a change of the code changes what is prepared
 
 SYNTHETIC = "synthetic"  # the corpus that is drawn, and has no documents
 

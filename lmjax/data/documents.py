@@ -110,23 +110,31 @@ def _characters(documents: list[Document]) -> int:
 def with_fold(splits: Splits, folds: int, fold: int) -> Splits:
     """The splits with one of so many folds of what is not test as validation, the rest as train.
 
-    Documents of one name, which are parts of one, stay together. Names are dealt to the folds in
-    the order of their hashes, so that each has as many, or one more. Raises UserError if there are
-    fewer names than folds.
+    Together stay documents of one source, or whose answers stand in one text, and of those without
+    a source the ones of one name, which are parts of one. These groups are dealt to the folds in
+    the order of their keys' hashes, so that each has as many, or one more. Raises UserError if
+    there are fewer groups than folds.
     """
-    parts: dict[str, list[Document]] = {}
+    groups: dict[str, list[Document]] = {}
     for document in splits["train"] + splits["validation"]:
-        parts.setdefault(document.name, []).append(document)
-    if len(parts) < folds:
+        groups.setdefault(_fold_key(document), []).append(document)
+    if len(groups) < folds:
         raise UserError(
-            f"data.folds is {folds}, but of the {len(parts)} documents beside test each fold must "
-            "have one; give fewer folds, or a corpus of more documents"
+            f"data.folds is {folds}, but of the {len(groups)} different documents or sources "
+            "beside test each fold must have one; give fewer folds, or a corpus of more documents"
         )
-    dealt = sorted(parts, key=lambda name: hashlib.sha256(name.encode()).digest())
+    dealt = sorted(groups, key=lambda key: hashlib.sha256(key.encode()).digest())
     held_out = set(dealt[fold::folds])
-    train = [document for name in parts if name not in held_out for document in parts[name]]
-    validation = [document for name in parts if name in held_out for document in parts[name]]
+    train = [document for key in groups if key not in held_out for document in groups[key]]
+    validation = [document for key in groups if key in held_out for document in groups[key]]
     return {**splits, "train": train, "validation": validation}
+
+
+def _fold_key(document: Document) -> str:
+    """Equal for documents of which none may be trained on where another is held out."""
+    if document.begin is not None:
+        return document.second
+    return "\0".join(document.source_parts) or document.name
 
 
 def spread_share(documents: list[Document], share: float) -> list[Document]:

@@ -21,7 +21,7 @@ def test_folds_are_disjoint_cover_all_and_never_part_a_name(train, validation, t
     pool = splits["train"] + splits["validation"]
     names = {document.name for document in pool}
     if len(names) < folds:
-        with pytest.raises(UserError, match=f"of the {len(names)} documents beside test"):
+        with pytest.raises(UserError, match=f"of the {len(names)} different documents"):
             with_fold(splits, folds, 0)
         return
     parts = [with_fold(splits, folds, fold) for fold in range(folds)]
@@ -36,6 +36,32 @@ def test_folds_are_disjoint_cover_all_and_never_part_a_name(train, validation, t
     other = {**splits, "train": data.draw(st.permutations(splits["train"]))}
     again = with_fold(other, folds, 1)["validation"]
     assert {d.name for d in again} == {d.name for d in parts[1]["validation"]}, "whatever the order"
+
+
+@pytest.mark.parametrize(
+    ("documents", "key"),
+    [
+        # questions of one paragraph; a surname of two languages; one pair of texts twice
+        (
+            [Document(f"q{i}", "a", f"why {i}?", f"a text {i // 3}", begin=0) for i in range(30)],
+            lambda document: document.second,
+        ),
+        (
+            [Document(f"{i}", f"label {i}", f"name {i // 2}") for i in range(30)],
+            lambda document: document.source,
+        ),
+        (
+            [Document(f"{i}", f"{i}", f"one {i % 5}", f"other {i % 10}") for i in range(30)],
+            lambda document: document.source_parts,
+        ),
+    ],
+)
+def test_what_is_predicted_from_one_text_is_in_one_fold(documents, key):
+    splits = {"train": documents[::2], "validation": documents[1::2], "test": []}
+    held_out = [with_fold(splits, 4, fold)["validation"] for fold in range(4)]
+    keys = [{key(document) for document in part} for part in held_out]
+    assert sum(map(len, keys)) == len(set.union(*keys)) == len({key(d) for d in documents})
+    assert sum(map(len, held_out)) == len(documents)
 
 
 @pytest.fixture
