@@ -19,9 +19,11 @@ from lmjax.data import (
 from lmjax.data.blimp import BLIMP, read_blimp
 from lmjax.data.cache import build_once, cache_directory, key_of
 from lmjax.data.documents import Document, Splits
+from lmjax.data.number_tokenizer import NumberTokenizer
 from lmjax.data.public_files import PublicFile
 from lmjax.data.python_docs import python_identity, read_python_docs
 from lmjax.data.text_files import content_digest, files_digest, matching_files, read_text_files
+from lmjax.data.tokenizer_choice import target_kind
 from lmjax.errors import UserError, nearest
 
 PREPARATION = 12  # raise it when a change of the code changes what is prepared
@@ -149,7 +151,7 @@ def _labelled(data) -> Corpus:
         data.text_column,
         data.second_column,
         data.label_column,
-        data.tokenizer == "number",
+        target_kind(data) == NumberTokenizer.kind,
         data.faulty_rows,
         data.invalid_utf8,
     )

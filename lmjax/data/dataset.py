@@ -31,6 +31,7 @@ from lmjax.data.tokenizer_choice import (
     given_tokenizer,
     source_data,
     target_data,
+    target_kind,
     train_tokenizer,
 )
 from lmjax.data.tokenizer_registry import load_tokenizer
@@ -132,9 +133,7 @@ def _read_documents(corpus: Corpus, data) -> tuple[Splits, dict[str, int], list[
 
 def _are_labelled(data) -> bool:
     """Whether texts are labels or numbers."""
-    given = given_tokenizer(data)
-    kind = given.target.kind if given else data.tokenizer
-    return kind in (LabelTokenizer.kind, NumberTokenizer.kind)
+    return target_kind(data) in (LabelTokenizer.kind, NumberTokenizer.kind)
 
 
 def _choices(data) -> dict[str, Any]:
@@ -143,12 +142,11 @@ def _choices(data) -> dict[str, Any]:
     if data.source_tokenizer:
         given.append(given_tokenizer(source_data(data), side="source"))
     folds = {"folds": data.folds, "fold": data.fold} if data.folds else {}
-    if data.tokenizer == SpanTokenizer.kind:
-        spans = {"source_length": data.source_length, "source_overlap": data.source_overlap}
-    elif data.tokenizer == "file" and isinstance(given[0].target, SpanTokenizer):
-        spans = {"source_overlap": data.source_overlap}
-    else:
-        spans = {}
+    spans = {}
+    if target_kind(data) == SpanTokenizer.kind:
+        spans["source_overlap"] = data.source_overlap
+        if data.tokenizer != "file":
+            spans["source_length"] = data.source_length
     cut = {"cut_sources": data.cut_sources} if data.cut_sources else {}
     return {
         **folds,

@@ -66,6 +66,12 @@ def source_data(data) -> ConfigDict:
     return ConfigDict({**data.to_dict(), **changes})
 
 
+def target_kind(data) -> str:
+    """The kind of tokenizer that targets have, also where it is read from a file."""
+    given = given_tokenizer(target_data(data))
+    return given.target.kind if given else data.tokenizer
+
+
 def train_tokenizer(
     data, texts: list[str], closed: bool = False, *, side: str = "target"
 ) -> Tokenizer:

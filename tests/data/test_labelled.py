@@ -92,7 +92,13 @@ def test_what_is_no_number_is_named_where_numbers_are_to_be_told(tmp_path):
         read(tmp_path, as_csv([*rows, ("a", "many")]), "own.csv", tokenizer="number")
     (tmp_path / "test.csv").write_text(as_csv([("a", "99.5")]))
     fields = dict(tokenizer="number", test_files=str(tmp_path / "test.csv"))
-    assert texts_of(read(tmp_path, as_csv(rows), **fields), "test") == [("a", "99.5")]
+    dataset = read(tmp_path, as_csv(rows), **fields)
+    assert texts_of(dataset, "test") == [("a", "99.5")]
+    # A tokenizer of numbers may be one of a file, too.
+    dataset.tokenizer.save(tmp_path / "tokenizer.json")
+    fields |= dict(tokenizer="file", tokenizer_file=str(tmp_path / "tokenizer.json"))
+    of_file = read(tmp_path, as_csv(rows), **fields, special_tokens=("mask",))
+    assert texts_of(of_file, "test") == [("a", "99.5")]
 
 
 def test_each_label_is_trained_on_where_one_file_is_split(tmp_path):
