@@ -65,11 +65,11 @@ class Dataset:
     cleaning: tuple[StepReport, ...]
 
     def left_out(self) -> list[str]:
-        """What reading and cleaning left out, a line each."""
+        """What reading and cleaning left out or rounded, a line each."""
         lines = [
             f"{count:,} {what}"
             for what, count in self.reading.items()
-            if count and what.endswith("left out")
+            if count and what.endswith(("left out", "rounded to thousandths"))
         ]
         return lines + [
             f"{report.documents_before - report.documents_after:,} documents left out by "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmjax.data.documents import SPLITS, Document, Splits, percentile
+from lmjax.data.number_tokenizer import LARGEST, STEP
 from lmjax.data.tables import Row, Table, read_table
 from lmjax.errors import UserError, nearest
 
@@ -97,6 +98,8 @@ def _read(path: Path, reading: Reading, report: Counter) -> list[Document]:
         pair = [row.cells[name] for name in (reading.text, reading.second) if name]
         label = row.cells[reading.label]
         documents.append(Document(f"{path.name}:{row.line}", label, *pair))
+        if reading.numbers and round(_number(label) * STEP) / STEP != _number(label):
+            report["rows whose label is rounded to thousandths"] += 1
     if faults and reading.faulty == "strict":
         raise UserError(_told(table, faults))
     for fault, lines in faults.items():
@@ -110,16 +113,17 @@ def _fault(row: Row, reading: Reading) -> str:
         return "without a label"
     if not {reading.text, reading.second or reading.text} <= row.cells.keys():
         return "with an empty text"
-    if reading.numbers and not _is_number(row.cells[reading.label]):
-        return "whose label is no number"
+    if reading.numbers and not abs(_number(row.cells[reading.label])) <= LARGEST:
+        return f"whose label is no number from -{LARGEST} to {LARGEST}"
     return ""
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float:
+    """Not a number (NaN) for a text that is none."""
     try:
-        return math.isfinite(float(text))
+        return float(text)
     except ValueError:
-        return False
+        return math.nan
 
 
 def _told(table: Table, faults: Mapping[str, list[int]]) -> str:

@@ -88,12 +88,16 @@ def test_labels_are_not_cleaned(tmp_path):
 
 def test_what_is_no_number_is_named_where_numbers_are_to_be_told(tmp_path):
     rows = [(text, str(i / 7)) for i, (text, _) in enumerate(GOOD)]
-    with pytest.raises(UserError, match=r"1 of the 201 rows .* no number \(line 402\)"):
-        read(tmp_path, as_csv([*rows, ("a", "many")]), "own.csv", tokenizer="number")
+    with pytest.raises(UserError, match=r"2 of the 202 rows .* to 1000 \(line 402, 403\)"):
+        read(tmp_path, as_csv([*rows, ("a", "many"), ("b", "1000.1")]), tokenizer="number")
     (tmp_path / "test.csv").write_text(as_csv([("a", "99.5")]))
     fields = dict(tokenizer="number", test_files=str(tmp_path / "test.csv"))
     dataset = read(tmp_path, as_csv(rows), **fields)
     assert texts_of(dataset, "test") == [("a", "99.5")]
+    assert dataset.left_out() == ["171 rows whose label is rounded to thousandths"]
+    few = as_csv([(text, "-1000") for text, _ in GOOD] + [("c", "1000.1"), ("d", "nan")])
+    few = read(tmp_path, few, tokenizer="number", faulty_rows="skip")
+    assert few.left_out() == ["2 rows whose label is no number from -1000 to 1000, left out"]
     # A tokenizer of numbers may be one of a file, too.
     dataset.tokenizer.save(tmp_path / "tokenizer.json")
     fields |= dict(tokenizer="file", tokenizer_file=str(tmp_path / "tokenizer.json"))
