@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from lmjax.data.near_words import NearWords
 from lmjax.data.paraphrases import paraphrases_of, read_paraphrases
 from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.streams import TokenStream
+from lmjax.data.text_files import content_digest
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_changes import CHANGES, OF_NEAR_WORDS, Changing, parse_changes
 from lmjax.data.words import WordBorders, Words
 from lmjax.errors import UserError
 
+FILES = ("paraphrases", "augmentation_vectors")  # fields of config.data that name them
 PARAPHRASE = "paraphrase"  # among the changes that are drawn from
 
 
@@ -32,7 +35,15 @@ class AugmentedStream(TokenStream):
     @cached_property
     def augmentation(self) -> "Augmentation":
         """What changes them; files are read. Raises UserError for one that can't be read."""
-        return Augmentation(self)
+        read = Augmentation(self)
+        _ = self.file_digests  # of what is read now, not of what lies there at the first checkpoint
+        return read
+
+    @cached_property
+    def file_digests(self) -> dict[str, str]:
+        """As of any stream; raises UserError for a file that can't be read."""
+        named = {field: self.data[field] for field in FILES if self.data[field]}
+        return {field: content_digest(Path(name).expanduser()) for field, name in named.items()}
 
 
 def augmented(

@@ -82,6 +82,11 @@ class TokenStream:
     source: "TokenStream | None" = None  # of the documents that these are predicted from
 
     @property
+    def file_digests(self) -> dict[str, str]:
+        """Of each file that its batches are made of beside the corpus, by the field of it."""
+        return {}
+
+    @property
     def segment_columns(self) -> dict[str, list]:
         """What a score is to say of each segment beside its counts."""
         return {}
