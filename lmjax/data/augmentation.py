@@ -17,7 +17,7 @@ from lmjax.data.streams import TokenStream
 from lmjax.data.text_files import content_digest
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_changes import CHANGES, OF_NEAR_WORDS, Changing, parse_changes
-from lmjax.data.words import WordBorders, Words
+from lmjax.data.words import Word, WordBorders, Words
 from lmjax.errors import UserError
 
 FILES = ("paraphrases", "augmentation_vectors")  # fields of config.data that name them
@@ -140,10 +140,19 @@ class Augmentation:
         line = f"{100 * self._share:g} % of the sources of an epoch are shown changed, each by "
         lines = [line + (f"one of {', '.join(named)}" if len(named) > 1 else named[0])]
         if isinstance(self._near, NearWords):
-            words = set(self._borders.words(self._source.tokens_N))
+            words = self._words()
             count = sum(map(self._near.has, words))
             lines.append(f"{count:,} of their {len(words):,} different words have a vector")
         return lines + self._remarks
+
+    def _words(self) -> set[Word]:
+        """The different words of all sources, as near ones are looked up for them."""
+        borders = self._borders
+        rows = np.split(self._source.tokens_N, self._source.document_starts_M[1:])
+        parts = (
+            words for ids_S in rows for words, is_special in borders.parts(ids_S) if not is_special
+        )
+        return {word for words in parts for word in borders.as_inner(words)}
 
     def _changed(self, ids_S: np.ndarray, name: str, generator: np.random.Generator) -> np.ndarray:
         by, borders = Changing(generator, self._near, self._blank), self._borders
@@ -176,7 +185,7 @@ class Augmentation:
         }
         total = sum(map(len, encoded.values()))
         left_out = total - sum(map(len, fitting.values()))
-        unmatched = len(found) - len({sources[place] for place in matched})
+        unmatched = len(found) - len({sources[place].strip() for place in matched})
         self._remarks = [
             f"{len(matched):,} of {len(sources):,} training documents have {total:,} paraphrases, "
             f"of which {left_out:,} are left out as longer than data.source_length "

@@ -24,13 +24,14 @@ class NearWords:
     """
 
     def __init__(self, file: str, tokenizer: Tokenizer):
-        if Path(file).is_dir():
+        path = Path(file).expanduser()
+        if path.is_dir():
             raise UserError(
                 f"data.augmentation_vectors {file!r} is a folder; give a file of vectors, which "
                 f"'lmjax vectors export --workdir={file} --output=FILE' makes of a run's"
             )
         self._tokenizer, self._found = tokenizer, {}
-        vectors = read_word_vectors(file)
+        vectors = read_word_vectors(path)
         self._vectors = WordVectors(vectors.words[:MOST_WORDS], vectors.vectors_VD[:MOST_WORDS])
 
     def __call__(self, word: Word) -> list[Word]:

@@ -32,11 +32,12 @@ def read_paraphrases(file: str) -> dict[str, list[str]]:
 def paraphrases_of(
     sources: Sequence[str], found: dict[str, list[str]], file: str
 ) -> dict[int, list[str]]:
-    """The paraphrases of those sources that have some, by their places.
+    """The paraphrases of those sources that have some, by their places; blanks around say nothing.
 
     Raises UserError if none has.
     """
-    matched = {place: found[source] for place, source in enumerate(sources) if source in found}
+    keys = [source.strip() for source in sources]
+    matched = {place: found[key] for place, key in enumerate(keys) if key in found}
     if not matched:
         raise UserError(
             f"none of the {len(found):,} sources in data.paraphrases {file!r} is a source of the "

@@ -10,6 +10,7 @@ from lmjax.config import base_config
 from lmjax.data.augmentation import augmented
 from lmjax.data.dataset import open_dataset
 from lmjax.data.near_words import NEAREST, NearWords
+from lmjax.data.paraphrases import paraphrases_of
 from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.training_batches import make_batching
 from lmjax.data.word_changes import CHANGES, Changing, parse_changes
@@ -188,6 +189,19 @@ def test_replaced_words_are_near_ones(folder):
     assert batching.remarks()[-1] == "30 of their 40 different words have a vector"
 
 
+@pytest.mark.parametrize("tokenizer", ["byte", "character", "bpe"])
+def test_words_that_have_a_vector_are_counted_as_they_are_looked_up(folder, tokenizer):
+    data = data_of(folder, augmentation=("replace=0.4",), source_tokenizer=tokenizer)
+    data.update(augmentation_vectors=str(folder / "vectors.txt"), source_length=64)
+    assert batching_of(data).remarks()[-1] == "30 of their 40 different words have a vector"
+
+
+def test_vectors_may_lie_below_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    data = data_of(folder, augmentation=("replace=0.4",), augmentation_vectors="~/vectors.txt")
+    assert batching_of(data).remarks()[-1].startswith("30 of their 40")
+
+
 def write_paraphrases(folder, rows):
     path = folder / "paraphrases.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -220,6 +234,11 @@ def test_paraphrases_are_shown_in_the_place_of_their_source(folder, tmp_path):
         f"2 of {len(plain)} training documents have 3 paraphrases, of which 1 are left out" in said
     )
     assert "1 sources of" in said
+
+
+def test_blanks_around_a_source_and_that_of_its_paraphrases_say_nothing():
+    found = {"a b": ["c"]}
+    assert paraphrases_of(["x", " a b\n"], found, "file") == {1: ["c"]}
 
 
 @pytest.mark.parametrize(
