@@ -115,6 +115,7 @@ class Tokenizer:
         """How many tokens of each text of a source there is room for, if `longest` are in all.
 
         Of a pair, the longer text loses its end first. None: for all, as without a `longest` (0).
+        Raises UserError if that leaves no token of each text.
         """
         rooms: list[int | None] = [None] * len(texts)
         if not longest:
@@ -122,7 +123,13 @@ class Tokenizer:
         marks = len(texts) if self.source_end_id is not None else 0
         if len(texts) > 1 and self.source_end_id != self.pair_separator():
             marks += 1
-        lengths, room = [len(self.encode(text)) for text in texts], max(0, longest - marks)
+        lengths, room = [len(self.encode(text)) for text in texts], longest - marks
+        if room < len(texts):
+            raise UserError(
+                f"data.cut_sources is {longest}, which leaves {max(0, room)} tokens for the texts "
+                f"of a source, beside {marks} that end or part them; give {marks + len(texts)} or "
+                "more, or 0 for whole sources"
+            )
         if sum(lengths) <= room:
             return rooms
         if len(texts) == 1:

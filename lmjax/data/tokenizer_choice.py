@@ -25,7 +25,12 @@ def check_tokenizer(data) -> None:
     if data.tokenizer not in CHOICES:
         raise UserError(f"unknown tokenizer {data.tokenizer!r}: {nearest(data.tokenizer, CHOICES)}")
     check_roles(data.special_tokens)
-    if data.source_tokenizer == SPAN or (data.tokenizer == SPAN and not data.source_tokenizer):
+    if data.source_tokenizer in (*OF_TARGETS, SPAN):
+        raise UserError(
+            f"data.source_tokenizer is {data.source_tokenizer!r}, which is of targets alone; set "
+            "it to one of texts, such as 'bpe'"
+        )
+    if data.tokenizer == SPAN and not data.source_tokenizer:
         raise UserError(
             f"data.tokenizer {SPAN!r} is of the places of answers in their sources, which need a "
             "tokenizer of their own; set data.source_tokenizer to one of texts, such as 'bpe'"

@@ -253,6 +253,26 @@ def test_of_a_source_that_is_too_long_the_end_is_left_out(texts, longest):
         )
 
 
+def test_a_cut_that_leaves_no_token_of_each_text_is_refused():
+    class Ended(ByteTokenizer):
+        ends_sources = True
+
+    one, two = ("a b",), ("a b", "b")
+    pair, ended_pair = (
+        with_special_tokens(tokenizer, ("separator",))
+        for tokenizer in (ByteTokenizer(False), Ended(True))
+    )
+    for tokenizer, texts, fewest in (
+        (ByteTokenizer(False), one, 1),
+        (pair, two, 3),
+        (Ended(True), one, 2),
+        (ended_pair, two, 5),
+    ):
+        assert len(tokenizer.encode_source(*texts, longest=fewest)) == fewest
+        with pytest.raises(UserError, match=f"data.cut_sources is .* give {fewest} or more"):
+            tokenizer.encode_source(*texts, longest=fewest - 1 or -1)
+
+
 def test_how_many_sources_are_cut_is_counted(tmp_path):
     tokenizer = with_special_tokens(ByteTokenizer(False), ("separator",))
     texts = [("abcdef", "abc"), ("ab",), ("abcdefgh",)]

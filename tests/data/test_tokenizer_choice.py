@@ -75,6 +75,14 @@ def test_impossible_choices_are_refused(data, tmp_path):
             train_tokenizer(refused, [])
 
 
+@pytest.mark.parametrize("source", ["label", "number", "span"])
+def test_sources_have_no_tokenizer_of_targets_alone(source):
+    data = base_config("classifier").data
+    data.update(corpus="trec", tokenizer="label", source_tokenizer=source)
+    with pytest.raises(UserError, match=f"source_tokenizer is '{source}', which is of targets"):
+        open_dataset(data)
+
+
 def test_the_pair_of_another_run_is_that_of_both_sides_or_its_target(data, tmp_path):
     pair = PairTokenizer(ByteTokenizer(False), TRAINED)
     pair.save(tmp_path / "tokenizer.json")
