@@ -106,8 +106,6 @@ def open_dataset(data) -> Dataset:
     folder = cache_directory() / "datasets" / f"{corpus.name}-{data.tokenizer}-{key_of(identity)}"
     build_once(folder, lambda temporary: _build(temporary, corpus, data))
     dataset = read_dataset(folder)
-    if "train" not in dataset.splits:
-        return dataset
 
     def documents() -> list[Document]:
         return _read_documents(corpus, data)[0]["train"]
@@ -171,9 +169,11 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
             f"the corpus {data.corpus!r} is a test alone and has no text to train on; see "
             f"lmjax task inspect {data.corpus}"
         )
-    whole = not data.cleaning and data.train_share == 1 and not data.folds
-    closed = whole and data.tokenizer in corpus.closed
-    labels = _labels(corpus, data) if data.tokenizer == "label" else None
+    is_whole = data.train_share == 1 and not data.folds
+    closed = is_whole and not data.cleaning and data.tokenizer in corpus.closed
+    labels = None
+    if data.tokenizer == LabelTokenizer.kind:
+        labels = _labels(documents if is_whole else _whole(corpus, data))
     tokenizer = _train_tokenizer(data, documents["train"], labels, closed)
     tokenizer.save(folder / "tokenizer.json")
     source = tokenizer.source
@@ -204,10 +204,14 @@ def _build(folder: Path, corpus: Corpus, data) -> None:
     (folder / "dataset.json").write_text(to_json(described, indent=1))
 
 
-def _labels(corpus: Corpus, data) -> list[str]:
-    """Those of training and validation, also if a share or a fold of them is trained on."""
+def _whole(corpus: Corpus, data) -> Splits:
+    """The documents, also if a share or a fold of them is trained on."""
     whole = ConfigDict({**data.to_dict(), "train_share": 1.0, "folds": 0})
-    splits = _read_documents(corpus, whole)[0]
+    return _read_documents(corpus, whole)[0]
+
+
+def _labels(splits: Splits) -> list[str]:
+    """Those of training and validation."""
     return [document.text for split in ("train", "validation") for document in splits[split]]
 
 
