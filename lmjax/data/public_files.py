@@ -30,6 +30,7 @@ class PublicFile:
     path: str
     url: str
     sha256: str
+    is_folder: bool = False  # published so, of which the file is a tar
     header: bytes = b""  # that is published without, and stands before what is fetched
 
     def local(self) -> Path | None:
@@ -85,7 +86,7 @@ class PublicFile:
         try:
             if is_offline():
                 raise OSError("LMJAX_OFFLINE is set")
-            if "/tree/" in self.url:
+            if self.is_folder:
                 raise OSError("it is published as a folder; pack that with tar")
             with urllib.request.urlopen(self.url, timeout=TIMEOUT_SECONDS) as response:
                 return self._unpacked(response.read(MOST_BYTES))

@@ -29,6 +29,7 @@ NEWSGROUPS = PublicFile(
     "20news/20news-bydate.tar",
     "https://github.com/yao8839836/text_gcn/tree/962223652e9bb164ac2d83cd09fc7b8845ce860b/data/20ng",
     "9bed7b69745d64527f98aa2196795cb6d68ba3b9c1077e33ec7f44fa200fa106",
+    is_folder=True,
 )
 NEWSGROUPS_MESSAGES = {"20news-bydate-train": 11_314, "20news-bydate-test": 7_532}
 
