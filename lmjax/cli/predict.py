@@ -61,7 +61,7 @@ def _predict(values, trained, lines: Iterator, total: int | None, kept: Any) -> 
 
     from rich.console import Console
 
-    from lmjax.data.lines import PIPE, as_they_come, in_windows
+    from lmjax.data.lines import PIPE, as_they_come, in_groups
     from lmjax.runs.answer_file import write_whole
     from lmjax.runs.files import to_json
     from lmjax.runs.signals import StopSignals
@@ -71,7 +71,7 @@ def _predict(values, trained, lines: Iterator, total: int | None, kept: Any) -> 
     answered = 0
     if before:
         print(f"{before:,} lines are answered in {kept.path}; goes on after them", file=sys.stderr)
-    windows = (as_they_come if values.input == PIPE else in_windows)(lines, trained.texts_at_once)
+    windows = (as_they_come if values.input == PIPE else in_groups)(lines, trained.texts_at_once)
     begin = time.monotonic()
     with (
         StopSignals() as signals,

@@ -63,11 +63,11 @@ def count_lines(name: str) -> int:
         return count + (not last.endswith(b"\n"))
 
 
-def in_windows(lines: Iterable[Line], most: int) -> Iterator[list[Line]]:
+def in_groups(lines: Iterable[Line], most: int) -> Iterator[list[Line]]:
     """So many lines at a time, the last ones perhaps fewer."""
     lines = iter(lines)
-    while window := list(islice(lines, most)):
-        yield window
+    while group := list(islice(lines, most)):
+        yield group
 
 
 def as_they_come(lines: Iterable[Line], most: int) -> Iterator[list[Line]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lmjax.data.cleaning import clean_text
 from lmjax.data.documents import Document
-from lmjax.data.lines import Line, in_windows
+from lmjax.data.lines import Line, in_groups
 from lmjax.errors import DeviceError, DivergedError, UserError
 from lmjax.evaluation.texts import check_scores_texts, text_log_probs
 from lmjax.tasks.predictions import prediction_row
@@ -52,7 +52,7 @@ class Predicting(Parts):
             Line(f"text {number}", text) if isinstance(text, str) else text
             for number, text in enumerate(texts, start=1)
         )
-        for rows in self.predict_windows(in_windows(lines, self.texts_at_once), beam=beam):
+        for rows in self.predict_windows(in_groups(lines, self.texts_at_once), beam=beam):
             yield from rows
 
     def predict_windows(
