@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from lmjax.data.reading import SAMPLE, check_encoding
 from lmjax.errors import UserError, nearest
-from lmjax.runs.files import parse_json
+from lmjax.runs.files import parse_json, to_json
 
 PIPE = "-"  # the name of what is piped in
 MOST_BYTES = 16 << 20  # of a line
@@ -141,6 +141,12 @@ def _decoded(content: bytes, place: str, first: bool) -> str:
 def _of_object(place: str, text: str, fields: Fields) -> Line:
     try:
         given = parse_json(text.encode(), lenient=True)
+        if "\\u" in text:
+            to_json(given).encode()
+    except UnicodeEncodeError as error:
+        half = repr(error.object[error.start])
+        error = f"{place} has {half}, half of a surrogate pair, which no file can hold; mend it"
+        return Line(place, "", error=error)
     except ValueError as error:
         return Line(place, "", error=f"{place} is not JSON ({error}); one object a line is needed")
     if not isinstance(given, dict):

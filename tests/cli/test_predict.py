@@ -10,7 +10,7 @@ import pytest
 import lmjax
 from lmjax.cli.main import main
 from lmjax.config import base_config
-from lmjax.data.lines import as_they_come, count_lines, read_lines
+from lmjax.data.lines import Fields, Line, as_they_come, count_lines, read_lines
 from lmjax.errors import Stopped, UserError
 from lmjax.runs.answer_file import AnswerFile
 from lmjax.training.run import train
@@ -141,6 +141,18 @@ def test_a_line_that_cannot_be_read_has_an_error_in_its_place(folder, tmp_path, 
     assert "empty text" in rows[10]["error"] and "30 tokens" in rows[41]["error"]
     assert all("prediction" in row for row in rows if "error" not in row)
     assert "2 of them could not be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("field", ["source", "second", "name"])
+def test_half_of_a_surrogate_pair_is_an_error_in_its_place(tmp_path, field):
+    whole, half = {"source": "a \U0001f600"}, {"source": "a"}
+    half[field] = "half \ud83d of a pair"
+    path = tmp_path / "some.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (half, whole)))
+    lines = list(read_lines(str(path), Fields()))
+    assert lines[1] == Line("line 2", "a \U0001f600")
+    assert (lines[0].name, lines[0].source) == ("line 1", "")
+    assert r"line 1 has '\ud83d', half of a surrogate pair" in lines[0].error
 
 
 def test_json_lines_have_named_fields(folder, tmp_path, capsys):
