@@ -7,7 +7,7 @@ Command   lmjax train --config=experiments/word_vectors/wikitext2.py:skip_gram
           --workdir=runs/skip_gram
           lmjax vectors export --workdir=runs/skip_gram --output=runs/skip_gram.txt.gz
           lmjax study --study=experiments/tasks/augmentation.py --workdir=runs/augmentation
-Tuning    every arm tries the same three learning rates, each on half of its training.
+Tuning    every arm tries the same four learning rates, each on half of its training.
 Hardware  one CPU core, half an hour, and as long for the vectors.
 Differs   A question is shown changed with a probability of a half, anew in each epoch, in place of
           copies that are made once. Near words are those of vectors, as in Wang and Yang (2015),

@@ -66,7 +66,6 @@ FAMILIES = {
         "model.backbone.context_length": 512,
         "model.backbone.dropout": 0.1,
         "model.dropout": 0.1,
-        "data.cleaning": (),
         "data.source_tokenizer": "file",
         "data.source_vocabulary_size": 0,
         "data.tokenizer_file": MINILM,

@@ -2,7 +2,7 @@
 
 Question  Which family tells a question's kind best, whichever questions it is trained on?
 Command   lmjax study --study=experiments/tasks/cross_validation.py --workdir=runs/cross_validation
-Tuning    every trained arm tries the same three learning rates on the first fold, each on half of
+Tuning    every trained arm tries the same four learning rates on the first fold, each on half of
           its training; the bag of n-grams has the penalty that validation prefers.
 Hardware  one CPU core, forty minutes; a third of it with `:once`.
 Expected  no published number to meet.

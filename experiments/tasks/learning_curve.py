@@ -2,7 +2,7 @@
 
 Question  What are twice the examples worth, and to which family?
 Command   lmjax study --study=experiments/tasks/learning_curve.py --workdir=runs/learning_curve
-Tuning    every trained arm tries the same three learning rates, each on half of its training; the
+Tuning    every trained arm tries the same four learning rates, each on half of its training; the
           bag of n-grams has the penalty that validation prefers.
 Hardware  one CPU core, an hour and a half.
 Expected  no published number to meet. Banko and Brill (2001) and Perlich et al. (2003): curves

@@ -2,7 +2,7 @@
 
 Question  How far apart are runs of one recipe that differ in their seed alone?
 Command   lmjax study --study=experiments/tasks/studies.py --workdir=runs/trec_tenth
-Tuning    every arm that is trained tries the same three learning rates, each on half of its
+Tuning    every arm that is trained tries the same four learning rates, each on half of its
           training.
 Hardware  one CPU core, three minutes.
 Expected  no published number to meet.
@@ -19,7 +19,7 @@ from lmjax.studies.study import Arm, Study, Tuning
 
 ABLATIONS = runpy.run_path(Path(__file__).parent.with_name("ablations") / "base.py")
 TREC = runpy.run_path(Path(__file__).with_name("trec.py"))
-TUNING = Tuning({"training.learning_rate": (5e-4, 1e-3, 3e-3)}, budget="50 percent")
+TUNING = Tuning({"training.learning_rate": (3e-4, 1e-3, 3e-3, 1e-2)}, budget="50 percent")
 
 
 def make_arm(name: str, variants: str, fields: Mapping[str, Any] | None = None, **others) -> Arm:
