@@ -32,9 +32,9 @@ def progress_bar(console: Console, description: str, total: int | None, done: in
 
 
 def say(console: Console, line: str) -> None:
-    """Prints a line; that its reader has gone away (a closed pipe) ends nothing."""
+    """Prints a line as it is; that its reader has gone away (a closed pipe) ends nothing."""
     try:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
     except (OSError, SystemExit):  # rich exits where a pipe is broken
         console.quiet = True
 

@@ -16,7 +16,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.evaluation.texts import check_scores_texts
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
-from lmjax.runs.terminal import say
+from lmjax.runs.terminal import printable, say
 from lmjax.tasks.acceptability import Acceptability, accuracy_by_group, first_of_each
 from lmjax.tasks.classification import Classification
 from lmjax.tasks.contract import Task
@@ -114,7 +114,8 @@ class AnsweringOtherTasks(Parts):
         for document in documents:
             prompted.check_label(document)
         name = _name(task, prompted, seed, template, split, examples)
-        say(console, f"the first prompt:\n{prompted.text(documents[0].source, shots)}\n")
+        first = printable(prompted.text(documents[0].source, shots))
+        say(console, f"the first prompt:\n{first}\n")
         given = {"train": splits["train"], split: documents}
         answered = self._answer(prompted, name, given, split, reader, console)
         details = [answer.details for answer in answered.answers]

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from lmjax.runs.terminal import clock_time, progress_bar, short_number
+from lmjax.runs.terminal import clock_time, progress_bar, say, short_number
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,11 @@ def test_a_bar_is_drawn_on_a_terminal_alone():
         assert ("training" in written.getvalue()) == is_terminal
         assert ("6/10" in written.getvalue()) == is_terminal
         assert "left" not in written.getvalue()
+
+
+def test_a_line_is_said_as_it_is():
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=80)
+    for line in ("a tag [/b] that closes nothing", "a [red] colour", ":smile: and \\[x]"):
+        say(console, line)
+        assert written.getvalue().endswith(f"{line}\n")

@@ -1,9 +1,12 @@
 """Tasks that a run was not trained for, from the command line to what the run keeps of them."""
 
+import io
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 import lmjax
 from lmjax.cli.main import main
@@ -89,6 +92,16 @@ def test_prompts_are_answered_and_kept(run, capsys):
     reads = len((run.path / "test_reads.jsonl").read_text().splitlines())
     trained.prompt("trec", split="validation")
     assert len((run.path / "test_reads.jsonl").read_text().splitlines()) == reads
+
+
+def test_the_first_prompt_is_shown_and_commands_no_terminal(run, monkeypatch):
+    hostile = [replace(QUESTIONS["test"][0], source="what [/b] is \x1b[2J [red] it ?")]
+    splits = QUESTIONS | {"test": hostile}
+    corpus = corpora.Corpus("trec", ["few"], lambda: (splits, Counter()))
+    monkeypatch.setitem(corpora.CORPORA, "trec", corpora.Source("", lambda data: corpus))
+    written = io.StringIO()
+    lmjax.load(run.path).prompt("trec", console=Console(file=written, width=80))
+    assert "what [/b] is \ufffd[2J [red] it ?" in written.getvalue()
 
 
 @pytest.mark.parametrize(
