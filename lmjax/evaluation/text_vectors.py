@@ -35,8 +35,10 @@ def text_vectors(
     has both, whose vectors count (Reimers and Gurevych 2019); one of the past reads it after the
     start token. What is longer than the context, or LONGEST, is read in parts, and its vector is
     their mean by their tokens, so that nothing is left out. No vector depends on other texts.
-    Raises UserError for a model without such vectors, and a text without tokens.
+    Raises UserError for a model without such vectors, no text, and a text without tokens.
     """
+    if not len(texts):
+        raise UserError("there is no text to give a vector of; give one or more")
     rows = [row for i, text in enumerate(texts) for row in _rows(model, tokenizer, text, i)]
     sums, tokens_N = [0.0] * len(texts), np.zeros(len(texts))
     for batch, *arrays in _batches(rows, batch_size, _longest(model)):

@@ -23,12 +23,13 @@ class AnsweringTasks(Parts):
     """Answers to documents, if its objective is that of a kind of tasks."""
 
     def classify(
-        self, texts: str | Sequence[str], seconds: Sequence[str] | None = None
+        self, texts: str | Sequence[str], seconds: str | Sequence[str] | None = None
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """The `label` of each text, its `probability` and the `probabilities` of all labels.
 
         Of pairs, `seconds` are their second texts. Texts are cleaned as the corpus was. Raises
-        UserError for a model that was not trained to classify, and a text that it can't read.
+        UserError for a model that was not trained to classify, a text that it can't read, and
+        texts that are none or not as many as the second ones.
         """
         kind = kind_of(self.config)
         if kind is None or kind.name != "classification":
@@ -37,6 +38,7 @@ class AnsweringTasks(Parts):
                 "objective.name='classification', such as experiments/tasks/trec.py"
             )
         single = isinstance(texts, str)
+        seconds = [seconds] if isinstance(seconds, str) else seconds
         answers = self._answers([texts] if single else texts, seconds)
         labels = [{"label": answer.text, **answer.details} for answer in answers]
         return labels[0] if single else labels
@@ -48,7 +50,8 @@ class AnsweringTasks(Parts):
 
         With its `probability`, and `begin`, the character of the context at which it stands. A
         context of any length is read in windows. Several questions may be asked of one context.
-        Raises UserError for a model that was not trained to, and an empty question or context.
+        Raises UserError for a model that was not trained to, an empty question or context, and
+        questions that are none or not as many as the contexts.
         """
         kind = kind_of(self.config)
         if kind is None or kind.name != "question_answering":
@@ -91,6 +94,12 @@ class AnsweringTasks(Parts):
     def _answers(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> list[Answer]:
         """The answers to texts, or to pairs of them, after the corpus's cleaning."""
         columns = [texts] if seconds is None else [texts, seconds]
+        if not len(texts):
+            raise UserError("there is no text to answer to; give one or more")
+        if len(texts) != len(columns[-1]):
+            raise UserError(
+                f"texts are {len(texts):,} and second ones {len(columns[-1]):,}; give one for each"
+            )
         cleaning = self.config.data.cleaning
         documents = [
             Document(f"text {i}", "", *(clean_text(text, cleaning) for text in row))

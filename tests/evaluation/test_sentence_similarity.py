@@ -83,6 +83,8 @@ def test_a_model_or_a_text_without_vectors_is_refused(params):
         text_vectors(Blind(TOKENIZER.vocabulary_size), params, TOKENIZER, ["a cat"])
     with pytest.raises(UserError, match="text 2 has no tokens"):
         text_vectors(MODEL, params, ByteTokenizer(False), ["a cat", ""])
+    with pytest.raises(UserError, match="there is no text"):
+        text_vectors(MODEL, params, TOKENIZER, [])
 
 
 def test_a_text_longer_than_the_context_is_read_in_parts_by_their_tokens(params):

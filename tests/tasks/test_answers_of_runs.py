@@ -84,6 +84,19 @@ def test_a_text_is_labelled_as_in_its_split(run):
         trained.classify("film " * 41)
 
 
+def test_texts_that_are_none_or_lack_second_ones_are_told_with_their_counts(run):
+    trained = lmjax.load(run.path)
+    for texts, seconds, message in (
+        ([], None, "there is no text"),
+        ([], [], "there is no text"),
+        (["film", "plot"], ["bad"], "texts are 2 and second ones 1"),
+        (["film", "plot"], "no", "texts are 2 and second ones 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            trained.classify(texts, seconds)
+    assert trained.classify("film", "plot") == trained.classify(["film"], ["plot"])[0]
+
+
 def test_a_text_of_3000_tokens_is_told_and_can_be_cut(tmp_path):
     rows = [{"text": f"film {i}", "label": "ab"[i % 2]} for i in range(100)]
     rows[7]["text"] = "film " * 3000
