@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lmjax.data.corpora import Corpus, open_corpus
 from lmjax.data.documents import Document
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.texts import check_scores_texts
+from lmjax.runs.files import to_json
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.terminal import printable, say
@@ -26,14 +28,16 @@ from lmjax.tasks.prompting import Prompted, draw_shots
 from lmjax.tasks.registry import TASKS, find_task
 from lmjax.trained.parts import Parts
 
+DIGITS = 8  # of the digest of a template, in a name
+
 
 @dataclass(frozen=True)
 class AnsweringOtherTasks(Parts):
     """Answers to tasks that its objective is not of.
 
     What was measured of a finished run and its scored checkpoint is also put into the `other_tasks`
-    of its results.json, the answers into the folder's predictions/. Each read of a test is logged
-    in the run's test_reads.jsonl.
+    of its results.json, and the answers into the folder's predictions/. Each read of a test is
+    logged in the run's test_reads.jsonl.
     """
 
     def judge(
@@ -121,6 +125,7 @@ class AnsweringOtherTasks(Parts):
         details = [answer.details for answer in answered.answers]
         used = Counter(detail["shots"] for detail in details)
         measured = answered.measured | {
+            "template": asdict(words),
             "examples_by_shots": {str(count): used[count] for count in sorted(used)},
             "ties": sum(detail["as_likely"] > 0 for detail in details),
         }
@@ -148,9 +153,9 @@ class AnsweringOtherTasks(Parts):
 
     def _keep(self, name: str, answered: AnsweredSplit, measured: dict[str, Any]) -> None:
         run = RunDirectory(self.workdir)
-        with only_writer(run.path):
-            answered.keep(run, name)
-            if self.is_of_results:
+        if self.is_of_results:
+            with only_writer(run.path):
+                answered.keep(run, name)
                 run.add_other_task(name, measured)
 
 
@@ -167,7 +172,9 @@ def _name(
     parts = [task, f"{shots}_shots", f"seed_{seed}" if shots else ""]
     parts.append("calibrated" if prompted.calibrate else "")
     parts.append(f"by_{prompted.normalization}" if prompted.normalization != "none" else "")
-    parts.append(f"template_{Path(template).stem}" if template else "")
+    if template:  # another of the same name has other answers
+        digest = sha256(to_json(asdict(prompted.template)).encode()).hexdigest()
+        parts.append(f"template_{Path(template).stem}_{digest[:DIGITS]}")
     parts += [split if split != "test" else "", f"first_{examples}" if examples else ""]
     return "_".join(filter(None, parts))
 

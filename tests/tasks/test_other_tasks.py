@@ -94,10 +94,31 @@ def test_prompts_are_answered_and_kept(run, capsys):
     assert len((run.path / "test_reads.jsonl").read_text().splitlines()) == reads
 
 
+def test_answers_of_another_template_or_step_replace_none(run, tmp_path):
+    trained, kept = lmjax.load(run.path), {}
+    for folder, words in (("one", "great"), ("other", "fine")):
+        labels = {label: f"{words} {i}" for i, label in enumerate(LABELS)}
+        fields = {"example": "{text} It was", "labels": labels}
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "mine.json"
+        path.write_text(json.dumps(fields))
+        found = trained.prompt("trec", template=str(path), split="validation", examples=2)
+        kept[words] = found["template"]
+        assert found["template"]["labels"] == labels
+    names = [name for name in run.results()["other_tasks"] if "template_mine" in name]
+    assert [run.results()["other_tasks"][name]["template"] for name in names] == [*kept.values()]
+    (run.path / "predictions" / f"{names[0]}.jsonl").write_text("")
+    other_step = replace(trained, step=trained.step + 1)
+    other_step.prompt(
+        "trec", template=str(tmp_path / "one" / "mine.json"), split="validation", examples=2
+    )
+    assert not predictions_of(run, names[0])
+
+
 def test_the_first_prompt_is_shown_and_commands_no_terminal(run, monkeypatch):
     hostile = [replace(QUESTIONS["test"][0], source="what [/b] is \x1b[2J [red] it ?")]
     splits = QUESTIONS | {"test": hostile}
-    corpus = corpora.Corpus("trec", ["few"], lambda: (splits, Counter()))
+    corpus = corpora.Corpus("trec", ["hostile"], lambda: (splits, Counter()))
     monkeypatch.setitem(corpora.CORPORA, "trec", corpora.Source("", lambda data: corpus))
     written = io.StringIO()
     lmjax.load(run.path).prompt("trec", console=Console(file=written, width=80))
