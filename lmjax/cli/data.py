@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from lmjax.cli.flags import parse
+from lmjax.cli.flags import parse, refuse_beside
 from lmjax.errors import UserError, nearest
 
 ACTIONS = ("list", "prepare", "inspect")
@@ -64,6 +64,9 @@ def main(arguments: list[str]) -> int:
 
     console = Console()
     if action == "list":
+        if corpus:
+            raise UserError(f"'lmjax data list' shows all; leave {corpus!r} out, or inspect it")
+        refuse_beside("'list'", values, *FIELDS)
         console.print(_corpora())
         return 0
     if not corpus:

@@ -4,7 +4,7 @@ import ast
 
 from absl import flags
 
-from lmjax.cli.flags import define_workdir, parse, required_workdir
+from lmjax.cli.flags import define_workdir, parse, refuse_beside, required_workdir
 from lmjax.errors import UserError
 
 # Flags of what adapts to the text, and its name in results.json.
@@ -16,6 +16,7 @@ ADAPTING = {
 OF_DYNAMIC = ("segment", "rates", "decays", "tuning_targets")
 EXAMPLE = """lmjax evaluate --workdir=runs/gpt --split=validation --context=windowed --stride=32
          lmjax evaluate --workdir=runs/gpt --task=blimp"""
+OF_CORPUS = ("corpus", "files", "random_batches")
 CONTEXT = ("context", "rows", "overlap", "window", "stride")  # fields of config.evaluation
 
 
@@ -91,7 +92,7 @@ def _judged(values: flags.FlagValues, trained) -> int:
 
     from lmjax.runs.files import to_json
 
-    _refuse_beside("task", values, "corpus", "files", "random_batches", "mc_dropout", *ADAPTING)
+    refuse_beside("--task", values, *OF_CORPUS, "split", "mc_dropout", *ADAPTING, *CONTEXT)
     measured = trained.judge(
         values.task,
         pairs=values.pairs,
@@ -109,7 +110,7 @@ def _adapted(values: flags.FlagValues, trained, context: dict) -> int:
 
     flag = next(name for name in ADAPTING if values[name].value)
     others = [name for name in ADAPTING if name != flag]
-    _refuse_beside(flag, values, "corpus", "files", "random_batches", "mc_dropout", *others)
+    refuse_beside(f"--{flag}", values, *OF_CORPUS, "mc_dropout", *others)
     given = dict(
         reader=f"lmjax evaluate --{flag}", console=Console(stderr=True), split=values.split
     )
@@ -148,7 +149,7 @@ def _with_dropout(values: flags.FlagValues, trained, context: dict) -> int:
 
     from lmjax.runs.files import to_json
 
-    _refuse_beside("mc_dropout", values, "corpus", "files", "random_batches")
+    refuse_beside("--mc_dropout", values, *OF_CORPUS)
     found = trained.evaluate_with_dropout(
         values.split,
         values.mc_dropout,
@@ -180,12 +181,6 @@ def _changes(given: list[str]) -> dict:
 
 def _about(trained) -> dict:
     return {"step": trained.step, **({"model": trained.changes} if trained.changes else {})}
-
-
-def _refuse_beside(flag: str, values: flags.FlagValues, *others: str) -> None:
-    for name in others:
-        if values[name].value:
-            raise UserError(f"--{name} is of no use with --{flag}; leave one of them out")
 
 
 def _define(values: flags.FlagValues):

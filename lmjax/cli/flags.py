@@ -89,6 +89,13 @@ def define_config(values: flags.FlagValues) -> None:
     )
 
 
+def refuse_beside(what: str, values: flags.FlagValues, *others: str) -> None:
+    """Raises UserError for a flag of `others` that was given in vain beside `what`."""
+    for name in others:
+        if values[name].present and values[name].value:
+            raise UserError(f"--{name} is of no use with {what}; leave one of them out")
+
+
 def reference_of(values: flags.FlagValues) -> str:
     """`FILE[:argument]`, as `--config` was given."""
     return values["config"].parser.reference

@@ -4,7 +4,7 @@ from typing import Any
 
 from absl import flags
 
-from lmjax.cli.flags import define_workdir, parse
+from lmjax.cli.flags import define_workdir, parse, refuse_beside
 from lmjax.errors import UserError
 
 EXAMPLE = """lmjax similar --corpus='essays/*.txt' --query=handed_in.txt
@@ -32,6 +32,10 @@ def main(arguments: list[str]) -> int:
         )
     if values.query and values.threshold is not None:
         raise UserError("--threshold is of near duplicates within the corpus; leave it or --query")
+    if not values.query:
+        refuse_beside("--threshold", values, "workdir")
+    if not values.workdir and values["step"].present:
+        raise UserError("--step is of the run in --workdir; add that or leave --step out")
     if values.most < 1:
         raise UserError(f"--most is {values.most}; give 1 or more")
 

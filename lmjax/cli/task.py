@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from lmjax.cli.flags import parse
+from lmjax.cli.flags import parse, refuse_beside
 from lmjax.errors import UserError, nearest
 
 ACTIONS = ("list", "inspect", "baselines")
@@ -35,6 +35,9 @@ def main(arguments: list[str]) -> int:
 
     console = Console()
     if action == "list":
+        if name:
+            raise UserError(f"'lmjax task list' shows all; leave {name!r} out, or inspect it")
+        refuse_beside("'list'", values, "cleaning")
         console.print(_tasks())
         return 0
     if not name:

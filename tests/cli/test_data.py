@@ -63,6 +63,8 @@ def test_help_has_an_example(capsys):
         ([], "list, prepare"),
         (["prepair", "ptb"], "did you mean 'prepare'"),
         (["prepare"], "name the corpus"),
+        (["list", "ptb"], "leave 'ptb' out"),
+        (["list", "--cleaning=nfc"], "--cleaning is of no use with 'list'"),
         (["prepare", "ptbb"], "did you mean 'ptb'"),
         (["prepare", "ptb", "--tokenizr=word"], "tokenizer"),
         (["prepare", "text"], "data.files"),

@@ -39,6 +39,8 @@ def test_baselines_are_scored(capsys, monkeypatch, data_dir):
         ((), "say what to do after 'lmjax task'"),
         (("lst",), "did you mean 'list'"),
         (("inspect",), "name the task"),
+        (("list", "trec"), "leave 'trec' out"),
+        (("list", "--cleaning=nfc"), "--cleaning is of no use with 'list'"),
         (("inspect", "trek"), "did you mean 'trec'"),
     ],
 )

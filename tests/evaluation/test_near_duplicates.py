@@ -127,6 +127,8 @@ def test_the_command_line_without_a_model(tmp_path, capsys):
         ([corpus], "give --query=FILE"),
         ([corpus, query, "--unit=word"], "did you mean 'words'"),
         ([corpus, query, "--size=0"], "size is 0"),
+        ([corpus, query, "--step=3"], "--step is of the run in --workdir"),
+        ([corpus, "--threshold=0.9", "--workdir=x"], "--workdir is of no use with --threshold"),
         ([corpus, f"--query={tmp_path}/none.txt"], "no file matches --query"),
     ):
         assert main(["similar", *wrong]) == 2

@@ -132,6 +132,8 @@ def test_the_first_prompt_is_shown_and_commands_no_terminal(run, monkeypatch):
         (["evaluate", "--task=trec"], "no pairs of sentences"),
         (["evaluate", "--task=blimps"], "did you mean 'blimp'"),
         (["evaluate", "--task=blimp", "--cache"], "--cache is of no use with --task"),
+        (["evaluate", "--task=blimp", "--split=test"], "--split is of no use with --task"),
+        (["evaluate", "--task=blimp", "--stride=2"], "--stride is of no use with --task"),
         (["prompt"], "--task=NAME is missing"),
         (["prompt", "--task=blimp"], "not one of labels"),
         (["prompt", "--task=names"], "has no template"),
