@@ -77,7 +77,9 @@ def _predict(values, trained, lines: Iterator, total: int | None, kept: Any) -> 
         StopSignals() as signals,
         progress_bar(Console(stderr=True), "lines", total, before) as advance,
     ):
-        found = trained.predict_windows(windows, beam=values.beam, has_begun=before > 0)
+        # The first lines that a pipe gives may be one alone, from which nothing follows.
+        has_begun = before > 0 or values.input == PIPE
+        found = trained.predict_windows(windows, beam=values.beam, has_begun=has_begun)
         for rows in found:
             with signals.deferred():  # so that no line is left half written
                 if kept:

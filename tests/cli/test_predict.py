@@ -193,6 +193,21 @@ def test_what_is_piped_in_is_answered_as_it_comes(folder, monkeypatch, capfd):
     assert len(seen) == 1 and [row["source"] for row in rows] == LINES
 
 
+@pytest.mark.parametrize("lines", [["", "good film"], ["good film", ""]])
+def test_an_empty_line_that_is_piped_in_is_an_error_in_its_place(folder, monkeypatch, capfd, lines):
+    monkeypatch.setattr("lmjax.data.lines.PATIENCE", 0.0)
+    monkeypatch.setattr("lmjax.trained.predicting.BATCHES_AT_ONCE", 0.25)  # a line at a time
+    reading, writing = os.pipe()
+    os.write(writing, "".join(f"{line}\n" for line in lines).encode())
+    os.close(writing)
+    with open(reading) as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        assert main(["predict", f"--workdir={folder / 'labels'}", "--input=-"]) == 1
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [row["source"] for row in rows] == lines
+    assert ["error" in row for row in rows] == [not line for line in lines]
+
+
 def test_lines_are_read_as_they_are(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_bytes("\ufeffa\r\nb\x85\u2028 c\n\nd".encode())
