@@ -10,6 +10,7 @@ import numpy as np
 
 from lmjax.data.documents import Document
 from lmjax.data.source_rows import encode_sources, source_batches
+from lmjax.errors import DivergedError
 from lmjax.models.contract import LanguageModel
 from lmjax.tasks.contract import Answering
 
@@ -21,7 +22,8 @@ def first_outputs(
 ) -> np.ndarray:
     """`outputs_NV` in float64: of each document what the model gives after the start token.
 
-    Raises UserError, naming the document, for a source that is empty or too long.
+    Raises UserError, naming the document, for a source that is empty or too long, and
+    DivergedError for outputs that are not finite.
     """
     model, tokenizer = trained.model, trained.tokenizer
     longest = model.longest_context
@@ -31,11 +33,23 @@ def first_outputs(
     places, outputs = [], []
     for places_N, source_BS, weights_BS in batches:
         found_BV = _outputs(model, trained.params, tokenizer.start_id, source_BS, weights_BS)
+        found_NV = np.asarray(found_BV, np.float64)[: len(places_N)]
+        for place, found_V in zip(places_N, found_NV, strict=True):
+            check_finite(documents[place], found_V)
         places.append(places_N)
-        outputs.append(np.asarray(found_BV, np.float64)[: len(places_N)])
+        outputs.append(found_NV)
         if on_answered:
             on_answered(len(places_N))
     return np.concatenate(outputs)[np.argsort(np.concatenate(places))]
+
+
+def check_finite(document: Document, outputs_V: np.ndarray) -> None:
+    """Raises DivergedError, naming the document, if an output for it is not finite."""
+    if not np.isfinite(outputs_V).all():
+        raise DivergedError(
+            f"what the model gives of {document.name} is not finite: its parameters are broken; go "
+            "back to an earlier checkpoint"
+        )
 
 
 @partial(jax.jit, static_argnames=("model", "start_id"))

@@ -20,6 +20,7 @@ from lmjax.models.contract import LanguageModel
 from lmjax.tasks.answer_metrics import answer_metrics
 from lmjax.tasks.bootstrap import bootstrap_intervals
 from lmjax.tasks.contract import Answer, Answering, Intervals, Kind, Metrics
+from lmjax.tasks.first_outputs import check_finite
 from lmjax.tasks.summarisation import SENTENCE_END
 
 
@@ -82,7 +83,8 @@ def find_answers(
 
     That is the product of the probabilities of its two ends. An answer has at most as many tokens
     as windows share, if they do. Raises UserError, naming the document, for one without a question
-    or a text, and for a question that leaves no room.
+    or a text, and for a question that leaves no room, and DivergedError for outputs that are
+    not finite.
     """
     model, tokenizer = trained.model, trained.tokenizer
     reader, overlap = tokenizer.source, trained.config.data.source_overlap
@@ -107,6 +109,7 @@ def find_answers(
         )
         for place, first, last, log_prob in zip(places_N, *map(np.asarray, found), strict=False):
             window = shown[place]
+            check_finite(documents[window.document], log_prob)
             left[window.document] -= 1
             if log_prob > highest[window.document]:
                 highest[window.document] = log_prob

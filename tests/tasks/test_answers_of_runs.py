@@ -1,14 +1,16 @@
 """A run answers to its splits: the metrics agree with its score, and the answers can be read."""
 
 import json
+from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 import lmjax
 from lmjax.cli.main import main
 from lmjax.config import base_config, objective_config
-from lmjax.errors import UserError
+from lmjax.errors import DivergedError, UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.prepare import prepare
 from lmjax.training.run import train
@@ -96,6 +98,13 @@ def test_texts_that_are_none_or_lack_second_ones_are_told_with_their_counts(run)
             trained.classify(texts, seconds)
     with pytest.raises(UserError, match="the texts of a pair need a token"):  # they are one pair
         trained.classify("film", "plot")
+
+
+def test_a_label_of_broken_parameters_is_none(run):
+    trained = lmjax.load(run.path)
+    broken = replace(trained, params=jax.tree.map(lambda leaf: leaf * np.nan, trained.params))
+    with pytest.raises(DivergedError, match="gives of text 1 is not finite"):
+        broken.classify(["film", "plot"])
 
 
 def test_a_text_of_3000_tokens_is_told_and_can_be_cut(tmp_path):

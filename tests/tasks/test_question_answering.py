@@ -15,7 +15,7 @@ from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.documents import Document
 from lmjax.data.span_tokenizer import SpanTokenizer
 from lmjax.data.wrapped_tokenizers import PairTokenizer, with_special_tokens
-from lmjax.errors import UserError
+from lmjax.errors import DivergedError, UserError
 from lmjax.tasks.answer_metrics import answer_metrics
 from lmjax.tasks.question_answering import QuestionAnswering
 
@@ -215,6 +215,16 @@ def test_what_is_no_question_about_a_text_is_named():
             answered(document)
     with pytest.raises(UserError, match="leaves 9 of 40"):
         answered(asked("text", "w" * 30))
+
+
+def test_outputs_that_are_not_finite_are_told(monkeypatch):
+    def broken(*given, apply=Pointer.apply, **source):
+        logits_BTV, carry = apply(*given, **source)
+        return logits_BTV * jnp.nan, carry
+
+    monkeypatch.setattr(Pointer, "apply", broken)
+    with pytest.raises(DivergedError, match="of about that <1> is not finite"):
+        answered(asked("that <1>"))
 
 
 def test_metrics_are_of_each_example():
