@@ -13,13 +13,15 @@ MOST_MAPS = 20_000
 TESTS = itertools.count()
 
 # Tests run tiny programs once: most of their time is the compiler's, spent on making them fast.
+# LMJAX_COMPILED_AS_USERS=1 tests what users run.
 QUICK_COMPILATION = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_parallel_codegen_split_count=1"
 )
 if jaxlib.version.__version_info__ < (0, 11):  # which ends at a flag that it does not know
     QUICK_COMPILATION += " --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILATION}".strip()
+if not os.environ.get("LMJAX_COMPILED_AS_USERS"):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILATION}".strip()
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)

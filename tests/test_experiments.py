@@ -102,15 +102,22 @@ def test_studies_of_tasks_resolve(argument, arms, seeds):
         ("cross_validation.py:smoke", 5, 5),
         ("learning_curve.py", 20, 3),
         ("learning_curve.py:smoke", 20, 1),
+        ("families.py", 5, 3),
+        ("families.py:sst2,pretrained", 6, 3),
+        ("families.py:names,smoke", 5, 1),
+        ("blimp.py", 4, 1),
     ],
 )
-def test_studies_of_questions_resolve(argument, arms, seeds):
+def test_studies_of_tasks_on_real_data_resolve(argument, arms, seeds):
+    name, _, variants = argument.partition(":")
     study = load_study(f"{EXPERIMENTS}/tasks/{argument}")
     assert len(study.arms) == arms and len(study.seeds) == seeds
-    assert {arm.config.data.corpus for arm in study.arms} == {"trec"}
-    name = argument.partition(":")[0]
-    text = load(EXPERIMENTS / "tasks" / name).__doc__
-    assert f"lmjax study --study=experiments/tasks/{name}" in text and "Question" in text
+    corpus = variants.partition(",")[0] if name == "families.py" and variants else "trec"
+    (found,) = {arm.config.data.corpus for arm in study.arms}
+    assert found == ("wikitext2" if name == "blimp.py" else corpus)
+    text = " ".join(load(EXPERIMENTS / "tasks" / name).__doc__.split())
+    assert f"lmjax study --study=experiments/tasks/{name}" in text
+    assert f"Question {study.question}" in text
     with pytest.raises(UserError, match="no variant 'smoek': did you mean 'smoke'"):
         load_study(f"{EXPERIMENTS}/tasks/{name}:smoek")
 

@@ -19,6 +19,7 @@ from lmjax.studies.study import Study
 
 STUDIES = runpy.run_path(Path(__file__).with_name("studies.py"))
 FOLDS = 5
+QUESTION = "Which family tells a question's kind best, whichever questions it is trained on?"
 ARMS = {
     "LSTM": "lstm",
     "LSTM with attention pooling": "lstm_attention",
@@ -37,7 +38,7 @@ def get_study(arg: str = "") -> Study:
         "cross_validation",
         arg,
         {"once": {"seeds": tuple(range(FOLDS))}},
-        question="Which family tells a question's kind best, whichever it is trained on?",
+        question=QUESTION,
         arms=tuple(arms),
         baseline="LSTM",
         seeds=tuple(range(3 * FOLDS)),

@@ -1,6 +1,6 @@
 """One task told by every family, from words that are counted to MiniLM's pretrained weights.
 
-Question  Which family tells a text's label best, if all have the same texts, tuning and seeds?
+Question  Which family tells a text's label best, with the same texts, tuning and seeds?
 Command   lmjax study --study=experiments/tasks/families.py:trec --workdir=runs/trec_families
           lmjax study --study=experiments/tasks/families.py:sst2,pretrained
           --workdir=runs/sst2_families

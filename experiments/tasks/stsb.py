@@ -1,10 +1,11 @@
 """How alike two sentences are, from 0 to 5, told by heads on several families.
 
-Claim     MiniLM's cosines agree with people's ratings better after fine-tuning than before it, and
-          either better than what is trained from scratch on 5,749 pairs.
+Claim     None measured yet; expected is that MiniLM's cosines agree with people's ratings better
+          after fine-tuning than before it, and either better than what is trained from scratch on
+          5,749 pairs.
 Command   lmjax train --config=experiments/tasks/stsb.py:minilm,cosine --workdir=runs/stsb_minilm
           lmjax train --config=experiments/tasks/stsb.py:lstm,siamese --workdir=runs/stsb_lstm
-Hardware  One CPU core, some minutes each; MiniLM's rather a quarter of an hour.
+Hardware  One CPU core, estimated at some minutes each, and MiniLM's at a quarter of an hour.
 Published MiniLM before fine-tuning has Spearman's 0.8203 on the test (sentence-transformers);
           Reimers and Gurevych (2019, table 2) have 0.8479 by BERT-base, as `cosine` is trained.
 

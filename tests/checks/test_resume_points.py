@@ -13,6 +13,7 @@ from lmjax.config import OF_PAIRS, base_config, objective_config
 from lmjax.data.dataset import open_dataset
 from lmjax.data.pairs import split_by_source
 from lmjax.errors import UserError
+from lmjax.model_defaults import sections_of
 from lmjax.models.registry import FAMILIES, build_model, model_class
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training import loop
@@ -20,8 +21,7 @@ from lmjax.training.position import Position
 from lmjax.training.program import plan_training
 from tests.properties.variants import SMALL
 
-# A span_finder reads the batches of a classifier, from a corpus of questions.
-TRAINED = [f for f in FAMILIES if not model_class(f).is_counted and f != "span_finder"]
+TRAINED = [family for family in FAMILIES if not model_class(family).is_counted]
 EPOCH, END = 10, 24
 WARM, EVALUATED = 4, 6
 STOPS = (1, WARM - 1, WARM, 5, EVALUATED, EVALUATED + 1, EPOCH - 1, EPOCH, EPOCH + 1, 2 * EPOCH)
@@ -43,6 +43,21 @@ def config_of(tmp_path):
     (tmp_path / "pairs.tsv").write_text("".join(f"{pair.source}\t{pair.text}\n" for pair in kept))
     labels = (f"{pair.source}\t{'xy'[i % 2]}\n" for i, pair in enumerate(kept))
     (tmp_path / "labels.tsv").write_text("".join(labels))
+    asked = [
+        {
+            "context": pair.source,
+            "qas": [
+                {
+                    "id": str(i),
+                    "question": "a?",
+                    "answers": [{"text": pair.source[:2].strip(), "answer_start": 0}],
+                }
+            ],
+        }
+        for i, pair in enumerate(kept)
+    ]
+    articles = [{"title": f"{i}", "paragraphs": [each]} for i, each in enumerate(asked)]
+    (tmp_path / "questions.json").write_text(json.dumps({"data": articles}))
 
     def make(family, **changes):
         config = base_config(family)
@@ -54,6 +69,9 @@ def config_of(tmp_path):
         elif objective == "classification":
             config.data.update(corpus="parallel", files=str(tmp_path / "labels.tsv"))
             config.data.source_tokenizer = "byte"
+        elif objective == "span":
+            config.data.update(corpus="questions", files=str(tmp_path / "questions.json"))
+            config.data.update(source_tokenizer="byte", source_overlap=8)
         else:
             many = changes.get("data__resets") == "documents"
             file = tmp_path / ("documents.jsonl" if many else "text.txt")
@@ -61,14 +79,15 @@ def config_of(tmp_path):
         config.data.batch_size = 4
         config.data.length = 36  # 1,440 bytes in 4 rows: ten steps an epoch
         config.data.source_length = 36
-        config.model.update(SMALL[family])
-        if "dropout" in config.model:
-            config.model.dropout = 0.1
+        for section in sections_of(config.model).values():
+            section.update(SMALL[section.name])
+            if "dropout" in section:
+                section.dropout = 0.1
+            if "context_length" in section:
+                section.context_length = 72 if objective == "prefix" else 40
         config.training.update(
             duration=f"{END} steps", accumulation_steps=2, warmup=f"{WARM} steps", clip_norm=1.0
         )
-        if "context_length" in config.model:
-            config.model.context_length = 72 if objective == "prefix" else 36
         config.evaluation.every = f"{EVALUATED} steps"
         config.checkpoint.every = "9 steps"
         config.logging.every = "2 steps"

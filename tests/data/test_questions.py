@@ -83,7 +83,7 @@ def test_the_place_that_most_gave_is_the_answers(tmp_path, monkeypatch):
         ([answer(3, 0)], "Who?", "question 1 of .*text"),
         ([], "Who?", "question q1 has no answer"),
         ([answer("Anna", 0)], " ", "question q1 is empty"),
-        ([answer("Anna", 0)], "Who?", "too few texts.*none for train|validation|test"),
+        ([answer("Anna", 0)], "Who?", "too few texts.*none for (train|validation|test)"),
     ],
 )
 def test_faults_of_a_file_are_named(tmp_path, answers, question, message):

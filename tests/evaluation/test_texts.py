@@ -95,7 +95,9 @@ def test_500_pairs_equal_those_read_one_at_a_time(name, sentences, tokenizer):
     assert np.ptp(found.log_probs_N / found.tokens_N) > 0.1
 
 
-def test_a_model_of_both_directions_says_the_sum_of_the_two(sentences, tokenizer):
+def test_texts_of_a_model_of_both_directions_have_the_scores_that_each_has_alone(
+    sentences, tokenizer
+):
     model, params, objective = made("bilstm", tokenizer, sentences)
     texts = sentences[:20]
     alone = [text_log_probs(model, params, tokenizer, [text], objective) for text in texts]
