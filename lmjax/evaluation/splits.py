@@ -7,7 +7,6 @@ from rich.console import Console
 
 from lmjax.data.context import ContextPolicy
 from lmjax.data.dataset import Dataset
-from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError, nearest
 from lmjax.evaluation.astray import astray
 from lmjax.evaluation.score import Score
@@ -67,7 +66,15 @@ def score_split(
     test_reads.jsonl. `step` is the parameters', `reader` says who reads. Raises as `score_stream`.
     """
     stream = dataset.splits[split]
-    log_read(run, stream, split, "score", step=step, context=policy.name, reader=reader)
+    log_read(
+        run,
+        split,
+        "score",
+        step=step,
+        context=policy.name,
+        fingerprint=stream.fingerprint,
+        reader=reader,
+    )
     score = score_stream(model, params, stream, policy, batch_size, objective, on_scored=on_scored)
     for line in astray(score, model.vocabulary_size):
         run.log(f"{split}: {line}")
@@ -76,16 +83,13 @@ def score_split(
 
 
 def log_read(
-    run: RunDirectory,
-    stream: TokenStream,
-    split: str,
-    purpose: str,
-    *,
-    step: int,
-    context: str,
-    reader: str,
+    run: RunDirectory, split: str, purpose: str, *, step: int, context: str, reader: str, **of: str
 ) -> None:
-    """Puts it into the run's log that a split is read, and of `test` into its test_reads.jsonl."""
+    """Puts it into the run's log that a split is read, and of `test` into its test_reads.jsonl.
+
+    `of` says there which text it is: the fingerprint of the run's own, or the name of another
+    corpus.
+    """
     run.log(f"{split} is read to {purpose} step {step} ({context}), by {reader}")
     if split == "test":
-        run.log_test_read(step=step, context=context, fingerprint=stream.fingerprint, reader=reader)
+        run.log_test_read(step=step, context=context, **of, reader=reader)

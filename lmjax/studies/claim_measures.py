@@ -80,11 +80,11 @@ def _on_random_batches(claim: Claim, trained: Trained) -> Measured:
         stream = dataset.splits[split]
         log_read(
             RunDirectory(trained.workdir),
-            stream,
             split,
             f"estimate the loss on {DRAWS} draws of {batches} random batches of",
             step=trained.step,
             context=context,
+            fingerprint=stream.fingerprint,
             reader=READER,
         )
         means = random_window_means(

@@ -198,11 +198,11 @@ class Adapting(Parts):
     def _log(self, name, stream, purpose, policy, kind, reader) -> None:
         log_read(
             RunDirectory(self.workdir),
-            stream,
             name,
             purpose,
             step=self.step,
             context=f"{policy.name}, {kind.replace('_', ' ')}",
+            fingerprint=stream.fingerprint,
             reader=self._named(reader),
         )
 

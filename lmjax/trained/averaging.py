@@ -69,7 +69,13 @@ class Averaging(Parts):
         check_splits([split], dataset, policy, self.objective)
         stream, name = dataset.splits[split], f"{policy.name}_mc_dropout_{passes}"
         log_read(
-            run, stream, split, "score", step=self.step, context=name, reader=self._named(reader)
+            run,
+            split,
+            "score",
+            step=self.step,
+            context=name,
+            fingerprint=stream.fingerprint,
+            reader=self._named(reader),
         )
         scored = self.model, self.params, stream, policy, data.batch_size, self.objective
         say(console, f"{split}: {passes} passes with dropout")

@@ -30,11 +30,11 @@ class Measuring(Parts):
         measured = {"samples": measure(samples, training)}
         log_read(
             run,
-            dataset.splits["validation"],
             "validation",
             "stand beside samples of",
             step=self.step,
             context="no context",
+            fingerprint=dataset.splits["validation"].fingerprint,
             reader=self._named("lmjax.measure_samples"),
         )
         return measured | {"held_out": measure(_pieces(validation, samples), training)}

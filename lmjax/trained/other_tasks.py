@@ -14,6 +14,7 @@ from lmjax.data.cleaning import clean_text
 from lmjax.data.corpora import Corpus, open_corpus
 from lmjax.data.documents import Document
 from lmjax.errors import UserError, nearest
+from lmjax.evaluation.splits import log_read
 from lmjax.evaluation.texts import check_scores_texts
 from lmjax.runs.files import to_json
 from lmjax.runs.lock import only_writer
@@ -36,8 +37,8 @@ class AnsweringOtherTasks(Parts):
     """Answers to tasks that its objective is not of.
 
     What was measured of a finished run and its scored checkpoint is also put into the `other_tasks`
-    of its results.json, and the answers into the folder's predictions/. Each read of a test is
-    logged in the run's test_reads.jsonl.
+    of its results.json, and the answers into the folder's predictions/. Each read of a split is
+    logged as by `evaluate`.
     """
 
     def judge(
@@ -145,10 +146,15 @@ class AnsweringOtherTasks(Parts):
         return measured
 
     def _answer(self, kind, name, splits, split, reader, console) -> AnsweredSplit:
-        if split == "test":
-            RunDirectory(self.workdir).log_test_read(
-                step=self.step, corpus=name, reader=self._named(reader)
-            )
+        log_read(
+            RunDirectory(self.workdir),
+            split,
+            f"answer to {name} by",
+            step=self.step,
+            context="another task",
+            corpus=name,
+            reader=self._named(reader),
+        )
         return answer_split(kind, self, splits, split, console or Console(quiet=True))
 
     def _keep(self, name: str, answered: AnsweredSplit, measured: dict[str, Any]) -> None:

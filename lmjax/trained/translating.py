@@ -88,11 +88,11 @@ class Translating(Parts):
         decoding = decoding_by(beam, options)
         log_read(
             run,
-            dataset.splits[split],
             split,
             "translate it by",
             step=self.step,
             context=decoding,
+            fingerprint=dataset.splits[split].fingerprint,
             reader=self._named(reader),
         )
         with progress_bar(console, split, len(documents)) as advance:

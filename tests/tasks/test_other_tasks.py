@@ -92,6 +92,8 @@ def test_prompts_are_answered_and_kept(run, capsys):
     reads = len((run.path / "test_reads.jsonl").read_text().splitlines())
     trained.prompt("trec", split="validation")
     assert len((run.path / "test_reads.jsonl").read_text().splitlines()) == reads
+    line = (run.path / "log.txt").read_text().splitlines()[-1]
+    assert line.startswith("validation is read to answer to trec_0_shots_validation by step")
 
 
 def test_answers_of_another_template_or_step_replace_none(run, tmp_path):
