@@ -104,6 +104,11 @@ class AnsweringOtherTasks(Parts):
             )
         if examples < 0:
             raise UserError(f"examples is {examples}; give how many of the split, or 0 for all")
+        if split == "train" and shots:
+            raise UserError(
+                "shots are drawn from train, so that a text of it may stand answered before "
+                "itself; choose another split, or shots=0"
+            )
         words = template_of(task, template)
         splits = _corpus_of(found).documents()[0]
         if split not in splits:

@@ -140,6 +140,7 @@ def test_the_first_prompt_is_shown_and_commands_no_terminal(run, monkeypatch):
         (["prompt", "--task=blimp"], "not one of labels"),
         (["prompt", "--task=names"], "has no template"),
         (["prompt", "--task=trec", "--shots=13"], "from 0 to 12"),
+        (["prompt", "--task=trec", "--shots=1", "--split=train"], "may stand answered before"),
         (["prompt", "--task=trec", "--split=dev"], "no split 'dev'"),
         (["prompt", "--task=trec", "--normalization=words"], "unknown normalization"),
     ],
