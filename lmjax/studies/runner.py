@@ -39,14 +39,23 @@ from lmjax.studies.tuning import (
     write_tuning,
 )
 from lmjax.studies.work import Failures
+from lmjax.tasks.registry import kind_of
 from lmjax.training.run import is_done
 
 
 def score_test(path: Path) -> None:
-    """Adds the score of the test split to a run's results, if its corpus has one, once."""
+    """Adds the score of the test split to a run's results, if its corpus has one, once.
+
+    With it what the answers to that split are worth, of a task that is answered after training.
+    """
     run = RunDirectory(path)
     if "test" not in run.results()["splits"] and "test" in open_dataset(run.config().data).splits:
-        api.evaluate(path, split="test", reader="lmjax study, after all training")
+        kind = kind_of(run.config())
+        api.load(path).evaluate_task(
+            "test",
+            with_task=kind is not None and kind.after_training,
+            reader="lmjax study, after all training",
+        )
 
 
 def continue_prompt(path: Path, prompt: str, length: int) -> str:
