@@ -303,7 +303,8 @@ def test_test_is_scored_once_where_the_corpus_has_it(tmp_path, monkeypatch, has_
     read = []
     splits = {"validation": None} | ({"test": None} if has_test else {})
     monkeypatch.setattr(runner, "open_dataset", lambda data: SimpleNamespace(splits=splits))
-    monkeypatch.setattr(api, "evaluate", lambda path, split, reader: read.append(split))
+    trained = SimpleNamespace(evaluate_task=lambda split, **_: read.append(split))
+    monkeypatch.setattr(api, "load", lambda path: trained)
     results = write_run(make_config(), tmp_path / "run")
     del results["splits"]["test"]
     RunDirectory(tmp_path / "run").write_results(results)
