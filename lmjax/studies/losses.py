@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 
 LABELS = "labels"  # what nats are of in a classification
-# What errors are told by, where that is what nats are of: answers of a generated task, labels.
-ACCURACY = {"answers": "length_accuracy", LABELS: "accuracy"}
+# What errors are told by, where that is what nats are of: answers of a generated task, labels,
+# where answers begin and end.
+ACCURACY = {"answers": "length_accuracy", LABELS: "accuracy", "places": "accuracy"}
 BITS, ERROR = "bits per byte", "error"
 SHORT = {BITS: "bits/byte", ERROR: "error"}
-MEANING = "error is the share of answers that are wrong, of a generated task a mean over lengths"
+MEANING = (
+    "error is the share of answers that are wrong, of a generated task a mean over lengths, of "
+    "answers in a text that of their first and last places"
+)
 
 
 def loss_of(score: Mapping[str, Any]) -> float | None:

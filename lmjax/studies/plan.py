@@ -13,6 +13,7 @@ from lmjax.models.cost import ModelCost
 from lmjax.models.registry import build_model
 from lmjax.runs.fields import check_fields, check_values, is_number, is_positive_number
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.studies.losses import ACCURACY
 from lmjax.studies.measures import is_counted, training_clock
 from lmjax.studies.study import BEGINNINGS, DURATION, Arm, Study, flatten
 from lmjax.studies.tuning import planned_trials, trial_durations
@@ -147,10 +148,11 @@ def _plan_arm(
         tokens = dataset.splits["train"].counts.tokens
         return ArmPlan(arm.name, None, {}, 0, 0, len(models) * (study.folds or 1), tokens)
     plan = plan_training(candidates[0].config, dataset, models[0])
-    if not (plan.objective.scores_text or plan.objective.tells_right):
+    nats_of = plan.objective.nats_of(models[0])
+    if not (plan.objective.scores_text or nats_of in ACCURACY):
         raise UserError(
-            f"arm {arm.name!r} predicts no text ({plan.objective.nats_of(models[0])}), so it has "
-            "no bits per byte for a study to compare; train its runs by `lmjax train`"
+            f"arm {arm.name!r} predicts no text ({nats_of}), so it has no bits per byte for a "
+            "study to compare; train its runs by `lmjax train`"
         )
     trials = planned_trials(arm, study.tuning, trial_duration).values() if study.tuning else ()
     return ArmPlan(

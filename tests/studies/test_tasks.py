@@ -1,5 +1,7 @@
 """A study of a generated task: its arms are compared by their errors, and nothing says bits."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -56,12 +58,48 @@ def test_arms_of_a_task_are_compared_by_their_errors(tmp_path):
     assert "validation_error" in curves
 
 
+def make_finder(name, files, width):
+    config = base_config("span_finder")
+    config.model.backbone.update(layers=1, width=width, heads=2, context_length=32)
+    config.data.update(corpus="questions", files=files, batch_size=8)
+    config.data.update(source_length=24, source_overlap=4)
+    config.training.duration = "4 steps"
+    return Arm(name, config)
+
+
+def test_arms_that_find_answers_are_compared_by_their_errors(tmp_path):
+    paragraphs = []
+    for number in range(60):
+        context = f"{number} is a red box" if number % 2 else f"here is {number} and no more"
+        answers = [{"text": str(number), "answer_start": context.index(str(number))}]
+        asked = {"id": str(number), "question": "which number ?", "answers": answers}
+        paragraphs.append({"context": context, "qas": [asked]})
+    files = tmp_path / "squad.json"
+    files.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    study = Study(
+        name="finders",
+        question="Does width help?",
+        arms=(make_finder("narrow", str(files), 4), make_finder("wide", str(files), 8)),
+        baseline="narrow",
+        seeds=(0, 1),
+        matched=("training_tokens",),
+    )
+    result = run_and_report(study, tmp_path / "study")
+    assert result.failures == [] and result.record.loss == "error"
+    for arm in result.record.arms:
+        for score in arm.scores("validation").values():
+            assert loss_of(score) == 1 - score["accuracy"]
+    text = result.page.with_suffix(".md").read_text()
+    assert "validation error" in text and "first and last places" in text
+
+
 @pytest.mark.parametrize(
     ("score", "expected"),
     [
         ({"bits_per_byte": 1.5, "accuracy": 0.5}, 1.5),
         ({"nats_of": "masked", "bits_per_byte": None, "accuracy": 0.5}, None),
         ({"nats_of": "labels", "bits_per_byte": 0.1, "accuracy": 0.75}, 0.25),
+        ({"nats_of": "places", "bits_per_byte": None, "accuracy": 0.75}, 0.25),
         ({"nats_of": "answers", "bits_per_byte": None, "length_accuracy": 0.75}, 0.25),
         ({}, None),
     ],
