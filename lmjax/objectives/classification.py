@@ -19,7 +19,7 @@ from lmjax.data.training_batches import PreparedBatches, make_batching
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.nn.softmax import log_probs_and_right
-from lmjax.objectives.contract import Objective, Outcome
+from lmjax.objectives.contract import Objective, Outcome, rows_with_targets
 
 CLASS_WEIGHTS = ("none", "balanced")
 
@@ -98,7 +98,7 @@ class Classification(Objective):
         nats = -jnp.sum(log_probs_BT * batch.weights_BT)
         counts = {
             "tokens": batch.weights_BT.sum(),
-            "sequences": jnp.float32(len(batch.weights_BT)),
+            "sequences": rows_with_targets(batch.weights_BT),
             "right": jnp.sum(is_right_BT * batch.weights_BT),
         }
         extras, descended_BT = {}, log_probs_BT

@@ -33,7 +33,8 @@ class Outcome:
     """
 
     nats: jax.Array  # the sum over the targets
-    # `tokens` (the weight of the targets), `sequences` and, where it `tells_right`, `right`
+    # `tokens` (the weight of the targets), `sequences` (rows that have some) and, where it
+    # `tells_right`, `right`
     counts: dict[str, jax.Array]
     carry: Carry
     extras: dict[str, jax.Array]  # auxiliary losses by name, each a mean over the targets
@@ -148,7 +149,7 @@ class Objective:
         log_probs_BT, is_right_BT, carry = self.predict(model, params, batch, carry, **context)
         counts = {
             "tokens": batch.weights_BT.sum(),
-            "sequences": jnp.float32(batch.weights_BT.shape[0]),
+            "sequences": rows_with_targets(batch.weights_BT),
         }
         if is_right_BT is not None:
             counts["right"] = jnp.sum(is_right_BT * batch.weights_BT)
@@ -190,6 +191,11 @@ def outcome_of(
         extras={**outcome.extras, **collecting.losses},
         measures={**outcome.measures, **collecting.measures},
     )
+
+
+def rows_with_targets(weights_BT: jax.Array) -> jax.Array:
+    """How many rows have a weight that is not 0; those that fill up a batch have none."""
+    return jnp.sum((weights_BT > 0).any(axis=1), dtype=jnp.float32)
 
 
 def empty_batch(length: int) -> Batch:

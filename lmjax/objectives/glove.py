@@ -17,7 +17,7 @@ from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
-from lmjax.objectives.contract import Objective, Outcome
+from lmjax.objectives.contract import Objective, Outcome, rows_with_targets
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,6 @@ class GloVe(Objective):
         log_probs_BT, carry = self.log_probs(model, params, batch, carry)
         counts = {
             "tokens": (batch.weights_BT > 0).sum().astype(jnp.float32),
-            "sequences": jnp.float32(len(log_probs_BT)),
+            "sequences": rows_with_targets(batch.weights_BT),
         }
         return Outcome(-log_probs_BT.sum(), counts, carry, extras={})

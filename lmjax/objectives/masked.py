@@ -15,7 +15,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.models.contract import Carry, LanguageModel
 from lmjax.nn.softmax import log_probs_and_right
 from lmjax.objectives.bidirectional import Bidirectional, in_place
-from lmjax.objectives.contract import Outcome
+from lmjax.objectives.contract import Outcome, rows_with_targets
 
 EVALUATIONS = ("complementary", "pseudo_likelihood")
 PAIRS = "sentence_pairs"
@@ -217,7 +217,7 @@ class Masked(Bidirectional):
         log_probs_BP, is_right_BP = log_probs_and_right(logits_BPV, targets_BP)
         counts = {
             "tokens": batch.weights_BT.sum(),
-            "sequences": jnp.float32(len(batch.weights_BT)),
+            "sequences": rows_with_targets(batch.weights_BT),
             "right": jnp.sum(is_right_BP * weights_BP),
         }
         extras = {}

@@ -18,7 +18,7 @@ from lmjax.data.streams import TokenStream
 from lmjax.data.training_batches import PreparedBatches, make_batching
 from lmjax.errors import UserError
 from lmjax.models.contract import Carry, LanguageModel
-from lmjax.objectives.contract import Objective, Outcome
+from lmjax.objectives.contract import Objective, Outcome, rows_with_targets
 
 NO_WORD = -1  # the segment of what stands at the end of a row where words were left out
 EVALUATION_NOISE = 1024  # words drawn for an evaluation, which all of its rows share
@@ -147,7 +147,7 @@ class NegativeSampling(Objective):
         log_probs_BT, counts_BT = self.sums(model, params, batch)
         counts = {
             "tokens": counts_BT.sum().astype(jnp.float32),
-            "sequences": jnp.float32(len(log_probs_BT)),
+            "sequences": rows_with_targets(counts_BT),
         }
         return Outcome(-log_probs_BT.sum(), counts, carry, extras={})
 

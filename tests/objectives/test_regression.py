@@ -2,15 +2,18 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lmjax.api import load
 from lmjax.config import base_config, choose, objective_config
+from lmjax.data.number_tokenizer import NumberTokenizer
 from lmjax.data.streams import with_source
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.errors import UserError
+from lmjax.objectives.contract import empty_batch
 from lmjax.objectives.registry import make_objective
 from lmjax.objectives.regression import Regression
 from lmjax.training.run import train
@@ -51,6 +54,22 @@ def test_a_number_that_a_word_decides_is_learnt(tmp_path):
         trained.params, np.zeros((1, 1), np.int32), source_BS=source_BS
     )
     assert numbers_BT1[0, 0, 0] == pytest.approx(2.5, abs=0.6)
+
+
+def test_rows_that_fill_up_a_batch_change_no_mean():
+    targets_BT = np.stack([NumberTokenizer().encode_piece(word) for word in ("2", "3", "0")])
+
+    def told(rows):
+        weights_BT = np.float32([[1], [1], [0]])[rows]
+        batch = empty_batch(1).replace(targets_BT=targets_BT[rows], weights_BT=weights_BT)
+        numbers_BT1 = np.float32([[[1.0]], [[2.5]], [[9.0]]])[rows]
+        model = SimpleNamespace(apply=lambda params, tokens_BT, carry, **_: (numbers_BT1, carry))
+        return Regression()(model, None, batch, None)
+
+    whole, parts = told([0, 1, 2]), (told([0, 1]), told([2]))
+    for count in ("tokens", "sequences"):
+        sums = [part.measures["squared_error"] * part.counts[count] for part in parts]
+        assert sum(sums) / whole.counts[count] == pytest.approx((1.0**2 + 0.5**2) / 2, rel=1e-5)
 
 
 def test_what_can_not_be_is_refused():
