@@ -27,13 +27,14 @@ def with_initial_embedding(
 ) -> Embedded:
     """The parameters with the vector of each word that the file has, in word2vec's or GloVe's text.
 
-    The embedding is that of the targets or, where these have none, of the sources. A word that the
-    file lacks has the vector of the word in lower case or, if it lacks that, too, the one that was
-    drawn. Raises UserError for a file that can't be read, vectors of another width than the
+    The embedding is that of the targets or, where these have none, as in a head on a backbone, of
+    the sources. A word that the file lacks has the vector of the word in lower case or, if it lacks
+    that, too, the one that was drawn. Raises UserError for a file that can't be read, vectors of another width than the
     embedding's, a tokenizer whose tokens are no words, and a model without a table of them.
     """
     try:
-        name = token_embedding(params, model.vocabulary_size)
+        is_head = hasattr(model, "backbone")  # which reads sources alone
+        name = None if is_head else token_embedding(params, model.vocabulary_size)
         if name is None and model.reads == "source":
             name = token_embedding(params, model.source_vocabulary_size)
             tokenizer = tokenizer.source

@@ -7,6 +7,7 @@ import pytest
 
 import lmjax
 from lmjax.config import base_config
+from lmjax.data.label_tokenizer import LabelTokenizer
 from lmjax.data.word_tokenizer import WordTokenizer
 from lmjax.data.word_vectors import WordVectors, write_word_vectors
 from lmjax.data.wrapped_tokenizers import PairTokenizer
@@ -46,6 +47,17 @@ def test_a_model_of_labels_begins_with_the_vectors_of_its_sources_words(file):
     begun = with_initial_embedding(file, DRAWN, pair, model)
     expected = [[-1] * 3, [-1] * 3, [0, 1, 2], [3, 4, 5], [-1] * 3, [6, 7, 8]]
     np.testing.assert_array_equal(begun.params["params"]["embedding"]["embedding"], expected)
+
+
+def test_two_labels_are_not_the_two_texts_of_a_pair(file):
+    types = {"token_type_embedding": {"embedding": np.zeros((2, 3), np.float32)}}
+    params = {"params": {"backbone": {**DRAWN["params"], **types}}}
+    model = SimpleNamespace(vocabulary_size=2, reads="source", source_vocabulary_size=6)
+    model.backbone = MODEL
+    pair = PairTokenizer(LabelTokenizer(("The", "cat")), TOKENIZER)
+    begun = with_initial_embedding(file, params, pair, model).params["params"]["backbone"]
+    assert not begun["token_type_embedding"]["embedding"].any()
+    assert begun["embedding"]["embedding"][2:4].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_what_does_not_fit_is_refused(file, tmp_path):
