@@ -67,6 +67,12 @@ def check_objective(config: ConfigDict, objective: Objective, model: LanguageMod
             f"model {config.model.name!r} is counted on texts alone, so objective "
             f"{config.objective.name!r} would give it no source; choose another model"
         )
+    if getattr(model, "finds_spans", False) and config.objective.name != "span":
+        raise UserError(
+            f"objective {config.objective.name!r} predicts no places of answers, and model "
+            f"{config.model.name!r} tells nothing else; set objective.name='span' or, for labels "
+            "and numbers, model.name='classifier'"
+        )
     if model.reads in objective.serves:
         objective.check(config.data, model)
         return

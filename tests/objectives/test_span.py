@@ -1,14 +1,16 @@
 """Answers are learnt from where they stand, and found also where only a window holds them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import lmjax
-from lmjax.config import base_config
+from lmjax.config import base_config, choose
 from lmjax.data.lines import Line
 from lmjax.errors import UserError
+from lmjax.objectives.registry import check_objective
 from lmjax.training.run import train
 
 
@@ -69,6 +71,14 @@ def test_a_trained_model_answers(run):
         trained.classify("text")
     (row,) = trained.predict([Line("line 1", "what has a colour ?", context)])
     assert row["prediction"] == "green box" and row["second"] == context
+
+
+@pytest.mark.parametrize("objective", ["classification", "regression", "seq2seq"])
+def test_a_model_that_points_at_places_is_trained_by_nothing_else(objective):
+    config = base_config("span_finder")
+    choose(config, "objective", objective)
+    with pytest.raises(UserError, match="no places of answers.*model.name='classifier'"):
+        check_objective(config, None, SimpleNamespace(finds_spans=True, is_counted=False))
 
 
 @pytest.mark.parametrize(
