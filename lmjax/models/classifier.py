@@ -151,7 +151,10 @@ class Classifier(OnBackbone):
         if self.pooling == ATTENTION:
             return self.attention(encoded.hidden_BSD, is_of_text_BS)
         pooled_BD = POOLINGS[self.pooling](encoded.hidden_BSD, is_of_text_BS)
-        return self.pooler(pooled_BD[:, None]) if self.pooling == "first" else pooled_BD
+        if self.pooling != "first":
+            return pooled_BD
+        # The pooler has a bias, and zeros stand for a text that there is not.
+        return jnp.where(is_of_text_BS.any(axis=1)[:, None], self.pooler(pooled_BD[:, None]), 0.0)
 
     def _tell(self, rows, source_BS, source_weights_BS, deterministic) -> jax.Array:
         if source_BS is None:

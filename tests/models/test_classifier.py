@@ -79,9 +79,18 @@ def test_rows_of_a_pair_and_of_one_text(class_id, apart, tokens, parts):
         assert (np.asarray(part_BS)[row, len(found) :] == PADDING).all()
 
 
-@pytest.mark.parametrize("backbone", ["bert", "rnn", "transformer", "bilstm"])
-def test_texts_that_are_read_apart_are_read_as_if_they_were_alone(backbone):
-    model = make(backbone, siamese="concatenated", pooling="mean")
+@pytest.mark.parametrize(
+    ("backbone", "pooling"),
+    [
+        ("bert", "mean"),
+        ("bert", "first"),
+        ("rnn", "mean"),
+        ("transformer", "mean"),
+        ("bilstm", "mean"),
+    ],
+)
+def test_texts_that_are_read_apart_are_read_as_if_they_were_alone(backbone, pooling):
+    model = make(backbone, siamese="concatenated", pooling=pooling)
     params = distinct_parameters(model)
 
     def pooled(**source):
