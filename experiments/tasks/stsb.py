@@ -27,6 +27,7 @@ APART = {
     "siamese": {"model.siamese": "concatenated", "model.pooling": "mean"},
     "cosine": {
         "model.siamese": "cosine",
+        "model.dropout": 0.0,
         "model.pooling": "mean",
         "training.initial_new": (),
     },

@@ -17,6 +17,7 @@ from lmjax.models.on_backbone import read_rows
 from lmjax.models.registry import build_model
 
 CLASS, SEPARATOR = 10, 11
+COSINE = dict(siamese="cosine", pooling="mean", dropout=0.0)
 SIZES = {
     "bert": dict(width=8, heads=2, layers=1, context_length=16),
     "rnn": dict(width=6, layers=1),
@@ -144,7 +145,7 @@ def test_parameters_that_no_head_reads_are_not_made(backbone, unused):
 def test_a_number_is_between_the_two_that_outputs_stand_for():
     source = rows(PAIR, [1, SEPARATOR, 1, SEPARATOR], TEXT)
     tokens_BT = jnp.zeros((3, 1), jnp.int32)
-    model = make("rnn", numbers=True, siamese="cosine", pooling="mean", lowest=-1.0, highest=5.0)
+    model = make("rnn", numbers=True, **COSINE, lowest=-1.0, highest=5.0)
     params = distinct_parameters(model)
     assert set(params["params"]) == {"backbone"}
     numbers_BT1, _ = model.apply(params, tokens_BT, **source)
@@ -168,7 +169,8 @@ def test_a_number_is_between_the_two_that_outputs_stand_for():
         (dict(backbone="bilstm", special=()), "set data.special_tokens=.'class',."),
         (dict(siamese="concatenated", special=("class",)), "needs a token between the two texts"),
         (dict(siamese="cosine"), "tells a number and no label"),
-        (dict(siamese="cosine", numbers=True, head_width=3), "has no head"),
+        (dict(siamese="cosine", numbers=True, head_width=3), "has no head; set model.head_width=0"),
+        (dict(siamese="cosine", numbers=True, dropout=0.1), "set model.dropout=0.0"),
         (dict(numbers=True, lowest=2.0), "model.lowest is 2.0 and model.highest 1.0"),
         (dict(backbone="ngram"), "model.backbone gives no vectors"),
         (dict(of_backbone={"heads": 3}), "^of model.backbone: "),

@@ -154,7 +154,7 @@ def test_bert_for_sequence_classification(folder, data_dir, paired, capsys):
 
 def test_the_cosine_of_two_sentences_that_are_read_apart(folder, data_dir):
     """As sentence-transformers has it: each sentence by itself, its mean, the cosine."""
-    fields = dict(siamese="cosine", lowest=0.0, highest=5.0)
+    fields = dict(siamese="cosine", dropout=0.0, lowest=0.0, highest=5.0)
     model, params, tokenizer = begun(folder, NumberTokenizer(), **fields)
     assert set(params) == {"backbone"}
     source, texts = rows(data_dir, tokenizer, paired=True)
