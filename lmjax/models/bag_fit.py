@@ -13,7 +13,7 @@ from lmjax.models.ngram_counts import number_distinct
 from lmjax.models.ngram_tables import trie_table
 
 FEATURES = ("counts", "presence", "tf_idf")
-NEVER_SEEN = -30.0  # nats: what a label that no document has stands below the others
+NEVER_SEEN = -30.0  # nats, at least: what a label of no document is below the most probable one
 MOST_STEPS = 10_000  # of L-BFGS; it ends where the gradient is small
 
 
@@ -57,7 +57,12 @@ def _documents(streams: Sequence[TokenStream]) -> tuple[np.ndarray, np.ndarray, 
     """`labels_M, tokens_N, lengths_M`: the label and the tokens of each source."""
     labels, tokens, lengths = ([np.zeros(0, np.int64)] for _ in range(3))
     for stream in streams:
-        if len(stream.tokens_N) != len(stream.document_starts_M):
+        if stream.source is None:
+            raise UserError(
+                "model 'bag_of_ngrams' tells the label of a source, and the documents of the "
+                "training split have none; choose a corpus of labels, such as 'sst2'"
+            )
+        if (document_lengths(stream) != 1).any():
             raise UserError(
                 "model 'bag_of_ngrams' tells a label of one token, and documents of the training "
                 "split have others; set data.tokenizer='label' and data.source_tokenizer"

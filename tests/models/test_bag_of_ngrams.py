@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,18 @@ def test_texts_in_place_of_labels_are_refused(tmp_path):
     choose(config, "objective", "seq2seq")
     with pytest.raises(UserError, match="tells a label of one token"):
         train(config, tmp_path / "run")
+
+
+def test_what_is_fitted_has_a_source_and_one_label_each(tmp_path):
+    config = config_of(tmp_path)
+    stream = open_dataset(config.data).splits["train"]
+    model = build_model(config.model, open_dataset(config.data).tokenizer)
+    starts_M = stream.document_starts_M.copy()
+    starts_M[1] += 1  # two labels of the first document, and none of the second
+    with pytest.raises(UserError, match="tells a label of one token"):
+        model.fit([replace(stream, document_starts_M=starts_M)])
+    with pytest.raises(UserError, match="tells the label of a source.*choose a corpus of labels"):
+        model.fit([replace(stream, source=None)])
 
 
 def test_sources_cannot_be_augmented(tmp_path):
