@@ -29,8 +29,9 @@ def with_initial_embedding(
 
     The embedding is that of the targets or, where these have none, as in a head on a backbone, of
     the sources. A word that the file lacks has the vector of the word in lower case or, if it lacks
-    that, too, the one that was drawn. Raises UserError for a file that can't be read, vectors of another width than the
-    embedding's, a tokenizer whose tokens are no words, and a model without a table of them.
+    that, too, the one that was drawn. Raises UserError for a file that can't be read, vectors of
+    another width than the embedding's, a tokenizer whose tokens are no words, and a model without a
+    table of them.
     """
     try:
         is_head = hasattr(model, "backbone")  # which reads sources alone
