@@ -88,7 +88,8 @@ def check_task(task: Any, source: object, name: str) -> None:
 def task_tables(study: StudyRecord) -> list[TaskTable]:
     """A table for each kind and split: over seeds, mean ± half of its 95 % interval.
 
-    Of a run alone, between parentheses, the 95 % interval over examples.
+    Of a run alone, between parentheses, the 95 % interval over examples. Of a baseline, the mean
+    over all runs, which differ where their splits do.
     """
     found: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for arm in study.arms:
@@ -109,9 +110,9 @@ def _table(title: str, of_arms: Mapping[str, list[Mapping[str, Any]]]) -> TaskTa
     rows = [
         (arm, [_figure(of_arm, metric) for metric in metrics]) for arm, of_arm in of_arms.items()
     ]
-    baselines = {name: told for task in tasks for name, told in task["baselines"].items()}
-    for name, told in baselines.items():
-        figures = [_number(told.get(metric)) for metric in metrics]
+    for name in dict.fromkeys(name for task in tasks for name in task["baselines"]):
+        told = [task["baselines"][name] for task in tasks if name in task["baselines"]]
+        figures = [_mean([of_run.get(metric) for of_run in told]) for metric in metrics]
         rows.append((f"baseline: {printable(name)}", figures))
     return TaskTable(title, tuple(map(printable, metrics)), rows)
 
@@ -128,8 +129,8 @@ def _figure(tasks: Sequence[Mapping[str, Any]], metric: str) -> str:
     return f"{summary.mean:.4f}{between}"
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+def _mean(values: Sequence[float | None]) -> str:
+    return "undefined" if None in values else f"{np.mean(values):.4f}"
 
 
 def shown_answers(study: StudyRecord) -> list[Answers]:

@@ -11,15 +11,18 @@ from lmjax.tasks.classification_metrics import Confusion
 from tests.studies.fake_studies import figures_of, read_page, write_study
 
 
-def write_answers(workdir, arm, seed, accuracy, rows=()):
+BASELINE = {"accuracy": 0.25, "mcc": 0}
+
+
+def write_answers(workdir, arm, seed, accuracy, rows=(), baseline=BASELINE, kind="classification"):
     path = workdir / "arms" / arm / f"seed_{seed}"
     results = json.loads((path / "results.json").read_text())
     results["splits"]["test"]["task"] = {
-        "kind": "classification",
+        "kind": kind,
         "main": "accuracy",
         "metrics": {"accuracy": accuracy, "mcc": None},
         "intervals": {"accuracy": [accuracy - 0.1, accuracy + 0.1], "mcc": None},
-        "baselines": {"majority_class": {"accuracy": 0.25, "mcc": 0}},
+        "baselines": {"majority_class": baseline},
     }
     (path / "results.json").write_text(json.dumps(results))
     if rows:
@@ -49,6 +52,14 @@ def test_the_metrics_of_arms_stand_beside_those_of_baselines(tmp_path):
     assert figures_of(page, title, "B")["accuracy"] == "0.7500 (0.6500 to 0.8500)"
     assert figures_of(page, title, "baseline: majority_class")["mcc"] == "0.0000"
     assert "| A | 0.8000 ± 0.2484 | undefined |" in (tmp_path / "report.md").read_text()
+
+
+def test_a_baseline_is_the_mean_over_runs_whose_splits_differ(tmp_path):
+    write_study(tmp_path, {"A": [1.0, 1.1]})
+    write_answers(tmp_path, "a", 0, 0.7, baseline={"accuracy": 0.2, "mcc": 0.5})
+    write_answers(tmp_path, "a", 1, 0.8, baseline={"accuracy": 0.6, "mcc": None})
+    figures = figures_of(read_page(tmp_path), "classification, test", "baseline: majority_class")
+    assert figures == {"accuracy": "0.4000", "mcc": "undefined"}
 
 
 def test_the_surest_errors_and_what_is_taken_for_what_are_shown(tmp_path):
