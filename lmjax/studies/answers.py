@@ -71,6 +71,15 @@ class TaskTable:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The answers to a split that an arm's first run has kept."""
+
+    arm: ArmRecord
+    split: str
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Answers:
     """Some answers of an arm's first run: source, what is right, what was told, how surely."""
 
@@ -133,33 +142,37 @@ def _mean(values: Sequence[float | None]) -> str:
     return "undefined" if None in values else f"{np.mean(values):.4f}"
 
 
-def shown_answers(study: StudyRecord) -> list[Answers]:
+def kept_answers(study: StudyRecord) -> list[Kept | None]:
+    """Of each arm; None: its first run has kept none. Raises UserError as `read_answers`."""
+    return [_kept(arm) for arm in study.arms]
+
+
+def shown_answers(kept: Sequence[Kept | None]) -> list[Answers]:
     """Of the first run of each arm that has kept its answers, the surest errors, and examples."""
     found = []
-    for arm in study.arms:
-        if kept := _kept(arm):
-            split, rows = kept
-            wrong = [row for row in rows if _is_sure(row) and not _is_right(row)]
-            wrong.sort(key=lambda row: -row["probability"])
-            spread = [rows[len(rows) * i // EXAMPLES] for i in range(min(EXAMPLES, len(rows)))]
-            errors, examples = ([_shown(row) for row in part] for part in (wrong[:ERRORS], spread))
-            found.append(Answers(arm.name, split, errors, examples))
+    for of_arm in filter(None, kept):
+        rows = of_arm.rows
+        wrong = [row for row in rows if _is_sure(row) and not _is_right(row)]
+        wrong.sort(key=lambda row: -row["probability"])
+        spread = [rows[len(rows) * i // EXAMPLES] for i in range(min(EXAMPLES, len(rows)))]
+        errors, examples = ([_shown(row) for row in part] for part in (wrong[:ERRORS], spread))
+        found.append(Answers(of_arm.arm.name, of_arm.split, errors, examples))
     return found
 
 
-def confusion_pictures(study: StudyRecord, folder: Path) -> list[tuple[str, str]]:
+def confusion_pictures(kept: Sequence[Kept | None], folder: Path) -> list[tuple[str, str]]:
     """`(caption, address)` of the confusion matrix of each arm's first run, also put into `folder`.
 
     The address holds the picture as an image, which a page shows without executing what is in it.
     """
     pictures = []
-    for number, arm in enumerate(study.arms, start=1):
-        kept = _kept(arm)
-        if not kept or not all("probabilities" in row for row in kept[1]):
+    for number, of_arm in enumerate(kept, start=1):
+        if not of_arm or not all("probabilities" in row for row in of_arm.rows):
             continue
-        split, rows = kept
-        sides = ("prediction", "reference")
-        confusion = Confusion.of(*([printable(str(row[side])) for row in rows] for side in sides))
+        arm, sides = of_arm.arm, ("prediction", "reference")
+        confusion = Confusion.of(
+            *([printable(str(row[side])) for row in of_arm.rows] for side in sides)
+        )
         if len(confusion.labels) > MOST_LABELS:
             continue
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +185,7 @@ def confusion_pictures(study: StudyRecord, folder: Path) -> list[tuple[str, str]
         write_atomically(folder / f"{name}.svg", content.getvalue())
         write_atomically(folder / f"{name}.csv", _to_csv(confusion))
         address = f"data:image/svg+xml;base64,{b64encode(content.getvalue()).decode()}"
-        pictures.append((f"{arm.name}, {split}, seed {arm.finished[0].seed}", address))
+        pictures.append((f"{arm.name}, {of_arm.split}, seed {arm.finished[0].seed}", address))
     return pictures
 
 
@@ -212,13 +225,12 @@ def _to_csv(confusion: Confusion) -> str:
     return text.getvalue()
 
 
-def _kept(arm: ArmRecord) -> tuple[str, list[dict[str, Any]]] | None:
-    """The split and the answers that the arm's first run has kept of it; None if it has none."""
+def _kept(arm: ArmRecord) -> Kept | None:
     for run in arm.finished[:1]:
         for split in SPLITS:
             path = run.path / "predictions" / f"{split}.jsonl"
             if path.is_file():
-                return split, list(read_answers(path))
+                return Kept(arm, split, read_answers(path))
     return None
 
 

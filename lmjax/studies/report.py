@@ -19,7 +19,13 @@ from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
 from lmjax.studies import best_of, forest, isoflop, lengths, plots
 from lmjax.studies.adaptations import adaptation_rows
-from lmjax.studies.answers import confusion_pictures, shown_answers, task_tables
+from lmjax.studies.answers import (
+    Kept,
+    confusion_pictures,
+    kept_answers,
+    shown_answers,
+    task_tables,
+)
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
 from lmjax.studies.reading import read_study
@@ -59,8 +65,9 @@ def write_report(workdir: Path) -> tuple[StudyRecord, Path]:
     scaling = isoflop.write_scaling(study, judged_split(study), workdir / "plots")
     best = best_of.write_best_of(study, workdir / "plots")
     by_length = lengths.write_lengths(arms, workdir / "plots")
-    confusions = confusion_pictures(study, workdir / "plots")
-    contents = report_contents(study, drawn, beside, scaling, best, by_length, confusions)
+    kept = kept_answers(study)
+    confusions = confusion_pictures(kept, workdir / "plots")
+    contents = report_contents(study, drawn, beside, scaling, best, by_length, kept, confusions)
     path = workdir / "report.html"
     write_atomically(path, render("report.html.jinja", contents))
     write_atomically(path.with_suffix(".md"), render("report.md.jinja", contents))
@@ -98,6 +105,7 @@ def report_contents(
     scaling: isoflop.Scaling | None,
     best: best_of.BestOf | None,
     by_length: str = "",
+    kept: Sequence[Kept | None] = (),
     confusions: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """What a report says; of the plots `drawn` by axis, `beside` the baseline and `by_length`, it
@@ -123,7 +131,7 @@ def report_contents(
         lengths_name=lengths.NAME,
         lengths_caption=lengths.CAPTION,
         task_tables=task_tables(study),
-        answers=shown_answers(study),
+        answers=shown_answers(kept),
         confusions=confusions,
         command=study_command(study),
         adaptations=adaptation_rows(study),

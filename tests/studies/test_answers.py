@@ -10,7 +10,6 @@ from lmjax.studies.answers import draw
 from lmjax.tasks.classification_metrics import Confusion
 from tests.studies.fake_studies import figures_of, read_page, write_study
 
-
 BASELINE = {"accuracy": 0.25, "mcc": 0}
 
 
