@@ -27,6 +27,8 @@ from lmjax.studies.plots import GRID, INK, PAPER, STYLE
 from lmjax.studies.records import ArmRecord, StudyRecord
 from lmjax.studies.statistics import summarize
 from lmjax.tasks.classification_metrics import Confusion
+from lmjax.tasks.contract import Kind
+from lmjax.tasks.registry import find_kind
 
 SPLITS = ("test", "validation")  # the first that there is, is shown
 LARGEST_FILE = 256 << 20  # bytes of predictions
@@ -76,6 +78,7 @@ class Kept:
 
     arm: ArmRecord
     split: str
+    kind: Kind
     rows: list[dict[str, Any]]
 
 
@@ -152,7 +155,7 @@ def shown_answers(kept: Sequence[Kept | None]) -> list[Answers]:
     found = []
     for of_arm in filter(None, kept):
         rows = of_arm.rows
-        wrong = [row for row in rows if _is_sure(row) and not _is_right(row)]
+        wrong = [row for row in rows if _is_sure(row) and not _is_right(of_arm.kind, row)]
         wrong.sort(key=lambda row: -row["probability"])
         spread = [rows[len(rows) * i // EXAMPLES] for i in range(min(EXAMPLES, len(rows)))]
         errors, examples = ([_shown(row) for row in part] for part in (wrong[:ERRORS], spread))
@@ -230,7 +233,10 @@ def _kept(arm: ArmRecord) -> Kept | None:
         for split in SPLITS:
             path = run.path / "predictions" / f"{split}.jsonl"
             if path.is_file():
-                return Kept(arm, split, read_answers(path))
+                scores = run.results["splits"].values()
+                kinds = [score["task"]["kind"] for score in scores if score.get("task")]
+                kind = find_kind(kinds[0]) if kinds else Kind()
+                return Kept(arm, split, kind, read_answers(path))
     return None
 
 
@@ -252,9 +258,10 @@ def _is_sure(row: Mapping[str, Any]) -> bool:
     return isinstance(row.get("probability"), int | float)
 
 
-def _is_right(row: Mapping[str, Any]) -> bool:
+def _is_right(kind: Kind, row: Mapping[str, Any]) -> bool:
     reference = row.get("reference")
-    return row["prediction"] in (reference if isinstance(reference, list) else [reference])
+    right = reference if isinstance(reference, list) else [reference]
+    return any(kind.is_right(row["prediction"], text) for text in right if text is not None)
 
 
 def _shown(row: Mapping[str, Any]) -> tuple[str, str, str, str]:

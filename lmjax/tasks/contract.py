@@ -72,6 +72,10 @@ class Kind:
         """All metrics by name, of a whole split; raises UserError for an empty one."""
         raise NotImplementedError
 
+    def is_right(self, prediction: str, reference: str) -> bool:
+        """Whether an answer says what a text does that is right."""
+        return prediction == reference
+
     def intervals(
         self, predictions: Sequence[str], references: Sequence[Reference], seed: int = 0
     ) -> Intervals:

@@ -17,7 +17,7 @@ from lmjax.data.spans import characters_of, second_begins, windows
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import UserError
 from lmjax.models.contract import LanguageModel
-from lmjax.tasks.answer_metrics import answer_metrics
+from lmjax.tasks.answer_metrics import answer_metrics, words
 from lmjax.tasks.bootstrap import bootstrap_intervals
 from lmjax.tasks.contract import Answer, Answering, Intervals, Kind, Metrics
 from lmjax.tasks.first_outputs import check_finite
@@ -43,6 +43,9 @@ class QuestionAnswering(Kind):
             raise UserError("there is no question to compare; choose another split")
         of_each = answer_metrics(predictions, references)
         return {name: float(values_N.mean()) for name, values_N in of_each.items()}
+
+    def is_right(self, prediction, reference) -> bool:
+        return words(prediction) == words(reference)
 
     def intervals(self, predictions, references, seed=0) -> Intervals:
         of_each = answer_metrics(predictions, references)
@@ -163,5 +166,5 @@ def _best_spans(
 
 def _shared(question: str, sentence: str) -> int:
     """How many words of the question a sentence has."""
-    words, others = (set(text.lower().split()) for text in (question, sentence))
-    return len(words & others)
+    asked, told = (set(text.lower().split()) for text in (question, sentence))
+    return len(asked & told)

@@ -80,6 +80,18 @@ def test_the_surest_errors_and_what_is_taken_for_what_are_shown(tmp_path):
         read_page(tmp_path)
 
 
+def test_an_answer_to_a_question_is_right_by_the_rules_that_it_is_measured_by(tmp_path):
+    write_study(tmp_path, {"A": [1.0]})
+    rows = [
+        {"source": f"question {i}", "reference": ["Red box", "a crate"], "prediction": told}
+        for i, told in enumerate(("the red box.", "Crate", "a blue box"))
+    ]
+    rows = [{**row, "probability": 0.9} for row in rows]
+    write_answers(tmp_path, "a", 0, 0.7, rows, kind="question_answering")
+    errors = next(t for t in read_page(tmp_path).tables if t[0][0].startswith("errors that"))
+    assert [row[0] for row in errors[1:]] == ["question 2"]
+
+
 def test_a_confusion_matrix_is_drawn_as_it_is_counted():
     figure = draw(Confusion(("a", "b"), np.array([[3, 1], [0, 5]])))
     axes = figure.axes[0]
