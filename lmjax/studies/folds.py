@@ -36,6 +36,7 @@ def fold_note(study: StudyRecord) -> list[str]:
         f"Cross-validation: each run validates on one of {folds} folds of the documents and trains "
         "on the others. Differences of arms are taken fold by fold and vary over folds, with the "
         "variance (1/k + 1/(k - 1)) of Nadeau and Bengio 2003, since the folds' training texts "
-        "overlap. Half widths beside an arm's own mean take folds for independent, and are too "
-        "narrow." + (" Tuning has validated on fold 0." if tuned else "")
+        "overlap: as it supposes where all of the others are trained on, less with a "
+        "data.train_share. Half widths beside an arm's own mean take runs for independent, and are "
+        "too narrow." + (" Tuning has validated on fold 0." if tuned else "")
     ]

@@ -161,7 +161,9 @@ def _difference_over_folds(higher: ArmScores, lower: ArmScores) -> Difference:
     """The mean difference within folds, on the same of which both arms were trained and scored.
 
     Training texts of folds overlap, so that their scores vary together: the variance of the mean is
-    (1/k + 1/(k - 1)) times that over the folds (Nadeau and Bengio 2003).
+    (1/k + 1/(k - 1)) times that over the folds (Nadeau and Bengio 2003). Theirs is 1/k plus the
+    ratio of test to training texts, which is 1/(k - 1) where all other folds are trained on; of a
+    share of them it is more, although their training texts overlap less.
     """
     folds = sorted(higher.by_seed.keys() & lower.by_seed.keys())
     if not folds:
