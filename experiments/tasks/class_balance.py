@@ -5,8 +5,10 @@ Command   lmjax study --study=experiments/tasks/class_balance.py --workdir=runs/
 Tuning    every arm tries the same four learning rates, each on half of its training.
 Hardware  one CPU core, a quarter of an hour.
 Expected  no published number to meet. Of the 5,452 questions 86 ask for an abbreviation, and 1,250
-          for an entity: weights should tell in the macro F1 and the recall of the rare label,
-          which each run has in its results.json, rather than in the accuracy.
+          for an entity: weights should tell in the macro F1, which each run has in its
+          results.json, and in the recall of the rare label, which can be read in the report's
+          confusion matrices (plots/confusion_1.csv for the first arm, ...), rather than in the
+          accuracy.
 
 `:smoke` takes some steps of each arm.
 """
