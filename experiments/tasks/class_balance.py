@@ -20,10 +20,10 @@ from lmjax.studies.study import Study
 
 STUDIES = runpy.run_path(Path(__file__).with_name("studies.py"))
 ARMS = {
-    "as they are": {},
-    "balanced": {"objective.class_weights": "balanced"},
-    "smoothed": {"objective.label_smoothing": 0.1},
-    "both": {"objective.class_weights": "balanced", "objective.label_smoothing": 0.1},
+    "as they are": "lstm",
+    "balanced": "lstm,balanced",
+    "smoothed": "lstm,smoothed",
+    "both": "lstm,balanced,smoothed",
 }
 
 
@@ -33,6 +33,6 @@ def get_study(arg: str = "") -> Study:
         "class_balance",
         arg,
         question="Does it help to weigh rare labels more, or to smooth all of them?",
-        arms=tuple(STUDIES["make_arm"](name, "lstm", fields) for name, fields in ARMS.items()),
+        arms=tuple(STUDIES["make_arm"](name, variants) for name, variants in ARMS.items()),
         baseline="as they are",
     )
