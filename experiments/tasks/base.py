@@ -114,9 +114,18 @@ def make_config(
         batch_size=32,
     )
     config.data.update(data)
+    config.training.update(duration="10 epochs", learning_rate=1e-3)
+    return with_recipe(config, arg, variants, "lstm")
+
+
+def with_recipe(
+    config: ConfigDict, arg: str, variants: Mapping[str, Mapping[str, Any]], family: str
+) -> ConfigDict:
+    """What all heads are trained alike by, with the variants in `arg`, or that `family`.
+
+    Raises UserError for a variant that there is not.
+    """
     config.training.update(
-        duration="10 epochs",
-        learning_rate=1e-3,
         schedule="linear",
         warmup="10 percent",
         weight_decay=0.01,
@@ -126,5 +135,5 @@ def make_config(
     config.evaluation.splits = ("validation", "test")
     names = [name for name in arg.split(",") if name]
     if not set(names) & set(FAMILIES):
-        names.insert(0, "lstm")
+        names.insert(0, family)
     return with_variants(config, ",".join(names), variants)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from lmjax.config import base_config, with_variants
+from lmjax.config import base_config
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
 FAMILIES = ("lstm", "transformer", "mamba", "minilm")
@@ -41,17 +41,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config = base_config("span_finder")
     config.data.update(source_vocabulary_size=20_000, source_length=320, source_overlap=64)
     config.data.batch_size = 16
-    config.training.update(
-        duration="5 epochs",
-        learning_rate=5e-4,
-        schedule="linear",
-        warmup="10 percent",
-        weight_decay=0.01,
-        clip_norm=1.0,
-    )
-    config.evaluation.every = "1 epochs"
-    config.evaluation.splits = ("validation", "test")
-    names = [name for name in arg.split(",") if name]
-    if not set(names) & set(FAMILIES):
-        names.insert(0, "transformer")
-    return with_variants(config, ",".join(names), VARIANTS)
+    config.training.update(duration="5 epochs", learning_rate=5e-4)
+    return BASE["with_recipe"](config, arg, VARIANTS, "transformer")
