@@ -7,7 +7,7 @@ Command   lmjax train --config=experiments/tasks/stsb.py:minilm,cosine --workdir
           lmjax train --config=experiments/tasks/stsb.py:lstm,siamese --workdir=runs/stsb_lstm
 Hardware  One CPU core, estimated at some minutes each, and MiniLM's at a quarter of an hour.
 Published MiniLM before fine-tuning has Spearman's 0.8203 on the test (sentence-transformers);
-          Reimers and Gurevych (2019, table 2) have 0.8479 by BERT-base, as `cosine` is trained.
+          Reimers and Gurevych (2019, table 2) have 0.847 by BERT-base, as `cosine` is trained.
 
 The families and what MiniLM needs are those of base.py. Without further variants both sentences of
 a pair are read together; `siamese` reads them apart and puts u, v, |u - v| and u v into the head,
