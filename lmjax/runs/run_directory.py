@@ -65,7 +65,7 @@ class RunDirectory:
         """
         if (self.path / STUDY_FILE).exists():
             raise UserError(f"{self.path} holds a study, not a run; choose another --workdir")
-        if (self.path / IMPORTED_FILE).exists():
+        if self.is_imported:
             raise UserError(
                 f"{self.path} holds imported weights, not a training; choose another --workdir and "
                 "set training.initial_params to this one to begin with them"
@@ -150,6 +150,11 @@ class RunDirectory:
     @property
     def is_finished(self) -> bool:
         return self._results_path.exists()
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it holds weights that no training of its own made."""
+        return (self.path / IMPORTED_FILE).exists()
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Keeps the results, which marks the run as finished."""

@@ -37,8 +37,8 @@ class AnsweringOtherTasks(Parts):
     """Answers to tasks that its objective is not of.
 
     What was measured of a finished run and its scored checkpoint is also put into the `other_tasks`
-    of its results.json, and the answers into the folder's predictions/. Each read of a split is
-    logged as by `evaluate`.
+    of its results.json, and the answers into the folder's predictions/; imported weights have no
+    results, and their answers are kept alone. Each read of a split is logged as by `evaluate`.
     """
 
     def judge(
@@ -68,7 +68,7 @@ class AnsweringOtherTasks(Parts):
         predictions = [answer.text for answer in answered.answers]
         groups = accuracy_by_group(answered.documents, predictions)
         measured = answered.measured | groups
-        self._keep(name, answered, measured)
+        self._keep(name, answered, measured, console)
         return measured
 
     def prompt(
@@ -147,7 +147,7 @@ class AnsweringOtherTasks(Parts):
                 f"in {measured['ties']:,} of {len(documents):,} several labels are as likely, and "
                 "the template's first of them is the answer",
             )
-        self._keep(name, answered, measured)
+        self._keep(name, answered, measured, console)
         return measured
 
     def _answer(self, kind, name, splits, split, reader, console) -> AnsweredSplit:
@@ -162,11 +162,25 @@ class AnsweringOtherTasks(Parts):
         )
         return answer_split(kind, self, splits, split, console or Console(quiet=True))
 
-    def _keep(self, name: str, answered: AnsweredSplit, measured: dict[str, Any]) -> None:
-        run = RunDirectory(self.workdir)
-        if self.is_of_results:
-            with only_writer(run.path):
-                answered.keep(run, name)
+    def _keep(
+        self,
+        name: str,
+        answered: AnsweredSplit,
+        measured: dict[str, Any],
+        console: Console | None,
+    ) -> None:
+        run, has_results = RunDirectory(self.workdir), self.is_of_results
+        if not has_results and not (run.is_imported and not self.changes):
+            if console:
+                say(
+                    console,
+                    "the answers are not kept: they are neither of the scored checkpoint of a "
+                    "finished run nor of weights as they were imported",
+                )
+            return
+        with only_writer(run.path):
+            answered.keep(run, name)
+            if has_results:
                 run.add_other_task(name, measured)
 
 

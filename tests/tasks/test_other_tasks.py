@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -115,6 +116,26 @@ def test_answers_of_another_template_or_step_replace_none(run, tmp_path):
         "trec", template=str(tmp_path / "one" / "mine.json"), split="validation", examples=2
     )
     assert not predictions_of(run, names[0])
+
+
+def test_answers_of_imported_weights_are_kept_and_of_others_without_results_not(run, tmp_path):
+    copy, written = RunDirectory(tmp_path / "copy"), io.StringIO()
+    shutil.copytree(run.path, copy.path)
+    shutil.rmtree(copy.path / "predictions", ignore_errors=True)
+    (copy.path / "results.json").unlink()
+    lmjax.load(copy.path).judge(console=Console(file=written, width=80))
+    assert not (copy.path / "predictions").exists() and "not kept" in written.getvalue()
+    copy.write_imported({"folder": "theirs"})
+    written.truncate(0)
+    imported = lmjax.load(copy.path)
+    imported.judge(console=Console(file=written, width=80))
+    imported.prompt("trec", split="validation", examples=2)
+    assert len(predictions_of(copy, "blimp")) == len(PAIRS) and not copy.is_finished
+    assert len(predictions_of(copy, "trec_0_shots_validation_first_2")) == 2
+    assert "not kept" not in written.getvalue()
+    replace(imported, changes={"order": 3}).judge(pairs=1, console=Console(file=written, width=80))
+    assert "not kept" in written.getvalue()
+    assert not (copy.path / "predictions" / "blimp_first_1_of_each.jsonl").exists()
 
 
 def test_the_first_prompt_is_shown_and_commands_no_terminal(run, monkeypatch):
