@@ -46,16 +46,20 @@ from lmjax.training.run import is_done
 def score_test(path: Path) -> None:
     """Adds the score of the test split to a run's results, if its corpus has one, once.
 
-    With it what the answers to that split are worth, of a task that is answered after training.
+    With it what the answers to that split are worth, of a task that is answered after training; if
+    that was broken off after the score, they alone.
     """
     run = RunDirectory(path)
-    if "test" not in run.results()["splits"] and "test" in open_dataset(run.config().data).splits:
-        kind = kind_of(run.config())
-        api.load(path).evaluate_task(
-            "test",
-            with_task=kind is not None and kind.after_training,
-            reader="lmjax study, after all training",
-        )
+    kind, splits = kind_of(run.config()), run.results()["splits"]
+    with_task = kind is not None and kind.after_training
+    if "test" in splits:
+        if with_task and "task" not in splits["test"]:
+            trained = api.load(path)
+            trained.dataset()  # raises UserError if the corpus has changed since the score
+            trained.answer_split("test", keep=True)
+    elif "test" in open_dataset(run.config().data).splits:
+        reader = "lmjax study, after all training"
+        api.load(path).evaluate_task("test", with_task=with_task, reader=reader)
 
 
 def continue_prompt(path: Path, prompt: str, length: int) -> str:

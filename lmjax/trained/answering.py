@@ -75,7 +75,7 @@ class AnsweringTasks(Parts):
         keep: bool = False,
         console: Console | None = None,
     ) -> AnsweredSplit | None:
-        """Answers to a split of which `evaluate` has just logged that it is read, and their worth.
+        """Answers to a split of which `evaluate` has logged that it is read, and their worth.
 
         None for a model that answers nothing. `keep` puts them into the run's folder and results.
         """
