@@ -14,12 +14,16 @@ LARGEST_LOG = 1 << 20  # bytes
 
 
 def read_log(run: Path) -> list[Mapping[str, Any]]:
-    """A row for each time that the test split of a run was read; what can't be read is one, too."""
+    """A row for each time that the test split of a run was read; what can't be read is one, too.
+
+    Reads of another corpus, which the rows of answers to other tasks name, are none.
+    """
     file = run / READS_FILE
     if not file.exists():
         return []
     lines = read_whole(file, LARGEST_LOG).decode(errors="replace").splitlines()
-    return [_row(line) for line in lines if line.strip()]
+    rows = [_row(line) for line in lines if line.strip()]
+    return [row for row in rows if "corpus" not in row]
 
 
 def count_reads(folder: Path) -> int:

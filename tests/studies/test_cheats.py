@@ -91,6 +91,17 @@ def test_reading_the_test_split_often_or_early_is_told(study):
     assert "read 2 times (by an unknown reader)" in words(study)
 
 
+def test_reads_of_another_corpus_are_none_of_the_studys_test_split(study):
+    other = dict(context="another task", corpus="blimp", reader="lmjax evaluate")
+    trial = study / "tuning" / "mine" / "learning_rate=0.1"
+    trial.mkdir(parents=True)
+    for folder in (runs(study, "mine")[0], trial):
+        RunDirectory(folder).log_test_read(step=10, **other)
+    said = words(study)
+    assert "The test split was read once of each of 6 runs." in said and "and wins" in said
+    assert "before the training had ended" not in said
+
+
 def test_hiding_the_log_of_reads_is_told(study):
     (runs(study, "mine")[0] / "test_reads.jsonl").unlink()
     said = words(study)
