@@ -128,6 +128,13 @@ def test_an_unknown_variant_is_named(path):
         load(path).get_config("smoek")
 
 
+def test_what_reads_texts_apart_has_no_head_of_a_family_whichever_is_named_first():
+    get_config = load(EXPERIMENTS / "tasks" / "stsb.py").get_config
+    config = get_config("cosine,minilm")
+    assert config.model.dropout == 0 and not config.training.initial_new
+    assert config.to_dict() == get_config("minilm,cosine").to_dict()
+
+
 def test_each_regulariser_of_awd_lstm_is_left_out_by_an_arm():
     whole, *others = load_study(f"{EXPERIMENTS}/ptb/awd_lstm.py:smoke").arms
     changed = [

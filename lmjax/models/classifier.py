@@ -83,10 +83,6 @@ class Classifier(OnBackbone):
                 "model.siamese 'cosine' has no head; set model.head_width=0",
             ),
             (
-                cosine and self.dropout,
-                "model.siamese 'cosine' has no head for dropout to act on; set model.dropout=0.0",
-            ),
-            (
                 not self.lowest < self.highest,
                 f"model.lowest is {self.lowest} and model.highest {self.highest}; give a lower one "
                 "and a higher one",

@@ -47,6 +47,11 @@ class Regression(Objective):
                 "objective 'regression' needs a model that tells a number; set "
                 "model.name='classifier'"
             )
+        # Not where a model is built: runs were trained so, and are to be loaded.
+        if model.siamese == "cosine" and model.dropout:
+            raise UserError(
+                "model.siamese 'cosine' has no head for dropout to act on; set model.dropout=0.0"
+            )
 
     def nats_of(self, model: LanguageModel) -> str:
         return "normal_of_deviation_1"

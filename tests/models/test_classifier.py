@@ -15,6 +15,7 @@ from lmjax.data.number_tokenizer import NumberTokenizer
 from lmjax.errors import UserError
 from lmjax.models.on_backbone import read_rows
 from lmjax.models.registry import build_model
+from lmjax.objectives.regression import Regression
 
 CLASS, SEPARATOR = 10, 11
 COSINE = dict(siamese="cosine", pooling="mean", dropout=0.0)
@@ -170,7 +171,6 @@ def test_a_number_is_between_the_two_that_outputs_stand_for():
         (dict(siamese="concatenated", special=("class",)), "needs a token between the two texts"),
         (dict(siamese="cosine"), "tells a number and no label"),
         (dict(siamese="cosine", numbers=True, head_width=3), "has no head; set model.head_width=0"),
-        (dict(siamese="cosine", numbers=True, dropout=0.1), "set model.dropout=0.0"),
         (dict(numbers=True, lowest=2.0), "model.lowest is 2.0 and model.highest 1.0"),
         (dict(backbone="ngram"), "model.backbone gives no vectors"),
         (dict(of_backbone={"heads": 3}), "^of model.backbone: "),
@@ -179,6 +179,13 @@ def test_a_number_is_between_the_two_that_outputs_stand_for():
 def test_what_can_not_be_is_refused(fields, message):
     with pytest.raises(UserError, match=message):
         make(**fields)
+
+
+def test_dropout_of_a_cosine_is_refused_in_training_and_not_in_loading():
+    older = make(numbers=True, **COSINE | {"dropout": 0.1})
+    with pytest.raises(UserError, match="set model.dropout=0.0"):
+        Regression().check(None, older)
+    Regression().check(None, make(numbers=True, **COSINE))
 
 
 @pytest.mark.parametrize("backbone", ["bert", "transformer"])
