@@ -17,7 +17,9 @@ TASKS = (
         ("en",),
         (
             Published(0.827, "accuracy", "CNN on random vectors", KIM, PHRASES),
-            Published(0.881, "accuracy", "CNN on word2vec's vectors, fixed and tuned", KIM, PHRASES),
+            Published(
+                0.881, "accuracy", "CNN on word2vec's vectors, fixed and tuned", KIM, PHRASES
+            ),
         ),
     ),
     Task(
