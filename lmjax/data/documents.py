@@ -110,10 +110,11 @@ def _characters(documents: list[Document]) -> int:
 def with_fold(splits: Splits, folds: int, fold: int) -> Splits:
     """The splits with one of so many folds of what is not test as validation, the rest as train.
 
-    Together stay documents of one source, or whose answers stand in one text, and of those without
-    a source the ones of one name, which are parts of one. These groups are dealt to the folds in
-    the order of their keys' hashes, so that each has as many, or one more. Raises UserError if
-    there are fewer groups than folds.
+    Together stay documents of one source, of pairs both of whose texts are equal, or whose answers
+    stand in one text, and of those without a source the ones of one name, which are parts of one.
+    What is alike otherwise, such as two paragraphs of an article, may be parted. These groups are
+    dealt to the folds in the order of their keys' hashes, so that each has as many, or one more.
+    Raises UserError if there are fewer groups than folds.
     """
     groups: dict[str, list[Document]] = {}
     for document in splits["train"] + splits["validation"]:
@@ -131,7 +132,7 @@ def with_fold(splits: Splits, folds: int, fold: int) -> Splits:
 
 
 def _fold_key(document: Document) -> str:
-    """Equal for documents of which none may be trained on where another is held out."""
+    """What documents have in common that stay together: text of the answer, source, or name."""
     if document.begin is not None:
         return document.second
     return "\0".join(document.source_parts) or document.name
