@@ -22,13 +22,12 @@ from lmjax.config import base_config
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
 FAMILIES = ("lstm", "transformer", "mamba", "minilm")
-OF_CLASSIFIERS = ("model.pooling", "data.cleaning")
 
 
 def _fields(family: str) -> dict:
     """What a family changes, without what a head that points has not."""
     fields = BASE["FAMILIES"][family].items()
-    return {name: value for name, value in fields if name not in OF_CLASSIFIERS}
+    return {name: value for name, value in fields if name != "model.pooling"}
 
 
 VARIANTS = {family: _fields(family) for family in FAMILIES}
