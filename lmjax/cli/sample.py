@@ -51,6 +51,12 @@ def main(arguments: list[str]) -> int:
         )
         print()
         samples.append(sample)
+    if values.keep:
+        from lmjax.runs.lock import only_writer
+        from lmjax.runs.run_directory import RunDirectory
+
+        with only_writer(workdir):
+            RunDirectory(workdir).write_samples("\n\n".join(values.prompt + s for s in samples))
     if values.measure:
         from lmjax.runs.files import to_json
 
@@ -85,6 +91,12 @@ def _define(values: flags.FlagValues):
         False,
         "tell how varied the samples are and what of them stands in the training text, beside as "
         "much of the validation text",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "keep",
+        False,
+        "put the samples into the run's folder, in place of those there, for `lmjax report`",
         flag_values=values,
     )
     flags.DEFINE_string("prompt", "", "the text to continue", flag_values=values)

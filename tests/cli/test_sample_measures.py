@@ -38,6 +38,16 @@ def test_samples_are_measured_beside_held_out_text(run, capsys):
     assert "validation is read to stand beside samples" in (run / "log.txt").read_text()
 
 
+def test_samples_are_kept_for_the_report(run, capsys):
+    arguments = ["sample", f"--workdir={run}", "--samples=2", "--length=30", "--keep"]
+    assert main([*arguments, "--prompt=one "]) == 0
+    samples = [lmjax.load(run).generate("one ", length=30, seed=seed) for seed in (0, 1)]
+    assert (run / "samples.txt").read_text() == f"one {samples[0]}\n\none {samples[1]}"
+    assert main(["report", f"--workdir={run}"]) == 0
+    page = (run / "report.html").read_text()
+    assert all(sample.strip() in page for sample in samples)
+
+
 def test_what_is_copied_is_seen_to_be(run, tmp_path):
     text = (run.parent / "text.txt").read_text()
     found = lmjax.load(run).measure_samples([text[10:200], "zzz"])["samples"]
