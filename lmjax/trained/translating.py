@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lmjax.data.cleaning import clean_text
 from lmjax.data.dataset import read_documents
+from lmjax.errors import UserError
 from lmjax.evaluation.splits import check_split, log_read
 from lmjax.evaluation.translation import TranslatedSplit, measure
 from lmjax.generation.beam import Beam
@@ -28,9 +29,11 @@ class Translating(Parts):
     ) -> str | list[str]:
         """The best translation of each source, as `translations` finds it; `beam` may be a width.
 
-        Raises as `translations`.
+        Raises as `translations`, and UserError if there is no source.
         """
         single = isinstance(sources, str)
+        if not single and not len(sources):
+            raise UserError("there is no text to write one for; give one or more")
         found = self.translations(
             [sources] if single else sources,
             _beam(beam),
@@ -46,7 +49,7 @@ class Translating(Parts):
         row come twice if `beam` is a width.
 
         It has at most `longest` tokens; 0: as many as those that were trained on. Raises as
-        `translations`.
+        `translate`.
         """
         beam = Beam(beam, no_repeat_ngram=3) if isinstance(beam, int) else beam
         return self.translate(texts, beam, longest=longest or self.config.data.length)

@@ -85,6 +85,13 @@ def test_sources_are_cut_as_in_training(run):
     assert next(trained.predict(["eins zwei drei"]))["prediction"] == trained.translate("eins zwei")
 
 
+def test_no_text_at_all_is_told(run):
+    trained = lmjax.load(run)
+    for write in (trained.translate, trained.summarize):
+        with pytest.raises(UserError, match="there is no text"):
+            write([])
+
+
 def test_a_summary_repeats_no_three_tokens_and_is_as_long_as_those_trained_on(run):
     trained = lmjax.load(run)
     for summary in trained.summarize(["eins zwei drei eins zwei drei eins", "zwei"], 3):
