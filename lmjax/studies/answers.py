@@ -73,23 +73,15 @@ class TaskTable:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The answers to a split that an arm's first run has kept."""
-
-    arm: ArmRecord
-    split: str
-    kind: Kind
-    rows: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
 class Answers:
     """Some answers of an arm's first run: source, what is right, what was told, how surely."""
 
     arm: str
     split: str
+    seed: int
     errors: list[tuple[str, str, str, str]]  # those that it was most sure of
     examples: list[tuple[str, str, str, str]]
+    confusion: Confusion | None  # of labels, unless they are too many for a picture
 
 
 def check_task(task: Any, source: object, name: str) -> None:
@@ -145,38 +137,22 @@ def _mean(values: Sequence[float | None]) -> str:
     return "undefined" if None in values else f"{np.mean(values):.4f}"
 
 
-def kept_answers(study: StudyRecord) -> list[Kept | None]:
-    """Of each arm; None: its first run has kept none. Raises UserError as `read_answers`."""
+def kept_answers(study: StudyRecord) -> list[Answers | None]:
+    """Of each arm what is shown of the answers of its first run; None: that has kept none.
+
+    Raises UserError as `read_answers`.
+    """
     return [_kept(arm) for arm in study.arms]
 
 
-def shown_answers(kept: Sequence[Kept | None]) -> list[Answers]:
-    """Of the first run of each arm that has kept its answers, the surest errors, and examples."""
-    found = []
-    for of_arm in filter(None, kept):
-        rows = of_arm.rows
-        wrong = [row for row in rows if _is_sure(row) and not _is_right(of_arm.kind, row)]
-        wrong.sort(key=lambda row: -row["probability"])
-        spread = [rows[len(rows) * i // EXAMPLES] for i in range(min(EXAMPLES, len(rows)))]
-        errors, examples = ([_shown(row) for row in part] for part in (wrong[:ERRORS], spread))
-        found.append(Answers(of_arm.arm.name, of_arm.split, errors, examples))
-    return found
-
-
-def confusion_pictures(kept: Sequence[Kept | None], folder: Path) -> list[tuple[str, str]]:
+def confusion_pictures(kept: Sequence[Answers | None], folder: Path) -> list[tuple[str, str]]:
     """`(caption, address)` of the confusion matrix of each arm's first run, also put into `folder`.
 
     The address holds the picture as an image, which a page shows without executing what is in it.
     """
     pictures = []
     for number, of_arm in enumerate(kept, start=1):
-        if not of_arm or not all("probabilities" in row for row in of_arm.rows):
-            continue
-        arm, sides = of_arm.arm, ("prediction", "reference")
-        confusion = Confusion.of(
-            *([printable(str(row[side])) for row in of_arm.rows] for side in sides)
-        )
-        if len(confusion.labels) > MOST_LABELS:
+        if not of_arm or not (confusion := of_arm.confusion):
             continue
         folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
@@ -188,7 +164,7 @@ def confusion_pictures(kept: Sequence[Kept | None], folder: Path) -> list[tuple[
         write_atomically(folder / f"{name}.svg", content.getvalue())
         write_atomically(folder / f"{name}.csv", _to_csv(confusion))
         address = f"data:image/svg+xml;base64,{b64encode(content.getvalue()).decode()}"
-        pictures.append((f"{arm.name}, {of_arm.split}, seed {arm.finished[0].seed}", address))
+        pictures.append((f"{of_arm.arm}, {of_arm.split}, seed {of_arm.seed}", address))
     return pictures
 
 
@@ -228,7 +204,7 @@ def _to_csv(confusion: Confusion) -> str:
     return text.getvalue()
 
 
-def _kept(arm: ArmRecord) -> Kept | None:
+def _kept(arm: ArmRecord) -> Answers | None:
     for run in arm.finished[:1]:
         for split in SPLITS:
             path = run.path / "predictions" / f"{split}.jsonl"
@@ -236,8 +212,23 @@ def _kept(arm: ArmRecord) -> Kept | None:
                 scores = run.results["splits"].values()
                 kinds = [score["task"]["kind"] for score in scores if score.get("task")]
                 kind = find_kind(kinds[0]) if kinds else Kind()
-                return Kept(arm, split, kind, read_answers(path))
+                rows = read_answers(path)  # which may be many: of one arm at a time
+                wrong = [row for row in rows if _is_sure(row) and not _is_right(kind, row)]
+                wrong.sort(key=lambda row: -row["probability"])
+                spread = [rows[len(rows) * i // EXAMPLES] for i in range(min(EXAMPLES, len(rows)))]
+                parts = ([_shown(row) for row in part] for part in (wrong[:ERRORS], spread))
+                return Answers(arm.name, split, run.seed, *parts, _confusion(rows))
     return None
+
+
+def _confusion(rows: Sequence[Mapping[str, Any]]) -> Confusion | None:
+    if not rows or not all("probabilities" in row for row in rows):
+        return None
+    told, right = (
+        [printable(str(row[side])) for row in rows] for side in ("prediction", "reference")
+    )
+    confusion = Confusion.of(told, right)
+    return confusion if len(confusion.labels) <= MOST_LABELS else None
 
 
 def read_answers(path: Path) -> list[dict[str, Any]]:

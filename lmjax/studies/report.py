@@ -19,13 +19,7 @@ from lmjax.runs.files import write_atomically
 from lmjax.runs.terminal import printable
 from lmjax.studies import best_of, forest, isoflop, lengths, plots
 from lmjax.studies.adaptations import adaptation_rows
-from lmjax.studies.answers import (
-    Kept,
-    confusion_pictures,
-    kept_answers,
-    shown_answers,
-    task_tables,
-)
+from lmjax.studies.answers import Answers, confusion_pictures, kept_answers, task_tables
 from lmjax.studies.judging import judged_split, study_comparisons, study_verdict
 from lmjax.studies.notes import study_notes
 from lmjax.studies.reading import read_study
@@ -105,7 +99,7 @@ def report_contents(
     scaling: isoflop.Scaling | None,
     best: best_of.BestOf | None,
     by_length: str = "",
-    kept: Sequence[Kept | None] = (),
+    kept: Sequence[Answers | None] = (),
     confusions: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """What a report says; of the plots `drawn` by axis, `beside` the baseline and `by_length`, it
@@ -131,7 +125,7 @@ def report_contents(
         lengths_name=lengths.NAME,
         lengths_caption=lengths.CAPTION,
         task_tables=task_tables(study),
-        answers=shown_answers(kept),
+        answers=[of_arm for of_arm in kept if of_arm],
         confusions=confusions,
         command=study_command(study),
         adaptations=adaptation_rows(study),

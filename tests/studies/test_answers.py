@@ -1,11 +1,13 @@
 """A report shows what answers are worth, what is taken for what, and the surest errors."""
 
 import json
+import weakref
 
 import numpy as np
 import pytest
 
 from lmjax.errors import UserError
+from lmjax.studies import answers as module
 from lmjax.studies.answers import draw
 from lmjax.tasks.classification_metrics import Confusion
 from tests.studies.fake_studies import figures_of, read_page, write_study
@@ -90,6 +92,29 @@ def test_an_answer_to_a_question_is_right_by_the_rules_that_it_is_measured_by(tm
     write_answers(tmp_path, "a", 0, 0.7, rows, kind="question_answering")
     errors = next(t for t in read_page(tmp_path).tables if t[0][0].startswith("errors that"))
     assert [row[0] for row in errors[1:]] == ["question 2"]
+
+
+def test_the_answers_of_one_arm_are_held_at_a_time_and_of_no_text_nothing_is_drawn(
+    tmp_path, monkeypatch
+):
+    write_study(tmp_path, {"A": [1.0], "B": [1.0], "C": [1.0]})
+    for arm in "abc":
+        path = write_answers(tmp_path, arm, 0, 0.7, list(answers(3)))
+    (path / "predictions" / "test.jsonl").write_text("")
+    read, held = module.read_answers, []
+
+    class Rows(list):
+        pass
+
+    def watched(path):
+        assert not [rows for rows in held if rows() is not None]
+        rows = Rows(read(path))
+        held.append(weakref.ref(rows))
+        return rows
+
+    monkeypatch.setattr(module, "read_answers", watched)
+    read_page(tmp_path)
+    assert len(held) == 3 and len(list((tmp_path / "plots").glob("confusion_*.svg"))) == 2
 
 
 def test_a_confusion_matrix_is_drawn_as_it_is_counted():
