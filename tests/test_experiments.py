@@ -122,6 +122,11 @@ def test_studies_of_tasks_on_real_data_resolve(argument, arms, seeds):
         load_study(f"{EXPERIMENTS}/tasks/{name}:smoek")
 
 
+def test_a_study_of_families_is_of_one_task():
+    with pytest.raises(UserError, match="one task, not of trec and sst2; give one"):
+        load_study(f"{EXPERIMENTS}/tasks/families.py:trec,sst2,smoke")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_an_unknown_variant_is_named(path):
     with pytest.raises(UserError, match="no variant 'smoek': did you mean 'smoke'"):

@@ -20,6 +20,7 @@ stand beside ten of the others.
 import runpy
 from pathlib import Path
 
+from lmjax.errors import UserError
 from lmjax.studies.study import Arm, Study, Tuning
 
 STUDIES = runpy.run_path(Path(__file__).with_name("studies.py"))
@@ -35,9 +36,15 @@ TUNING = Tuning({"training.learning_rate": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}, budg
 
 
 def get_study(arg: str = "") -> Study:
-    """A bag of n-grams and the ARMS on the task in `arg`, TREC if there is none."""
+    """A bag of n-grams and the ARMS on the task in `arg`, TREC if there is none.
+
+    Raises UserError for several tasks, and for what is neither a task nor a variant.
+    """
     parts = [part for part in arg.split(",") if part]
-    task = next((part for part in parts if part in TASKS), TASKS[0])
+    tasks = [part for part in parts if part in TASKS]
+    if len(tasks) > 1:
+        raise UserError(f"a study is of one task, not of {' and '.join(tasks)}; give one of them")
+    task = tasks[0] if tasks else TASKS[0]
     get_config = runpy.run_path(Path(__file__).with_name(f"{task}.py"))["get_config"]
 
     def make_arm(name: str, variant: str, **others) -> Arm:
