@@ -109,14 +109,15 @@ def _inspected(task, splits) -> list:
                 f"{np.median(part):g}, at most {max(part):,}" if part else "-" for part in words
             )
             counts.add_row(f"{side}, median", *cells)
-    trained = {document.source_parts for document in splits["train"]} - {()}
-    counts.add_row(
-        "sources that are also in train",
-        *(
-            f"{sum(d.source_parts in trained for d in part):,}" if split != "train" else ""
-            for split, part in splits.items()
-        ),
-    )
+    if "train" in splits:
+        trained = {document.source_parts for document in splits["train"]} - {()}
+        counts.add_row(
+            "sources that are also in train",
+            *(
+                f"{sum(d.source_parts in trained for d in part):,}" if split != "train" else ""
+                for split, part in splits.items()
+            ),
+        )
     labels = sorted({document.text for part in splits.values() for document in part})
     if len(labels) <= MOST_LABELS:
         for label in labels:
@@ -145,7 +146,7 @@ def _baselines(task, splits) -> list:
         if split not in splits:
             continue
         references = kind.references(splits[split])
-        for name, told in kind.baselines(splits["train"], splits[split]).items():
+        for name, told in kind.baselines(splits.get("train", []), splits[split]).items():
             intervals = kind.intervals(told, references)
             for metric, value in kind.measure(told, references).items():
                 shown = "undefined" if value is None else f"{value:.4f}"

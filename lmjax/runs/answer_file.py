@@ -1,11 +1,12 @@
 """A file of answers, one a line, that is begun, broken off anywhere and gone on with."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from lmjax.errors import UserError, writing
+from lmjax.errors import InUseError, UserError, writing
 from lmjax.runs.files import parse_json, plain, read_json, to_json, write_atomically
 
 
@@ -17,7 +18,11 @@ class AnswerFile:
     """
 
     def __init__(self, path: Path, made_with: dict[str, Any]):
-        """Raises UserError for a file that is there and was not begun with the same."""
+        """Holds the file until this object is gone.
+
+        Raises UserError for one that is there and was not begun with the same, and InUseError for
+        one that another program holds.
+        """
         self.path = path
         self._about = path.with_name(f".{path.name}.made_with.json")
         made_with = plain(made_with)
@@ -28,6 +33,7 @@ class AnswerFile:
                 raise UserError(f"{path} is there already and {why}; delete it or give another")
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._held = _held(path)
             write_atomically(self._about, to_json(made_with, indent=1))
             self._end_after_the_last_whole_line()
 
@@ -60,6 +66,19 @@ class AnswerFile:
                 position = begin
             if position < size:
                 file.truncate(position)
+
+
+def _held(path: Path) -> BinaryIO:
+    """The file, made if need be, that no other program may add answers to."""
+    file = open(path, "ab")  # noqa: SIM115 (open as long as its owner lives)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise InUseError(
+            f"{path} is being written by another program; wait for it to end, or give another"
+        ) from None
+    return file
 
 
 def write_whole(descriptor: int, text: str) -> None:

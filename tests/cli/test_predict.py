@@ -11,7 +11,7 @@ import lmjax
 from lmjax.cli.main import main
 from lmjax.config import base_config
 from lmjax.data.lines import Fields, Line, as_they_come, count_lines, read_lines
-from lmjax.errors import Stopped, UserError
+from lmjax.errors import InUseError, Stopped, UserError
 from lmjax.runs.answer_file import AnswerFile
 from lmjax.training.run import train
 
@@ -129,6 +129,15 @@ def test_answers_of_another_model_or_to_other_lines_are_not_gone_on_with(folder,
     assert "is no answer to line 1" in capsys.readouterr().err
     (tmp_path / "fewer.txt").write_text("\n".join(LINES[:-1]))
     assert predict(folder, output, lines=tmp_path / "fewer.txt") == 2
+
+
+def test_one_program_alone_adds_answers_to_a_file(tmp_path):
+    first = AnswerFile(tmp_path / "answers.jsonl", {"model": "a"})
+    first.add([{"name": "line 1"}])
+    with pytest.raises(InUseError, match="answers.jsonl is being written by another program"):
+        AnswerFile(tmp_path / "answers.jsonl", {"model": "a"})
+    del first
+    assert len(list(AnswerFile(tmp_path / "answers.jsonl", {"model": "a"}).answers())) == 1
 
 
 def test_a_line_that_cannot_be_read_has_an_error_in_its_place(folder, tmp_path, capsys):

@@ -33,6 +33,16 @@ def test_baselines_are_scored(capsys, monkeypatch, data_dir):
     assert code == 0 and "0.1880" in row and "majority_class" in row
 
 
+def test_a_task_without_training_documents_is_inspected_and_has_its_baseline(
+    capsys, monkeypatch, data_dir
+):
+    code, text = run(capsys, monkeypatch, "inspect", "blimp")
+    assert code == 0 and "67,000" in text and "also in train" not in text
+    code, text = run(capsys, monkeypatch, "baselines", "blimp")
+    row = next(line for line in text.splitlines() if "chance" in line and "accuracy" in line)
+    assert code == 0 and "0.5000" in row
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
