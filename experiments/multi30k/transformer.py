@@ -15,9 +15,13 @@ Measured  With `:short` (5,000 subwords), seed 0: 36.21 greedy, 37.62 by beam 5;
           experiments/results/multi30k.md. The study was not run beyond its smoke.
 
 `:decoder_only` is the other arm; `:vaswani`, `:t5` and `:t5_v1_1` are other encoder-decoders, see
-ENCODER_DECODERS. `:short` has 5,000 subwords; `:smoke` is tiny and has 12 steps. Each may stand
-behind another, as in `:decoder_only,smoke`.
+ENCODER_DECODERS. `:en_de` writes German, `:french` French to fra_eng's short sentences; neither was
+measured. `:short` has 5,000 subwords; `:smoke` is tiny and has 12 steps. Each may stand behind
+another, as in `:decoder_only,smoke`.
 """
+
+import runpy
+from pathlib import Path
 
 from ml_collections import ConfigDict
 
@@ -25,6 +29,7 @@ from lmjax.config import base_config, objective_config, with_variants
 from lmjax.model_defaults import ENCODER_DECODERS
 from lmjax.studies.study import Arm, Study
 
+LANGUAGES = runpy.run_path(Path(__file__).with_name("recurrent.py"))["LANGUAGES"]
 SHARED = dict(width=256, heads=8, dropout=0.1, bias=True, position="sinusoidal")
 VARIANTS = {
     "": {},
@@ -33,6 +38,7 @@ VARIANTS = {
         name: {f"model.{field}": value for field, value in fields.items()}
         for name, fields in ENCODER_DECODERS.items()
     },
+    **LANGUAGES,
     "short": {"data.vocabulary_size": 5000},
     "smoke": {
         "model.layers": 1,
