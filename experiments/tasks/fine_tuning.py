@@ -7,7 +7,7 @@ Command   lmjax study --study=experiments/tasks/blimp.py --workdir=runs/blimp
           lmjax train --config=experiments/tasks/fine_tuning.py:scratch --workdir=runs/trec_scratch
           lmjax prompt --workdir=runs/blimp/arms/transformer/seed_0 --task=trec --calibrate
           and so with --shots=4 --seed=0.
-Hardware  one CPU core, half a minute each.
+Hardware  one CPU core, a minute and a half each training; the prompts as long.
 Here      The Transformer of blimp.py, which has read two million words. Its last token's vector is
           what the labels are told from. `tenth` keeps a tenth of the labels, `smoke` is 20 steps.
 """
