@@ -1,6 +1,6 @@
 """Answers of a trained model to the task that it was trained for, and its labels of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from lmjax.data.cleaning import clean_text
 from lmjax.data.dataset import read_documents
 from lmjax.data.documents import Document
+from lmjax.data.texts import texts_of
 from lmjax.errors import UserError
 from lmjax.runs.lock import only_writer
 from lmjax.runs.run_directory import RunDirectory
@@ -23,13 +24,13 @@ class AnsweringTasks(Parts):
     """Answers to documents, if its objective is that of a kind of tasks."""
 
     def classify(
-        self, texts: str | Sequence[str], seconds: str | Sequence[str] | None = None
+        self, texts: str | Iterable[str], seconds: str | Iterable[str] | None = None
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """The `label` of each text, its `probability` and the `probabilities` of all labels.
 
         Of pairs, `seconds` are their second texts. Texts are cleaned as the corpus was. Raises
-        UserError for a model that was not trained to classify, a text that it can't read, and
-        texts that are none or not as many as the second ones.
+        UserError for a model that was not trained to classify, a text that is none or that it can't
+        read, and texts that are none or not as many as the second ones.
         """
         kind = kind_of(self.config)
         if kind is None or kind.name != "classification":
@@ -38,13 +39,13 @@ class AnsweringTasks(Parts):
                 "objective.name='classification', such as experiments/tasks/trec.py"
             )
         single = isinstance(texts, str)
-        seconds = [seconds] if isinstance(seconds, str) else seconds
-        answers = self._answers([texts] if single else texts, seconds)
+        texts = texts_of(texts, of_pairs="give the second ones of pairs as `seconds`")
+        answers = self._answers(texts, None if seconds is None else texts_of(seconds))
         labels = [{"label": answer.text, **answer.details} for answer in answers]
         return labels[0] if single else labels
 
     def answer(
-        self, question: str | Sequence[str], context: str | Sequence[str]
+        self, question: str | Iterable[str], context: str | Iterable[str]
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """The `answer` to each question that stands in its context, by SQuAD's kind of reading.
 
@@ -60,8 +61,10 @@ class AnsweringTasks(Parts):
                 "such as experiments/tasks/squad.py"
             )
         single = isinstance(question, str)
-        questions = [question] if single else list(question)
-        contexts = [context] * len(questions) if isinstance(context, str) else context
+        questions = texts_of(question, "question", of_pairs="give the contexts as `context`")
+        contexts = texts_of(context, "context") * (
+            len(questions) if isinstance(context, str) else 1
+        )
         answers = self._answers(questions, contexts)
         found = [{"answer": answer.text, **answer.details} for answer in answers]
         return found[0] if single else found

@@ -11,6 +11,7 @@ import numpy as np
 from lmjax.data.cleaning import clean_text
 from lmjax.data.documents import Document
 from lmjax.data.lines import Line, in_groups
+from lmjax.data.texts import checked_text, each_of
 from lmjax.errors import DeviceError, DivergedError, UserError
 from lmjax.evaluation.texts import check_scores_texts, text_log_probs
 from lmjax.tasks.predictions import prediction_row
@@ -37,7 +38,7 @@ class Predicting(Parts):
             return SCORED_AT_ONCE
         return BATCHES_AT_ONCE * self.config.data.batch_size
 
-    def predict(self, texts: Iterable[str | Line], *, beam: int = 0) -> Iterator[Row]:
+    def predict(self, texts: str | Iterable[str | Line], *, beam: int = 0) -> Iterator[Row]:
         """What the model makes of each text, in their order, a few batches ahead.
 
         Of one that was trained for a task, its `prediction` and what that brings with it: the
@@ -45,13 +46,10 @@ class Predicting(Parts):
         alone, the `nats` of the text, its `tokens` and how many were `unknowns`. Where a text can't
         be read there is an `error` in their place. `beam` is the width of a search; 0: as usual.
 
-        Raises UserError if no text of the first ones can be read, for a model that was trained for
-        neither, and for a beam where nothing is searched for.
+        Raises UserError if no text of the first ones can be read, for what is no text, for a model
+        that was trained for neither, and for a beam where nothing is searched for.
         """
-        lines = (
-            Line(f"text {number}", text) if isinstance(text, str) else text
-            for number, text in enumerate(texts, start=1)
-        )
+        lines = (_line(text, f"text {number}") for number, text in enumerate(each_of(texts), 1))
         for rows in self.predict_windows(in_groups(lines, self.texts_at_once), beam=beam):
             yield from rows
 
@@ -125,6 +123,12 @@ def _answered(documents: list[Document], answering: Answering) -> list[Row]:
             return [{"error": str(error)}]
     middle = len(documents) // 2
     return _answered(documents[:middle], answering) + _answered(documents[middle:], answering)
+
+
+def _line(text: Any, name: str) -> Line:
+    if isinstance(text, Line):
+        return text
+    return Line(name, checked_text(text, name, of_pairs="give a pair as lmjax.data.lines.Line"))
 
 
 def _row(line: Line, answer: Row | None) -> Row:

@@ -1,6 +1,6 @@
 """Translations by a trained model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from rich.console import Console
 
 from lmjax.data.cleaning import clean_text
 from lmjax.data.dataset import read_documents
+from lmjax.data.texts import texts_of
 from lmjax.errors import UserError
 from lmjax.evaluation.splits import check_split, log_read
 from lmjax.evaluation.translation import TranslatedSplit, measure
@@ -25,25 +26,20 @@ class Translating(Parts):
     """Translates texts, if it was trained to write targets to sources."""
 
     def translate(
-        self, sources: str | Sequence[str], beam: Beam | int = 5, *, longest: int = 0
+        self, sources: str | Iterable[str], beam: Beam | int = 5, *, longest: int = 0
     ) -> str | list[str]:
         """The best translation of each source, as `translations` finds it; `beam` may be a width.
 
         Raises as `translations`, and UserError if there is no source.
         """
-        single = isinstance(sources, str)
-        if not single and not len(sources):
+        given = texts_of(sources)
+        if not given:
             raise UserError("there is no text to write one for; give one or more")
-        found = self.translations(
-            [sources] if single else sources,
-            _beam(beam),
-            longest=longest,
-        )
-        texts = [row[0].text for row in found]
-        return texts[0] if single else texts
+        texts = [row[0].text for row in self.translations(given, _beam(beam), longest=longest)]
+        return texts[0] if isinstance(sources, str) else texts
 
     def summarize(
-        self, texts: str | Sequence[str], beam: Beam | int = 5, *, longest: int = 0
+        self, texts: str | Iterable[str], beam: Beam | int = 5, *, longest: int = 0
     ) -> str | list[str]:
         """The best summary of each text, as `translations` finds it, in which no three tokens in a
         row come twice if `beam` is a width.
@@ -55,7 +51,7 @@ class Translating(Parts):
         return self.translate(texts, beam, longest=longest or self.config.data.length)
 
     def translations(
-        self, sources: Sequence[str], beam: Beam, **options: Any
+        self, sources: Iterable[str], beam: Beam, **options: Any
     ) -> list[list[Translation]]:
         """The best translations of each source, with their log-probabilities and scores.
 
@@ -63,7 +59,7 @@ class Translating(Parts):
         `on_translated` of `lmjax.generation.translate`. Raises UserError if the model was not
         trained to translate, and for a source that it can't read.
         """
-        cleaned = [clean_text(source, self.config.data.cleaning) for source in sources]
+        cleaned = [clean_text(source, self.config.data.cleaning) for source in texts_of(sources)]
         return self._translations(cleaned, beam, **options)
 
     def translate_split(

@@ -1,6 +1,6 @@
 """Vectors of words and texts by a trained model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from lmjax.data.cleaning import clean_text
 from lmjax.data.sts_benchmark import sts_benchmark
+from lmjax.data.texts import texts_of
 from lmjax.data.word_vectors import WordVectors
 from lmjax.evaluation.sentence_similarity import sentence_similarity
 from lmjax.evaluation.text_vectors import cosines, text_vectors
@@ -22,21 +23,20 @@ from lmjax.trained.parts import Parts
 class Embedding(Parts):
     """Gives vectors of words and of texts, as far as it has such."""
 
-    def embed(self, texts: str | Sequence[str]) -> np.ndarray:
+    def embed(self, texts: str | Iterable[str]) -> np.ndarray:
         """`vectors_ND` of texts, or `vector_D` of one, see `lmjax.evaluation.text_vectors`.
 
-        Texts are cleaned as the corpus was. Raises as `text_vectors`.
+        Texts are cleaned as the corpus was. Raises as `text_vectors`, and UserError for a text
+        that is none.
         """
-        if isinstance(texts, str):
-            return self.embed([texts])[0]
-        cleaned = [clean_text(text, self.config.data.cleaning) for text in texts]
-        return text_vectors(self.model, self.params, self.tokenizer, cleaned)
+        cleaned = [clean_text(text, self.config.data.cleaning) for text in texts_of(texts)]
+        vectors_ND = text_vectors(self.model, self.params, self.tokenizer, cleaned)
+        return vectors_ND[0] if isinstance(texts, str) else vectors_ND
 
-    def similarity(self, a: str | Sequence[str], b: str | Sequence[str]) -> float | np.ndarray:
+    def similarity(self, a: str | Iterable[str], b: str | Iterable[str]) -> float | np.ndarray:
         """The cosine of two texts' vectors, or `cosines_AB` of each of `a` with each of `b`."""
         single = isinstance(a, str) and isinstance(b, str)
-        sides = ([each] if isinstance(each, str) else each for each in (a, b))
-        cosines_AB = cosines(*(self.embed(side) for side in sides))
+        cosines_AB = cosines(*(self.embed(side) for side in [texts_of(a), texts_of(b)]))
         return float(cosines_AB[0, 0]) if single else cosines_AB
 
     def evaluate_sentence_vectors(self, split: str = "validation") -> dict[str, Any]:

@@ -100,6 +100,36 @@ def test_texts_that_are_none_or_lack_second_ones_are_told_with_their_counts(run)
         trained.classify("film", "plot")
 
 
+@pytest.mark.parametrize("given", [None, 3, b"film", {"text": "film"}, object])
+def test_what_holds_no_texts_is_told_by_its_type(run, given):
+    trained = lmjax.load(run.path)
+    for asked in (trained.classify, trained.embed, lambda x: list(trained.predict(x))):
+        with pytest.raises(UserError, match=r"(None|an? \w+) is no text; give a str, or a list"):
+            asked(given)
+    with pytest.raises(UserError, match="is no text"):
+        trained.similarity("film", given)
+
+
+@pytest.mark.parametrize("other", [None, 3, b"film", ("film", "plot"), ["film"]])
+def test_a_text_that_is_none_is_told_with_its_number(run, other):
+    trained = lmjax.load(run.path)
+    for asked in (trained.classify, trained.embed, lambda x: list(trained.predict(x))):
+        with pytest.raises(UserError, match=r"text 2 is (None|an? \w+), no text; give"):
+            asked(["film", other])
+    if isinstance(other, tuple):
+        with pytest.raises(UserError, match="as `seconds`"):
+            trained.classify([other])
+        with pytest.raises(UserError, match="as lmjax.data.lines.Line"):
+            list(trained.predict([other]))
+
+
+def test_texts_may_be_one_or_come_one_by_one(run):
+    trained = lmjax.load(run.path)
+    assert trained.classify(text for text in ["film", "plot"]) == trained.classify(["film", "plot"])
+    assert trained.embed(iter(["film", "plot"])).shape[0] == 2
+    assert [row["source"] for row in trained.predict("abc")] == ["abc"]
+
+
 def test_a_label_of_broken_parameters_is_none(run):
     trained = lmjax.load(run.path)
     broken = replace(trained, params=jax.tree.map(lambda leaf: leaf * np.nan, trained.params))
