@@ -84,14 +84,19 @@ def check_objective(config: ConfigDict, objective: Objective, model: LanguageMod
     )
 
 
-def check_translates(config: ConfigDict, objective: Objective) -> None:
-    """Raises UserError if models trained by the objective don't write a target to a source."""
+def check_translates(
+    config: ConfigDict, objective: Objective, verb: str = "translate", corpus: str = "multi30k"
+) -> None:
+    """Raises UserError if models trained by the objective don't write a target to a source.
+
+    It says that they can't do the `verb`, and names a `corpus` of which they learn it.
+    """
     if not objective.translates:
         others = [name for name in OBJECTIVES if objective_class(name).translates]
         raise UserError(
-            f"this model can't translate: objective {config.objective.name!r} writes no target to "
-            f"a source; train one by objective.name {' or '.join(map(repr, others))} on a corpus "
-            "of pairs, such as 'multi30k'"
+            f"this model can't {verb}: objective {config.objective.name!r} writes no target to a "
+            f"source; train one by objective.name {' or '.join(map(repr, others))} on a corpus of "
+            f"pairs, such as {corpus!r}"
         )
 
 

@@ -47,6 +47,7 @@ class Translating(Parts):
         It has at most `longest` tokens; 0: as many as those that were trained on. Raises as
         `translate`.
         """
+        check_translates(self.config, self.objective, "summarize", "scitldr")
         beam = Beam(beam, no_repeat_ngram=3) if isinstance(beam, int) else beam
         return self.translate(texts, beam, longest=longest or self.config.data.length)
 

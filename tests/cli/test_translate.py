@@ -241,3 +241,5 @@ def test_a_model_that_writes_no_target_says_so(tmp_path, capsys):
     assert "this model can't translate" in capsys.readouterr().err
     with pytest.raises(UserError, match="'prefix' or 'seq2seq'"):
         lmjax.load(tmp_path / "run").translate("eins")
+    with pytest.raises(UserError, match="can't summarize.*'prefix' or 'seq2seq'.*'scitldr'"):
+        lmjax.load(tmp_path / "run").summarize("eins")
