@@ -38,6 +38,9 @@ OWN_FILES = {
     "test_files": ("labelled",),
 }
 
+# Whose documents have a second text, beside those of `labelled` that data.second_column names.
+OF_TWO_TEXTS = ("stsbenchmark", "squad", "questions")
+
 SHAKESPEARE = PublicFile(
     "tiny_shakespeare/input.txt",
     "https://raw.githubusercontent.com/karpathy/char-rnn/"
@@ -124,6 +127,11 @@ def open_corpus(data) -> Corpus:
                 f"{data.corpus!r}; leave it out or set data.corpus"
             )
     return CORPORA[data.corpus].open(data)
+
+
+def has_second_texts(data) -> bool:
+    """Whether documents of the corpus that `config.data` names have two texts; nothing is read."""
+    return bool(data.second_column) or data.corpus in OF_TWO_TEXTS
 
 
 def _text(data) -> Corpus:

@@ -30,7 +30,8 @@ class AnsweringTasks(Parts):
 
         Of pairs, `seconds` are their second texts. Texts are cleaned as the corpus was. Raises
         UserError for a model that was not trained to classify, a text that is none or that it can't
-        read, and texts that are none or not as many as the second ones.
+        read, second ones where it was trained on single texts, and texts that are none or not as
+        many as the second ones.
         """
         kind = kind_of(self.config)
         if kind is None or kind.name != "classification":
@@ -108,4 +109,5 @@ class AnsweringTasks(Parts):
             Document(f"text {i}", "", *(clean_text(text, cleaning) for text in row))
             for i, row in enumerate(zip(*columns, strict=True), start=1)
         ]
+        self._check_seconds(documents)
         return kind_of(self.config).answers(self, documents)

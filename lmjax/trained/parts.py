@@ -1,6 +1,6 @@
 """What a trained model consists of, and the corpus of its run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from lmjax.data.corpora import has_second_texts
 from lmjax.data.dataset import Dataset, open_dataset
+from lmjax.data.documents import Document
 from lmjax.data.tokenizer_registry import Tokenizer
 from lmjax.errors import UserError
 from lmjax.evaluation.splits import check_fingerprints
@@ -21,6 +23,7 @@ from lmjax.objectives.contract import Objective
 from lmjax.objectives.registry import make_objective
 from lmjax.runs.fields import check_values
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.tasks.registry import kind_of
 from lmjax.training.prepare import check_tokenizer_of
 from lmjax.training.state import random_key
 
@@ -105,6 +108,18 @@ class Parts:
             return self.config.data
         tokenizer = RunDirectory(self.workdir).tokenizer_path
         return _in_own_tokens(self.config.data, corpus, files, tokenizer)
+
+    def _check_seconds(self, documents: Iterable[Document]):
+        """Raises UserError for a second text, if the model was trained on single ones.
+
+        Of imported weights of a task nobody knows.
+        """
+        if kind_of(self.config) is not None and (
+            RunDirectory(self.workdir).is_imported or has_second_texts(self.config.data)
+        ):
+            return
+        if any(document.second is not None for document in documents):
+            raise UserError("the model was trained on single texts; leave the second one out")
 
     def _named(self, reader: str) -> str:
         """Who reads a split, and with what model if it is another than in training."""

@@ -93,15 +93,17 @@ class Predicting(Parts):
         if kind is None:
             check_scores_texts(self.objective, self.model)
             return self._nats
-        return lambda documents: [
-            prediction_row(document, answer)
-            for document, answer in zip(documents, kind.answers(self, documents), strict=True)
-        ]
+
+        def answering(documents: Sequence[Document]) -> list[Row]:
+            self._check_seconds(documents)
+            answers = kind.answers(self, documents)
+            return [prediction_row(*pair) for pair in zip(documents, answers, strict=True)]
+
+        return answering
 
     def _nats(self, documents: Sequence[Document]) -> list[Row]:
+        self._check_seconds(documents)
         texts = [document.source for document in documents]
-        if any(document.second is not None for document in documents):
-            raise UserError("the model was trained on single texts; leave the second one out")
         found = text_log_probs(self.model, self.params, self.tokenizer, texts, self.objective)
         columns = found.log_probs_N, found.tokens_N, found.unknowns_N
         return [

@@ -10,6 +10,8 @@ import pytest
 import lmjax
 from lmjax.cli.main import main
 from lmjax.config import base_config, objective_config
+from lmjax.data.corpora import has_second_texts, open_corpus
+from lmjax.data.lines import Line
 from lmjax.errors import DivergedError, UserError
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.training.prepare import prepare
@@ -30,7 +32,7 @@ def run(tmp_path_factory):
     config.model.dropout = 0.0
     config.model.backbone.update(layers=1, width=16, heads=2, dropout=0.0, context_length=40)
     config.data.update(corpus="parallel", files=str(folder / "pairs.jsonl"), batch_size=16)
-    config.data.update(source_tokenizer="word", source_length=32)
+    config.data.update(source_tokenizer="word", source_length=32, special_tokens=("separator",))
     config.training.update(duration="8 steps", learning_rate=1e-2)
     config.evaluation.every = config.logging.every = "100 percent"
     train(config, folder / "run")
@@ -96,8 +98,26 @@ def test_texts_that_are_none_or_lack_second_ones_are_told_with_their_counts(run)
     ):
         with pytest.raises(UserError, match=message):
             trained.classify(texts, seconds)
-    with pytest.raises(UserError, match="the texts of a pair need a token"):  # they are one pair
+
+
+def test_a_second_text_of_a_model_of_single_ones_is_told(run):
+    """Also if its tokens have one to stand between two texts."""
+    trained, second = lmjax.load(run.path), Line("line 2", "film", "bad")
+    with pytest.raises(UserError, match="trained on single texts; leave the second one out"):
         trained.classify("film", "plot")
+    first, other = trained.predict([Line("line 1", "film"), second])
+    assert "prediction" in first and "prediction" not in other
+    assert other["error"] == "the model was trained on single texts; leave the second one out"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "has"), [("stsbenchmark", True), ("squad", True), ("trec", False)]
+)
+def test_whether_texts_are_two_is_known_without_the_corpus(data_dir, corpus, has):
+    config = base_config("classifier")
+    config.data.update(corpus=corpus)
+    documents = open_corpus(config.data).documents()[0]["train"]
+    assert has_second_texts(config.data) == has == (documents[0].second is not None)
 
 
 @pytest.mark.parametrize("given", [None, 3, b"film", {"text": "film"}, object])
@@ -177,3 +197,6 @@ def test_numbers_of_pairs_agree_with_the_score(tmp_path):
     nats = np.mean(errors) / 2 + np.log(2 * np.pi) / 2
     assert score["total_nats"] / score["tokens"] == pytest.approx(nats, rel=1e-4)
     assert kept[0]["second"].startswith("plot") and kept[0]["source"].startswith("film")
+    given = Line("pair 1", kept[0]["source"], kept[0]["second"])
+    (row,) = lmjax.load(tmp_path / "run").predict([given])
+    assert float(row["prediction"]) == pytest.approx(float(kept[0]["prediction"]), rel=1e-4)
