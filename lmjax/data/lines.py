@@ -11,13 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lmjax.data.reading import SAMPLE, check_encoding
 from lmjax.errors import UserError, nearest
 from lmjax.runs.files import parse_json, to_json
 
 PIPE = "-"  # the name of what is piped in
+KINDS = {  # of JSON's values
+    bool: "true or false",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+EXACT = 2.0**53  # below it each integer is a float, as which it is read
 MOST_BYTES = 16 << 20  # of a line
 PATIENCE = 0.2  # seconds that a pipe may pause before what it has given is answered
 
@@ -151,11 +159,20 @@ def _of_object(place: str, text: str, fields: Fields) -> Line:
         return Line(place, "", error=f"{place} is not JSON ({error}); one object a line is needed")
     if not isinstance(given, dict):
         return Line(place, "", error=f'{place} must look like {{"{fields.source}": "..."}}')
-    name = given.get("name") if isinstance(given.get("name"), str) else place
+    name = given.get("name", place)
+    if isinstance(name, float) and name.is_integer() and abs(name) < EXACT:
+        name = str(int(name))
+    name = name if isinstance(name, str) else place
     source, second = given.get(fields.source), given.get(fields.second)
-    if not isinstance(source, str):
+    if fields.source not in given:
         found = f"no text {fields.source!r}: {nearest(fields.source, map(str, given))}"
         return Line(name, "", error=f"{place} has {found}")
+    if not isinstance(source, str):
+        return Line(name, "", error=_no_text(fields.source, place, source))
     if second is not None and not isinstance(second, str):
-        return Line(name, source, error=f"{place}: its {fields.second!r} is no text")
+        return Line(name, source, error=_no_text(fields.second, place, second))
     return Line(name, source, second)
+
+
+def _no_text(field: str, place: str, value: Any) -> str:
+    return f"{field!r} of {place} is {KINDS[type(value)]}, not a text"

@@ -164,6 +164,28 @@ def test_half_of_a_surrogate_pair_is_an_error_in_its_place(tmp_path, field):
     assert r"line 1 has '\ud83d', half of a surrogate pair" in lines[0].error
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("3", "a number"),
+        ("0.5", "a number"),
+        ("null", "null"),
+        ("true", "true or false"),
+        ("[1]", "a list"),
+        ("{}", "an object"),
+    ],
+)
+def test_a_field_that_is_no_text_is_told_with_what_it_is(tmp_path, value, kind):
+    path = tmp_path / "some.jsonl"
+    path.write_text(f'{{"source": {value}, "name": 5}}\n{{"source": "a", "second": {value}}}\n')
+    first, other = read_lines(str(path), Fields())
+    assert first.error == f"'source' of line 1 is {kind}, not a text" and first.name == "5"
+    if value == "null":
+        assert other == Line("line 2", "a")
+    else:
+        assert other.error == f"'second' of line 2 is {kind}, not a text"
+
+
 def test_json_lines_have_named_fields(folder, tmp_path, capsys):
     rows = [{"text": line, "name": f"n{i}"} for i, line in enumerate(LINES[:9])]
     rows[4] = {"txt": "bad"}
