@@ -109,7 +109,12 @@ def _skip(lines: Iterator, kept: Any) -> tuple[int, int]:
     count = errors = 0
     for count, answer in enumerate(kept.answers(), start=1):
         line = next(lines, None)
-        if line is None or (answer.get("name"), answer.get("source"), answer.get("second")) != (
+        if line is None:
+            raise UserError(
+                f"{kept.path} has an answer to line {count} and the input only {count - 1} lines; "
+                "delete it or give another --output"
+            )
+        if (answer.get("name"), answer.get("source"), answer.get("second")) != (
             line.name,
             line.source,
             line.second,

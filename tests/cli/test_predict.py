@@ -129,6 +129,7 @@ def test_answers_of_another_model_or_to_other_lines_are_not_gone_on_with(folder,
     assert "is no answer to line 1" in capsys.readouterr().err
     (tmp_path / "fewer.txt").write_text("\n".join(LINES[:-1]))
     assert predict(folder, output, lines=tmp_path / "fewer.txt") == 2
+    assert "answer to line 40 and the input only 39 lines" in capsys.readouterr().err
 
 
 def test_one_program_alone_adds_answers_to_a_file(tmp_path):
