@@ -10,7 +10,8 @@ Published Yao et al. (2019, table 2) have 83.2 % by TF-IDF and logistic regressi
           graph of words and texts, of whole messages with their headers.
 Differs   Longer messages are cut: half have more than 175 words, and punctuation is tokens, too.
 
-The families, what MiniLM needs and the other variants are those of base.py.
+The families, what MiniLM needs and the other variants are those of base.py; `stripped` leaves the
+words of a message's writer, without headers, footers and quotes.
 """
 
 import runpy
@@ -19,9 +20,11 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
-VARIANTS = BASE["VARIANTS"]
+STRIPPED = ("message_headers", "message_footers", "message_quotes")
+VARIANTS = {**BASE["VARIANTS"], "stripped": {"data.cleaning": (*STRIPPED, "lowercase")}}
 
 
 def get_config(arg: str = "") -> ConfigDict:
     """The recipe with the VARIANTS in `arg`; raises UserError for another."""
-    return BASE["make_config"](arg, dict(corpus="20news", source_length=256, cut_sources=256))
+    data = dict(corpus="20news", source_length=256, cut_sources=256)
+    return BASE["make_config"](arg, data, VARIANTS)

@@ -148,7 +148,7 @@ def clean(
 
 
 def _each(splits: Splits, step: Callable[[str], str], sources_alone: bool) -> Splits:
-    """Every document after a step, without those of whose text or source the step left nothing.
+    """Every document after a step, without those of whose text or source it left blanks at most.
 
     Nor are there further references that it left nothing of.
     """
@@ -168,7 +168,7 @@ def _each(splits: Splits, step: Callable[[str], str], sources_alone: bool) -> Sp
         split: [
             document
             for document in map(stepped, documents)
-            if document.text and "" not in document.source_parts
+            if all(part.strip() for part in (document.text, *document.source_parts))
         ]
         for split, documents in splits.items()
     }

@@ -98,6 +98,13 @@ def test_reports_count_what_changed():
     assert (punctuation.characters_before, punctuation.characters_after) == (6, 5)
 
 
+def test_what_a_step_leaves_blank_is_left_out_and_counted():
+    kept, quoted = Document("a", "x", "I wrote it."), Document("b", "x", "> you wrote it\n\n")
+    cleaned, (report,) = clean({"test": [kept, quoted]}, ("message_quotes",))
+    assert [document.name for document in cleaned["test"]] == ["a"]
+    assert (report.documents_before, report.documents_after) == (2, 1)
+
+
 def test_an_unknown_step_is_named_with_the_nearest():
     with pytest.raises(UserError, match="'whitespce'.*'whitespace'"):
         named_steps(("nfc", "whitespce"))
