@@ -22,20 +22,13 @@ from lmjax.studies.study import Study
 STUDIES = runpy.run_path(Path(__file__).with_name("studies.py"))
 FOLDS = 5
 QUESTION = "Which family tells a question's kind best, whichever questions it is trained on?"
-ARMS = {
-    "LSTM": "lstm",
-    "LSTM with attention pooling": "lstm_attention",
-    "averaged vectors": "averaged",
-    "Transformer": "transformer",
-}
-PENALTIES = {"model.inverse_penalty": (1.0, 10.0, 100.0)}
 
 
 def get_study(arg: str = "") -> Study:
-    """The ARMS and the bag of n-grams, each with three seeds of each fold."""
+    """The FAMILIES and the bag of n-grams, each with three seeds of each fold."""
     make_arm, fields = STUDIES["make_arm"], {"data.folds": FOLDS}
-    arms = [make_arm(name, variant, fields) for name, variant in ARMS.items()]
-    arms.append(make_arm("bag of n-grams", "bag_of_ngrams", fields, choices=PENALTIES))
+    arms = [make_arm(name, variant, fields) for name, variant in STUDIES["FAMILIES"].items()]
+    arms.append(make_arm("bag of n-grams", "bag_of_ngrams", fields, choices=STUDIES["PENALTIES"]))
     return STUDIES["make_study"](
         "cross_validation",
         arg,

@@ -25,18 +25,11 @@ from lmjax.studies.study import Arm, Study, Tuning
 
 STUDIES = runpy.run_path(Path(__file__).with_name("studies.py"))
 TASKS = ("trec", "sst2", "ag_news", "names")
-ARMS = {
-    "averaged vectors": "averaged",
-    "LSTM": "lstm",
-    "LSTM with attention pooling": "lstm_attention",
-    "Transformer": "transformer",
-}
-PENALTIES = {"model.inverse_penalty": (1.0, 10.0, 100.0)}
 TUNING = Tuning({"training.learning_rate": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}, budget="50 percent")
 
 
 def get_study(arg: str = "") -> Study:
-    """A bag of n-grams and the ARMS on the task in `arg`, TREC if there is none.
+    """A bag of n-grams and the FAMILIES of studies.py on the task in `arg`, TREC if there is none.
 
     Raises UserError for several tasks, and for what is neither a task nor a variant.
     """
@@ -52,8 +45,8 @@ def get_study(arg: str = "") -> Study:
         config.evaluation.splits = ("validation",)  # the study reads test, once
         return Arm(name, config, **others)
 
-    arms = [make_arm("bag of n-grams", "bag_of_ngrams", choices=PENALTIES)]
-    arms += [make_arm(name, variant) for name, variant in ARMS.items()]
+    arms = [make_arm("bag of n-grams", "bag_of_ngrams", choices=STUDIES["PENALTIES"])]
+    arms += [make_arm(name, variant) for name, variant in STUDIES["FAMILIES"].items()]
     fields = {}
     if "pretrained" in parts:
         arms.append(make_arm("MiniLM, fine-tuned", "minilm"))

@@ -20,20 +20,21 @@ from lmjax.studies.study import Study
 
 STUDIES = runpy.run_path(Path(__file__).with_name("studies.py"))
 SHARES = {"1/20": 0.05, "1/10": 0.1, "1/4": 0.25, "1/2": 0.5, "all": 1.0}
-ARMS = {"LSTM": "lstm", "averaged vectors": "averaged", "Transformer": "transformer"}
-PENALTIES = {"model.inverse_penalty": (1.0, 10.0, 100.0)}
+FAMILIES = ("LSTM", "averaged vectors", "Transformer")
 SEEN = {"training.duration": "30000 tokens", "evaluation.every": "10 percent"}
 
 
 def get_study(arg: str = "") -> Study:
-    """Each of the ARMS, and a bag of n-grams, with each of the SHARES."""
+    """Each of the FAMILIES, and a bag of n-grams, with each of the SHARES."""
     arms = []
     for name, share in SHARES.items():
         text = {"data.train_share": share}
-        for family, variant in ARMS.items():
+        for family in FAMILIES:
+            variant = STUDIES["FAMILIES"][family]
             arms.append(STUDIES["make_arm"](f"{family}, {name}", variant, text | SEEN))
+        choices = STUDIES["PENALTIES"]
         arms.append(
-            STUDIES["make_arm"](f"bag of n-grams, {name}", "bag_of_ngrams", text, choices=PENALTIES)
+            STUDIES["make_arm"](f"bag of n-grams, {name}", "bag_of_ngrams", text, choices=choices)
         )
     return STUDIES["make_study"](
         "learning_curve",

@@ -19,6 +19,13 @@ from lmjax.studies.study import Arm, Study, Tuning
 
 ABLATIONS = runpy.run_path(Path(__file__).parent.with_name("ablations") / "base.py")
 TREC = runpy.run_path(Path(__file__).with_name("trec.py"))
+FAMILIES = {  # arm: variant of trec.py, and of the like
+    "LSTM": "lstm",
+    "LSTM with attention pooling": "lstm_attention",
+    "averaged vectors": "averaged",
+    "Transformer": "transformer",
+}
+PENALTIES = {"model.inverse_penalty": (1.0, 10.0, 100.0)}  # of a bag of n-grams
 TUNING = Tuning({"training.learning_rate": (3e-4, 1e-3, 3e-3, 1e-2)}, budget="50 percent")
 
 

@@ -71,7 +71,7 @@ def _predict(values, trained, lines: Iterator, total: int | None, kept: Any) -> 
     answered = 0
     if before:
         print(f"{before:,} lines are answered in {kept.path}; goes on after them", file=sys.stderr)
-    windows = (as_they_come if values.input == PIPE else in_groups)(lines, trained.texts_at_once)
+    groups = (as_they_come if values.input == PIPE else in_groups)(lines, trained.texts_at_once)
     begin = time.monotonic()
     with (
         StopSignals() as signals,
@@ -79,7 +79,7 @@ def _predict(values, trained, lines: Iterator, total: int | None, kept: Any) -> 
     ):
         # The first lines that a pipe gives may be one alone, from which nothing follows.
         has_begun = before > 0 or values.input == PIPE
-        found = trained.predict_windows(windows, beam=values.beam, has_begun=has_begun)
+        found = trained.predict_groups(groups, beam=values.beam, has_begun=has_begun)
         for rows in found:
             with signals.deferred():  # so that no line is left half written
                 if kept:

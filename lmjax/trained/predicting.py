@@ -50,21 +50,21 @@ class Predicting(Parts):
         that was trained for neither, and for a beam where nothing is searched for.
         """
         lines = (_line(text, f"text {number}") for number, text in enumerate(each_of(texts), 1))
-        for rows in self.predict_windows(in_groups(lines, self.texts_at_once), beam=beam):
+        for rows in self.predict_groups(in_groups(lines, self.texts_at_once), beam=beam):
             yield from rows
 
-    def predict_windows(
-        self, windows: Iterable[Sequence[Line]], *, beam: int = 0, has_begun: bool = False
+    def predict_groups(
+        self, groups: Iterable[Sequence[Line]], *, beam: int = 0, has_begun: bool = False
     ) -> Iterator[list[Row]]:
-        """The same, of so many texts at a time as each window holds.
+        """The same, of so many texts at a time as each group holds.
 
         If it `has_begun` before, the first of these may all be unreadable.
         """
         answering = self._answering(beam)
-        for window in windows:
-            readable = [line for line in window if not line.error]
+        for group in groups:
+            readable = [line for line in group if not line.error]
             answered = iter(_answered([self._document(line) for line in readable], answering))
-            rows = [_row(line, None if line.error else next(answered)) for line in window]
+            rows = [_row(line, None if line.error else next(answered)) for line in group]
             if not has_begun and all("error" in row for row in rows):
                 raise UserError(rows[0]["error"])
             has_begun = True
