@@ -86,38 +86,36 @@ def _fast_forward(cell, kernel_DG, bias_G, state, input_TBG, begins_TB, padding_
     def one(state, now):
         input_BG, begins_B, padding_B = now
         state = _forget(state, begins_B)
-        recurrent_BG = _recur(kernel_DG, bias_G, state)
-        after = _keep(state, cell.step(state, input_BG, recurrent_BG), padding_B)
-        return after, (after[0], (state, input_BG, recurrent_BG))
-
-    state, (y_TBD, seen) = lax.scan(one, state, (input_TBG, begins_TB, padding_TB))
-    return (y_TBD, state), (kernel_DG, bias_G, begins_TB, padding_TB, seen)
-
-
-def _fast_backward(cell, residuals, gradients):
-    kernel_DG, bias_G, begins_TB, padding_TB, seen = residuals
-    y_gradient_TBD, state_gradient = gradients
-
-    def one(state_gradient, now):
-        y_gradient_BD, begins_B, padding_B, seen = now
-        output_gradient_BD, *others = state_gradient
 
         def advance(state, input_BG, recurrent_BG):
             return _keep(state, cell.step(state, input_BG, recurrent_BG), padding_B)
 
-        _, pull = jax.vjp(advance, *seen)
+        after, pull = jax.vjp(advance, state, input_BG, _recur(kernel_DG, bias_G, state))
+        return after, (after[0], (state[0], pull))
+
+    state, (y_TBD, seen) = lax.scan(one, state, (input_TBG, begins_TB, padding_TB))
+    return (y_TBD, state), (kernel_DG, bias_G, begins_TB, seen)
+
+
+def _fast_backward(cell, residuals, gradients):
+    kernel_DG, bias_G, begins_TB, (before_TBD, pulls) = residuals
+    y_gradient_TBD, state_gradient = gradients
+    kernel_GD = kernel_DG.T
+
+    def one(state_gradient, now):
+        y_gradient_BD, begins_B, pull = now
+        output_gradient_BD, *others = state_gradient
         state_gradient, input_gradient_BG, recurrent_gradient_BG = pull(
             (output_gradient_BD + y_gradient_BD, *others)
         )
         output_gradient_BD, *others = state_gradient
-        output_gradient_BD += recurrent_gradient_BG @ kernel_DG.T
+        output_gradient_BD += recurrent_gradient_BG @ kernel_GD
         state_gradient = _forget((output_gradient_BD, *others), begins_B)
         return state_gradient, (input_gradient_BG, recurrent_gradient_BG)
 
     state_gradient, (input_gradient_TBG, recurrent_gradient_TBG) = lax.scan(
-        one, state_gradient, (y_gradient_TBD, begins_TB, padding_TB, seen), reverse=True
+        one, state_gradient, (y_gradient_TBD, begins_TB, pulls), reverse=True
     )
-    (before_TBD, *_), _, _ = seen
     before_ND, recurrent_gradient_NG = fold(before_TBD), fold(recurrent_gradient_TBG)
     kernel_gradient_DG = before_ND.T @ recurrent_gradient_NG
     bias_gradient_G = None if bias_G is None else recurrent_gradient_NG.sum(axis=0)
