@@ -242,7 +242,7 @@ def base_config(model: str = "transformer") -> ConfigDict:
     config.execution = execution = ConfigDict()
     execution.mode = "jit"  # jit (over a mesh of devices) | pmap
     # Axes and sizes: data (rows), fsdp (rows, and parameters cut), tensor (parameters cut); -1: the
-    # rest of the devices, as far as the rows can be spread over them.
+    # rest of the devices, as far as rows can be spread over them; of a CPU's, as far as it pays.
     execution.mesh = ("data=-1",)
     # Which axis of the mesh cuts which logical axis of the parameters, where the mesh has it.
     execution.rules = ("vocab=tensor", "mlp=tensor", "heads=tensor", "gates=tensor", "embed=fsdp")

@@ -23,8 +23,10 @@ from lmjax.training.step import TrainStep
 MODES = ("jit", "pmap")
 
 
-def make_execution(execution: ConfigDict, step: TrainStep, batch_size: int) -> "Execution":
-    """The execution that the configuration names.
+def make_execution(
+    execution: ConfigDict, step: TrainStep, batch_size: int, most: int | None = None
+) -> "Execution":
+    """The execution that the configuration names; `most` devices are the rest of its mesh.
 
     Raises UserError for a mode, a mesh or rules that can't be, or a batch that can't be divided.
     """
@@ -38,7 +40,7 @@ def make_execution(execution: ConfigDict, step: TrainStep, batch_size: int) -> "
         )
     devices = jax.devices()
     rows = batch_size // step.accumulation_steps
-    sizes = mesh_sizes(execution.mesh, rows, len(devices))
+    sizes = mesh_sizes(execution.mesh, rows, len(devices), most)
     if execution.mode == "jit":
         return JitExecution(step, devices, sizes, parsed_rules(execution.rules))
     if set(sizes) != {"data"}:

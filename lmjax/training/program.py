@@ -32,6 +32,7 @@ from lmjax.training.execution import Execution, make_execution
 from lmjax.training.health import check_health
 from lmjax.training.initial_embedding import with_initial_embedding
 from lmjax.training.leaf_groups import factors_line, frozen_leaves, frozen_line
+from lmjax.training.mesh import most_rest
 from lmjax.training.optimizers import make_optimizer
 from lmjax.training.schedules import hyperparameters_of, make_schedule
 from lmjax.training.state import Hyperparameters, TrainState, initial_params, initial_state
@@ -184,16 +185,18 @@ def make_program(
     )
     hyperparameters = hyperparameters_of(training, clock, config.model.get("dropout", 0.0))
     named = jax.eval_shape(begin, np.uint32(0), hyperparameters)
+    cost = training_cost(data, objective, model, named.params)
+    most = most_rest(jax.devices(), cost.parameters, clock.tokens_per_step)
     return Program(
         config=config,
         model=model,
         clock=clock,
         step=step,
-        execution=make_execution(config.execution, step, data.batch_size),
+        execution=make_execution(config.execution, step, data.batch_size, most),
         hyperparameters=hyperparameters,
         begin=begin,
         named=named,
-        cost=training_cost(data, objective, model, named.params),
+        cost=cost,
         leaf_names=leaf_names(nn.meta.unbox(named.params)),
     )
 

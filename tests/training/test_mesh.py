@@ -14,7 +14,7 @@ import pytest
 from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.training.execution import JitExecution, make_execution
-from lmjax.training.mesh import mesh_sizes, parsed_rules
+from lmjax.training.mesh import mesh_sizes, most_rest, parsed_rules
 from lmjax.training.optimizers import make_optimizer
 from tests.training.test_step import LENGTH, begin, run, step_of
 
@@ -102,6 +102,15 @@ def test_meshes_of_2_4_and_8_devices_give_the_same_run():
 )
 def test_the_rest_is_as_many_devices_as_the_rows_allow(entries, rows, available, sizes):
     assert mesh_sizes(entries, rows, available) == sizes
+
+
+def test_rows_are_spread_over_a_cpus_devices_where_a_step_has_many_tokens_beside_its_parameters():
+    devices = jax.devices()
+    assert len(devices) > 1 and devices[0].platform == "cpu"
+    assert most_rest(devices, parameters=10**6, tokens=1000) == len(devices)
+    assert most_rest(devices, parameters=10**7, tokens=1000) == 1
+    assert mesh_sizes(("data=-1",), 12, 8, most=1) == {"data": 1}
+    assert mesh_sizes(("data=2",), 12, 8, most=1) == {"data": 2}
 
 
 @pytest.mark.parametrize(
