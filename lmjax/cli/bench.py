@@ -1,19 +1,22 @@
-"""`lmjax bench`: time training steps, beside those of other programs."""
+"""`lmjax bench`: measure speed and memory, beside other programs."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from absl import flags
 
 from lmjax.cli.flags import parse
+from lmjax.errors import UserError
 
 
 def main(arguments: list[str]) -> int:
     """Runs the verb; returns the exit code."""
     values = parse(
         "bench",
-        "time training steps in steady state, in turns with those of other programs",
-        "lmjax bench --case=gpt_cpu --peer=torch_gpt.py --peer='torch_gpt.py --compile'",
+        "measure speed and memory, in turns with other programs where a case takes them",
+        "lmjax bench --case=gpt_cpu --peer=torch_gpt.py --peer='torch_gpt.py --compile'\n"
+        "         lmjax bench --case=list",
         _define,
         arguments,
     )
@@ -21,48 +24,71 @@ def main(arguments: list[str]) -> int:
         return 0
     from rich.console import Console
 
-    from lmjax.checks.benchmark import CASES, compare, find_case
+    from lmjax.checks.benchmarks.contract import Turns
+    from lmjax.checks.benchmarks.registry import CASES, find_case
     from lmjax.runs.devices import prepare_devices
+    from lmjax.runs.environment import environment
     from lmjax.runs.files import to_json, write_atomically
+    from lmjax.training.compile_cache import keep_compiled_programs
 
-    prepare_devices(values.cpu_devices)
     console = Console()
+    if values.case == ["list"]:
+        for case in CASES.values():
+            console.print(f"{case.name}: {case.about}", highlight=False, soft_wrap=True)
+        return 0
+    for name, least in (("steps", 1), ("rounds", 1)):
+        if values[name].value < least:
+            raise UserError(f"--{name} is {values[name].value}; give {least} or more")
+    cases = [find_case(name) for name in values.case or ()]
+    if not cases:
+        raise UserError("give --case=NAME, as often as you like; --case=list shows them")
+    for case in cases:
+        if values.peer and not case.takes_peers:
+            raise UserError(f"case {case.name!r} is measured without peers; leave --peer out")
+        if values.profile and not case.has_profile:
+            raise UserError(f"case {case.name!r} has no profile; leave --profile out")
+    prepare_devices(values.cpu_devices)
+    keep_compiled_programs()
+    turns = Turns(
+        peers=tuple(values.peer),
+        python=values.python,
+        steps=values.steps,
+        rounds=values.rounds,
+        profile=Path(values.profile) if values.profile else None,
+    )
     results = []
-    for name in values.case or CASES:
-        result = compare(find_case(name), values.peer, values.python, values.steps, values.rounds)
+    for case in cases:
+        result = case.measure(turns)
         console.print(_table(result))
-        results.append(result.to_json())
-    if values.json:
-        write_atomically(Path(values.json), to_json(results, indent=2))
+        results.append(result)
+        if values.json:  # each time, so that none is lost
+            written = {"environment": environment(), "results": [*map(asdict, results)]}
+            write_atomically(Path(values.json), to_json(written, indent=2))
     return 0
 
 
 def _table(result):
     from rich.table import Table
 
-    table = Table(
-        title=f"{result.case}: B {result.batch_size}, T {result.length}, {result.devices} devices",
-        caption=f"ceiling {result.ceiling:.1f} ms: {result.gflop_per_step:.2f} GFLOP at "
-        f"{result.matmul_gflops:.0f} GFLOP/s; reached {result.share_of_ceiling:.0%} of it. "
-        f"First step, with compiling: {result.ours.first / 1e3:.1f} s",
-    )
-    table.add_column("program")
-    for column in ("median ms", "fastest", "slowest", "steps", "theirs / ours"):
-        table.add_column(column, justify="right")
-    rows = [
-        (result.ours, ""),
-        *((p, f"{r:.2f}") for p, r in zip(result.peers, result.ratios, strict=True)),
-    ]
-    for timing, ratio in rows:
-        times = (timing.median, timing.fastest, timing.slowest)
-        table.add_row(timing.name, *(f"{ms:.1f}" for ms in times), str(timing.steps), ratio)
+    table = Table(title=f"{result.case}: {result.about}", caption="\n".join(result.notes))
+    table.title_justify = table.caption_justify = "left"
+    for name, value in result.rows[0].items():
+        table.add_column(name, justify="left" if isinstance(value, str) else "right")
+    for row in result.rows:
+        table.add_row(*map(_shown, row.values()))
     return table
 
 
+def _shown(value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
 def _define(values: flags.FlagValues):
-    flags.DEFINE_multi_string(
-        "case", None, "which training step to time; all if not given", flag_values=values
-    )
+    flags.DEFINE_multi_string("case", None, "what to measure; list: tell all", flag_values=values)
     flags.DEFINE_multi_string(
         "peer",
         [],
@@ -70,7 +96,14 @@ def _define(values: flags.FlagValues):
         flag_values=values,
     )
     flags.DEFINE_string("python", sys.executable, "interpreter of the peers", flag_values=values)
-    flags.DEFINE_integer("steps", 40, "training steps in a turn", flag_values=values)
+    flags.DEFINE_integer("steps", 40, "steps in a turn", flag_values=values)
     flags.DEFINE_integer("rounds", 3, "turns of each program", flag_values=values)
     flags.DEFINE_integer("cpu_devices", 0, "virtual CPU devices; 0: one a core", flag_values=values)
     flags.DEFINE_string("json", None, "file to write the figures to", flag_values=values)
+    flags.DEFINE_string(
+        "profile",
+        None,
+        "folder for a trace, of which the ten costliest operations are told in place of a "
+        "comparison",
+        flag_values=values,
+    )

@@ -1,0 +1,71 @@
+import json
+import sys
+
+import pytest
+
+from lmjax.checks.benchmarks import registry
+from lmjax.checks.benchmarks.contract import Turns
+from lmjax.checks.benchmarks.training import TrainingStep
+from lmjax.cli.main import main
+from lmjax.errors import UserError
+
+PEER = """
+import json, sys
+assert "--width=8" in sys.argv and "--vocab=11" in sys.argv and "--steps=2" in sys.argv
+print("warming up")
+print(json.dumps({"ms_per_step": 1e6}))
+"""
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    case = TrainingStep("tiny", "rnn", 11, 2, 4, dict(layers=1, width=8), {})
+    monkeypatch.setitem(registry.CASES, "tiny", case)
+    return case
+
+
+def test_a_step_runs_in_turns_with_a_peer(tiny, tmp_path, capsys):
+    (tmp_path / "peer.py").write_text(PEER)
+    figures = tmp_path / "figures.json"
+    arguments = ["--case=tiny", f"--peer={tmp_path}/peer.py", f"--json={figures}"]
+    assert main(["bench", *arguments, "--steps=2", "--rounds=2"]) == 0
+    written = json.loads(figures.read_text())
+    assert written["environment"]["versions"]["jax"]
+    (result,) = written["results"]
+    ours, theirs = result["rows"]
+    assert ours["measured"] == theirs["measured"] == 4
+    assert theirs["ms a step"] == 1e6
+    assert theirs["theirs / ours"] == pytest.approx(1e6 / ours["ms a step"])
+    assert "GFLOP/s" in capsys.readouterr().out
+
+
+def test_a_profile_tells_the_costliest_operations(tiny, tmp_path, capsys):
+    assert main(["bench", "--case=tiny", f"--profile={tmp_path}/trace"]) == 0
+    assert list((tmp_path / "trace").rglob("*.xplane.pb"))
+    assert "calls a step" in capsys.readouterr().out
+
+
+def test_a_peer_that_fails_is_named(tiny, tmp_path):
+    (tmp_path / "peer.py").write_text("raise SystemExit('no such thing')")
+    turns = Turns(peers=(f"{tmp_path}/peer.py",), python=sys.executable, steps=1, rounds=1)
+    with pytest.raises(UserError, match="gave no timing: no such thing"):
+        tiny.measure(turns)
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        ([], "--case=list shows them"),
+        (["--case=gpt_cpus"], "did you mean 'gpt_cpu'"),
+        (["--case=gpt_cpu", "--steps=0"], "--steps is 0; give 1 or more"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(arguments, told, capsys):
+    assert main(["bench", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_all_cases_are_told(capsys):
+    assert main(["bench", "--case=list"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"{case.name}: {case.about}" in told for case in registry.CASES.values())
