@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lmjax.nn.precision import wide
+from lmjax.nn.precision import sum_of_rows, wide
 from lmjax.nn.token_chunks import join, split
 
 
@@ -72,7 +72,7 @@ def _backward(cap, size, residuals, gradient_BT):
         multiply = partial(jnp.matmul, preferred_element_type=wide(hidden_ND.dtype))
         more = (
             multiply(hidden_ND.T, narrow_NV),
-            None if bias_V is None else gradient_NV.sum(axis=0),
+            None if bias_V is None else sum_of_rows(gradient_NV),
         )
         hidden_gradient_ND = multiply(narrow_NV, kernel_DV.T.astype(hidden_ND.dtype))
         hidden_gradient_ND = hidden_gradient_ND.astype(hidden_ND.dtype)

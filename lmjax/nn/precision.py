@@ -43,3 +43,9 @@ def _backward(saved, gradient):
 
 
 _narrow_product.defvjp(_forward, _backward)
+
+
+def sum_of_rows(x_NF: jax.Array) -> jax.Array:
+    """`sum_F` over N, wide, as a product: XLA's own sum takes up to 90 times longer on CPU."""
+    ones_N = jnp.ones(len(x_NF), x_NF.dtype)
+    return jnp.matmul(ones_N, x_NF, preferred_element_type=wide(x_NF.dtype))

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from lmjax.nn.precision import sum_of_rows
+
 HIDDEN = -1e30  # a score that softmax turns into zero, and whose gradient stays finite
 
 
@@ -44,7 +46,7 @@ def _backward(residuals, gradient_N):
     probabilities_NV = jnp.exp(logits_NV - normalizer_N[:, None])
     gradient_NV = gradient_N[:, None] * (is_target_NV - probabilities_NV)
     gradient_NV = gradient_NV.astype(hidden_ND.dtype)
-    bias_gradient_V = None if bias_V is None else gradient_NV.sum(axis=0)
+    bias_gradient_V = None if bias_V is None else sum_of_rows(gradient_NV)
     return gradient_NV @ kernel_DV.T, hidden_ND.T @ gradient_NV, bias_gradient_V, None
 
 

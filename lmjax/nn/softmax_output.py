@@ -9,16 +9,21 @@ from lmjax.nn.output_layers import OutputLayer, check_chunk, check_tied
 from lmjax.nn.precision import wide_product
 from lmjax.nn.softmax import log_probs_and_right, target_log_probs
 
+CHOSEN = -1  # as a chunk: so many tokens as have about LOGITS together, in at most CHUNKS
+LOGITS = 1 << 25  # 128 MiB, from which on fewer at a time are faster on CPU
+CHUNKS = 32  # over several devices, each sums the gradient of the kernel over them
+
 
 class Softmax(OutputLayer):
     """Logits are the product with a kernel. Raises UserError for a table of another width."""
 
-    chunk: int = 0  # tokens whose logits are held at a time, in training and scoring; 0: all
+    chunk: int = CHOSEN  # tokens whose logits are held at a time, in training and scoring; 0: all
 
     def __post_init__(self):
         super().__post_init__()
         check_tied(bool(self.table_width), self.table_width, self.width)
-        check_chunk(self.chunk)
+        if self.chunk != CHOSEN:
+            check_chunk(self.chunk)
 
     def setup(self):
         self.kernel_DV = self.bias_V = None
@@ -43,14 +48,21 @@ class Softmax(OutputLayer):
 
     def log_probs(self, hidden_BTD, targets_BT, table_VD=None, deterministic=True):
         kernel_DV = self._kernel(table_VD)
-        if self.chunk:
+        if chunk := self._chunk(targets_BT.size):
             given = hidden_BTD, kernel_DV, self.bias_V, targets_BT
-            return chunked_log_probs(*given, self.logits_cap, self.chunk)
+            return chunked_log_probs(*given, self.logits_cap, chunk)
         if self.one_pass:
             hidden_ND = hidden_BTD.reshape(-1, self.width)
             given = hidden_ND, kernel_DV, self.bias_V, targets_BT.reshape(-1)
             return target_log_probs(*given).reshape(targets_BT.shape)
         return log_probs_and_right(self.logits(hidden_BTD, table_VD), targets_BT)[0]
+
+    def _chunk(self, tokens: int) -> int:
+        """Of so many tokens, those whose logits are held at a time; 0: all."""
+        if self.chunk != CHOSEN:
+            return self.chunk
+        most = LOGITS // self.vocabulary_size
+        return 0 if tokens <= most else max(most, -(-tokens // CHUNKS))
 
     def _kernel(self, table_VD: jax.Array | None) -> jax.Array:
         return self.kernel_DV if table_VD is None else table_VD.T

@@ -12,6 +12,7 @@ from jax.nn.initializers import normal
 from lmjax.config import model_config
 from lmjax.errors import UserError
 from lmjax.models.registry import build_model
+from lmjax.nn import softmax_output
 from lmjax.nn.chunked_softmax import chunked_log_probs
 from lmjax.nn.dropout import dropout_rate
 from lmjax.nn.output_registry import output_maker
@@ -95,7 +96,7 @@ def held_bytes(name, options, vocabulary_size=5000, length=1024, width=8):
     return program.compile().memory_analysis().temp_size_in_bytes
 
 
-def test_logits_of_all_tokens_are_never_held():
+def test_logits_of_all_tokens_are_never_held(monkeypatch):
     all_logits = 2 * 1024 * 5000 * 4
     assert held_bytes("softmax", {}) >= all_logits
     for name, options in (
@@ -104,6 +105,9 @@ def test_logits_of_all_tokens_are_never_held():
         ("adaptive_softmax", {"chunk": 64, "cutoffs": "1000", "projection_factor": 2.0}),
     ):
         assert held_bytes(name, options) < all_logits / 4, name
+    monkeypatch.setattr(softmax_output, "LOGITS", 64 * 5000)
+    assert held_bytes("softmax", {}) < all_logits / 4
+    assert held_bytes("softmax", {"chunk": 0}) >= all_logits
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -186,7 +190,7 @@ def build(family, tokenizer=None, **changes):
         ("rnn", dict(output="softmaxx"), "unknown model.output"),
         ("rnn", dict(output_options={"chunks": 3}), "no option 'chunks'"),
         ("rnn", dict(output_options={"width": 3}), "no option 'width'"),
-        ("transformer", dict(heads=2, output_options={"chunk": -1}), "give 0, for all, or more"),
+        ("transformer", dict(heads=2, output_options={"chunk": -2}), "give 0, for all, or more"),
         (
             "transformer",
             dict(heads=2, output="mixture_of_softmaxes", logits_cap=1.0),
