@@ -9,7 +9,6 @@ from scipy.sparse import coo_array, csr_array, hstack
 from lmjax.data.document_batches import document_lengths
 from lmjax.data.streams import TokenStream
 from lmjax.errors import UserError
-from lmjax.models.ngram_counts import number_distinct
 from lmjax.models.ngram_tables import trie_table
 
 FEATURES = ("counts", "presence", "tf_idf")
@@ -101,6 +100,16 @@ def _count(
         row_N, rows = np.full(len(tokens_N), -1), len(kept)
         row_N[ends] = new_R[row_of_end]
     return counts, tables
+
+
+def number_distinct(keys: np.ndarray, space: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct `keys` out of range(`space`) in order, and which of them each key is."""
+    if space > 4 * keys.size:
+        return np.unique(keys, return_inverse=True)
+    # Marking is many times faster than sorting, in a space not much larger than the keys.
+    occurs = np.zeros(space, bool)
+    occurs[keys] = True
+    return np.flatnonzero(occurs), np.cumsum(occurs, dtype=np.int32)[keys] - 1
 
 
 def _matrix(document_N: np.ndarray, row_N: np.ndarray, documents: int, rows: int) -> csr_array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from lmjax.errors import UserError, nearest
 from lmjax.models.contract import Carry, LanguageModel
-from lmjax.models.ngram_counts import estimate
+from lmjax.models.ngram_smoothing import estimate
 from lmjax.models.ngram_tables import find_rows
 
 SMOOTHINGS = ("modified_kneser_ney", "kneser_ney")
@@ -55,7 +55,7 @@ class NGramModel(LanguageModel):
         """
         end_id = self.end_id if self.sentence_boundary else -1
         tables = estimate(streams, self.order, self.vocabulary_size, self.smoothing, end_id)
-        return {"params": jax.tree.map(jnp.asarray, tables)}
+        return {"params": {name: jax.tree.map(jnp.asarray, table) for name, table in tables}}
 
     def setup(self):
         # `init` makes the tables of a model that has counted nothing: the uniform distribution.

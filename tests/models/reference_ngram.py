@@ -2,6 +2,8 @@
 
 from collections import Counter, defaultdict
 
+import numpy as np
+
 
 class ReferenceNGram:
     """Probabilities by recursion; `end_id` ends every context that would reach beyond it."""
@@ -71,3 +73,30 @@ class ReferenceNGram:
         contexts = [self.visible(tokens[: index + 1]) for index in range(len(tokens))]
         words = range(self.vocabulary_size)
         return [[self.probability(word, context) for word in words] for context in contexts]
+
+
+def counts_by_last_token(tokens_S, reach_S, order, vocabulary_size):
+    """`starts_M, words_N, suffixes_N, counts_N` of each order, from each n-gram's last token."""
+    targets = np.flatnonzero(reach_S)
+    row_S = tokens_S  # of the n-gram that ends here
+    contexts_N = suffixes_N = np.zeros(vocabulary_size, np.int64)
+    words_N, contexts = np.arange(vocabulary_size), 1
+    for length in range(1, order + 1):
+        starts_M = np.searchsorted(contexts_N, np.arange(contexts + 1))
+        if length == order:
+            counts_N = np.bincount(row_S[targets], minlength=words_N.size)
+            yield starts_M, words_N, suffixes_N, counts_N
+            return
+        extensible = reach_S[targets] >= length
+        counts_N = np.bincount(row_S[targets[~extensible]], minlength=words_N.size)
+        targets = targets[extensible]
+        keys = row_S[targets - 1] * vocabulary_size + tokens_S[targets]
+        keys_M, row_of_target = np.unique(keys, return_inverse=True)
+        suffixes_M = np.zeros(keys_M.size, np.int64)
+        suffixes_M[row_of_target] = row_S[targets]
+        counts_N += np.bincount(suffixes_M, minlength=words_N.size)
+        yield starts_M, words_N, suffixes_N, counts_N
+        contexts = words_N.size
+        contexts_N, words_N = np.divmod(keys_M, vocabulary_size)
+        suffixes_N, row_S = suffixes_M, np.zeros_like(tokens_S)
+        row_S[targets] = row_of_target

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from lmjax.config import base_config, choose
 from lmjax.data.dataset import open_dataset, read_documents
 from lmjax.errors import UserError
+from lmjax.models.bag_fit import number_distinct
 from lmjax.models.registry import build_model
 from lmjax.training.run import train
 
@@ -151,3 +152,11 @@ def test_weights_of_labels_that_it_would_not_heed_are_refused(tmp_path):
     config.objective.class_weights = "balanced"
     with pytest.raises(UserError, match="this model is counted; leave them out"):
         train(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("space", [50, 5000])
+def test_marking_and_sorting_number_alike(space):
+    keys = np.random.default_rng(0).integers(0, 50, size=30)
+    distinct, numbers = number_distinct(keys, space)
+    np.testing.assert_array_equal(distinct, sorted(set(keys.tolist())))
+    np.testing.assert_array_equal(distinct[numbers], keys)
