@@ -7,7 +7,6 @@ sum to one. Their parameters are chosen on validation; their scores stand apart 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 LENGTHS = (50, 100, 200, 500, 1000, 2000, 5000)  # of a cache, in targets, that are tried
 LARGEST_WEIGHT = 0.9
@@ -61,6 +60,8 @@ def tune_cache(log_probs_N: np.ndarray, tokens_N: np.ndarray) -> tuple[UnigramCa
 
 def best_weight(log_probs_N: np.ndarray, cached_N: np.ndarray) -> dict[str, float]:
     """The weight of a cache that leaves the fewest nats, and those; they are convex in it."""
+    from scipy.optimize import minimize_scalar  # it takes a fifth of a second to import
+
     found = minimize_scalar(
         lambda weight: -mixed(log_probs_N, cached_N, weight).sum(),
         bounds=(0.0, LARGEST_WEIGHT),

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.data.word_tests import RatedPair
 from lmjax.errors import UserError
 from lmjax.evaluation.text_vectors import text_vectors
-from lmjax.evaluation.word_vectors import FEWEST_PAIRS
+from lmjax.evaluation.word_vectors import FEWEST_PAIRS, rank_correlation
 from lmjax.models.contract import LanguageModel
 
 
@@ -28,4 +27,4 @@ def sentence_similarity(
     vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     first_ND, second_ND = np.split(vectors_ND, 2)
     cosines_N = (first_ND * second_ND).sum(axis=1)
-    return float(spearmanr(cosines_N, [pair.rating for pair in pairs]).statistic)
+    return rank_correlation(cosines_N, [pair.rating for pair in pairs])

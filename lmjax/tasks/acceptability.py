@@ -26,7 +26,6 @@ class Acceptability(Kind):
     """
 
     name: ClassVar[str] = "acceptability"
-    objectives: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[str] = "accuracy"
 
     def answers(self, trained, documents, on_answered=None) -> list[Answer]:

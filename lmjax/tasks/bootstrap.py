@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from lmjax.tasks.contract import Intervals
 
@@ -24,6 +23,8 @@ def bootstrap_intervals(
     `statistics` is given places of examples, `places_RN` of R resamples, and returns `values_R` by
     metric. None where a resample has no such number, and of fewer than two examples.
     """
+    from scipy.stats import bootstrap  # it takes a third of a second to import
+
     names = list(statistics(np.arange(size)[None]))
     if size < 2:
         return dict.fromkeys(names)

@@ -20,7 +20,6 @@ class Classification(Kind):
     """
 
     name: ClassVar[str] = "classification"
-    objectives: ClassVar[tuple[str, ...]] = ("classification",)
     main: ClassVar[str] = "accuracy"
 
     def answers(self, trained, documents, on_answered=None) -> list[Answer]:

@@ -42,7 +42,6 @@ class Kind:
     """A kind of tasks: how a model answers, and what its answers are measured by."""
 
     name: ClassVar[str]
-    objectives: ClassVar[tuple[str, ...]]  # names of those that a model is trained by for it
     main: ClassVar[str]  # the metric that a table shows; more of it is better
     after_training: ClassVar[bool] = (
         True  # whether a run answers to the splits that it is scored on

@@ -27,7 +27,6 @@ class Generation(Kind):
     """
 
     name: ClassVar[str] = "generation"
-    objectives: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[str] = "bits_per_byte"
 
     def measure(self, predictions, references) -> Metrics:

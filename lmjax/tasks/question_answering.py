@@ -32,7 +32,6 @@ class QuestionAnswering(Kind):
     """
 
     name: ClassVar[str] = "question_answering"
-    objectives: ClassVar[tuple[str, ...]] = ("span",)
     main: ClassVar[str] = "f1"
 
     def answers(self, trained, documents, on_answered=None) -> list[Answer]:

@@ -8,7 +8,7 @@ from lmjax.errors import UserError, nearest
 from lmjax.tasks import label_tasks, question_tasks, sentence_tasks, text_tasks
 from lmjax.tasks.contract import Kind, Task
 
-KINDS = {  # of those that share an objective, the first is that of a corpus that is no task
+KINDS = {
     "classification": "lmjax.tasks.classification:Classification",
     "similarity": "lmjax.tasks.similarity:Similarity",
     "question_answering": "lmjax.tasks.question_answering:QuestionAnswering",
@@ -16,6 +16,13 @@ KINDS = {  # of those that share an objective, the first is that of a corpus tha
     "summarisation": "lmjax.tasks.summarisation:Summarisation",
     "generation": "lmjax.tasks.generation:Generation",
     "acceptability": "lmjax.tasks.acceptability:Acceptability",
+}
+OF_OBJECTIVE = {  # of several kinds, the first is that of a corpus that is no task
+    "classification": ("classification",),
+    "regression": ("similarity",),
+    "span": ("question_answering",),
+    "seq2seq": ("translation", "summarisation"),
+    "prefix": ("translation", "summarisation"),
 }
 TASKS = {
     task.name: task
@@ -46,6 +53,8 @@ def kind_of(config: ConfigDict, corpus: str = "") -> Kind | None:
     the user's own data are scored likewise. `corpus` is another one than the run's.
     """
     corpus = corpus or config.data.corpus
-    kinds = [kind for kind in map(find_kind, KINDS) if config.objective.name in kind.objectives]
+    kinds = OF_OBJECTIVE.get(config.objective.name)
+    if kinds is None:
+        return None
     of_corpus = {task.kind for task in TASKS.values() if task.corpus == corpus}
-    return next((kind for kind in kinds if kind.name in of_corpus), kinds[0] if kinds else None)
+    return find_kind(next((kind for kind in kinds if kind in of_corpus), kinds[0]))

@@ -17,7 +17,6 @@ class Similarity(Kind):
     """Numbers; of an answer that is one, its details are the `score`."""
 
     name: ClassVar[str] = "similarity"
-    objectives: ClassVar[tuple[str, ...]] = ("regression",)
     main: ClassVar[str] = "pearson"
 
     def answers(self, trained, documents, on_answered=None) -> list[Answer]:

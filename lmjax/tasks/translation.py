@@ -21,7 +21,6 @@ class Writing(Kind):
 
     beam: Beam = Beam()
 
-    objectives: ClassVar[tuple[str, ...]] = ("seq2seq", "prefix")
     after_training: ClassVar[bool] = False
 
     def answers(self, trained, documents, on_answered=None) -> list[Answer]:

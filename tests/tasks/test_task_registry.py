@@ -5,7 +5,8 @@ import pytest
 from lmjax.config import base_config, objective_config
 from lmjax.data.corpora import CORPORA
 from lmjax.errors import UserError
-from lmjax.tasks.registry import KINDS, TASKS, find_kind, find_task, kind_of
+from lmjax.objective_defaults import OBJECTIVES
+from lmjax.tasks.registry import KINDS, OF_OBJECTIVE, TASKS, find_kind, find_task, kind_of
 
 
 def test_each_task_is_of_a_corpus_and_of_a_kind():
@@ -15,6 +16,11 @@ def test_each_task_is_of_a_corpus_and_of_a_kind():
         assert set(task.fields) <= set(data) and task.languages and task.description
         for published in task.published:
             assert published.who and published.source and published.metric
+
+
+def test_each_objective_and_its_kinds_are_known():
+    assert set(OF_OBJECTIVE) <= set(OBJECTIVES)
+    assert {kind for kinds in OF_OBJECTIVE.values() for kind in kinds} <= set(KINDS)
 
 
 def test_the_kind_of_a_run_follows_from_its_objective():
