@@ -17,6 +17,7 @@ from lmjax.runs.python_file import load_from_file
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.trained.parts import parameters_of
 from lmjax.trained.trained import Trained
+from lmjax.training.compile_cache import keep_compiled_programs
 
 
 def load(workdir: Path | str, step: int | None = None) -> Trained:
@@ -27,6 +28,7 @@ def load(workdir: Path | str, step: int | None = None) -> Trained:
     run = RunDirectory(workdir)
     config = run.config()
     prepare_devices(config.execution.cpu_devices)
+    keep_compiled_programs()
     tokenizer = load_tokenizer(run.tokenizer_path)
     model = build_model(config.model, tokenizer)
     checkpoints = Checkpoints(run.checkpoints, read_only=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from lmjax.data.corpora import has_second_texts
@@ -25,7 +26,7 @@ from lmjax.runs.fields import check_values
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.tasks.registry import kind_of
 from lmjax.training.prepare import check_tokenizer_of
-from lmjax.training.state import random_key
+from lmjax.training.state import initial_params
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,7 @@ def parameters_of(model: LanguageModel) -> Any:
     """Shapes and dtypes of a model's parameters; None where they depend on what was counted."""
     if model.is_counted:
         return None
-    tokens_BT = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    return nn.meta.unbox(jax.eval_shape(model.init, random_key(0, "parameters"), tokens_BT))
+    return nn.meta.unbox(jax.eval_shape(partial(initial_params, model, length=1), np.uint32(0)))
 
 
 def _shapes(params: Any) -> Any:

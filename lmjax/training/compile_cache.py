@@ -7,7 +7,7 @@ import jax
 
 from lmjax.data.cache import cache_directory
 
-LEAST_SECONDS = 0.3  # of compiling, for a program to be kept
+LEAST_SECONDS = 0.1  # of compiling, for a program to be kept
 TROUBLE = "Error (reading|writing) persistent compilation cache"
 
 
