@@ -14,6 +14,8 @@ from lmjax.cli.flags import (
     reference_of,
     required_config,
 )
+from lmjax.cli.main import BEGUN
+from lmjax.runs.startup import Startup
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +38,9 @@ def main(arguments: list[str]) -> int:
 
     from lmjax.training.run import train
 
-    train(config, workdir)
+    startup = Startup(BEGUN)
+    startup.end("imports")
+    train(config, workdir, startup=startup)
     print(f"\nrun directory: {workdir}")
     return 0
 

@@ -21,6 +21,7 @@ from lmjax.evaluation.astray import astray
 from lmjax.evaluation.scoring import score_stream
 from lmjax.runs.run_directory import RunDirectory
 from lmjax.runs.signals import StopSignals
+from lmjax.runs.startup import Startup
 from lmjax.runs.terminal import progress_bar, say
 from lmjax.training.averaging import triggers
 from lmjax.training.health import Unhealthy, examine
@@ -49,7 +50,8 @@ class TrainingLoop:
     """One run of training by gradient, from wherever its checkpoints left it.
 
     Its state lies in `seat`; without one, it trains alone. It saves and stops when `signals` say
-    so, and after step `stop_at` before anything else.
+    so, and after step `stop_at` before anything else. What the first step waited for, it tells of
+    `startup`.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class TrainingLoop:
         seat: Seat | None = None,
         signals: StopSignals | None = None,
         stop_at: int | None = None,
+        startup: Startup | None = None,
     ):
         self.run, self.plan, self.console, self.stop_at = run, plan, console, stop_at
         self.seat = seat or OwnSeat(plan.execution, plan.named)
@@ -78,6 +81,9 @@ class TrainingLoop:
         if self._restore():
             self.batches.set_state(self.position.data)
             self._say(f"resumed at step {self.position.step:,}")
+        self._startup = startup
+        if startup:
+            startup.end("state")
 
     def run_to_end(self) -> Any:
         """Trains what is left, alone, and returns the parameters to be scored, on the host.
@@ -190,6 +196,10 @@ class TrainingLoop:
             stepped.is_compiling,
             float(metrics["weight"]),
         )
+        if self._startup:
+            self._startup.end("first step")
+            self._say(self._startup.line())
+            self._startup = None
         position.follow_examples(batch)
         try:
             examine(position, metrics, self.plan.leaf_names, self.plan.config.health)

@@ -16,6 +16,7 @@ from lmjax.objectives.contract import Objective
 from lmjax.objectives.registry import check_objective, make_objective
 from lmjax.runs.devices import prepare_devices
 from lmjax.runs.run_directory import RunDirectory
+from lmjax.runs.startup import Startup
 from lmjax.runs.trackers import check_trackers
 from lmjax.training.compile_cache import keep_compiled_programs
 from lmjax.training.program import TrainingPlan, plan_training
@@ -33,8 +34,9 @@ class Prepared:
     plan: TrainingPlan | None  # None for a model that is counted
 
 
-def prepare(config: ConfigDict) -> Prepared:
+def prepare(config: ConfigDict, startup: Startup | None = None) -> Prepared:
     """All of a run but its folder; raises UserError for what can't be run."""
+    startup = startup or Startup()
     if config.evaluation.checkpoint not in SCORED:
         hint = nearest(config.evaluation.checkpoint, SCORED)
         raise UserError(f"unknown evaluation.checkpoint {config.evaluation.checkpoint!r}: {hint}")
@@ -42,12 +44,15 @@ def prepare(config: ConfigDict) -> Prepared:
     prepare_devices(config.execution.cpu_devices)
     keep_compiled_programs()
     dataset = open_dataset(config.data)
+    startup.end("corpus")
     model = build_model(config.model, dataset.tokenizer)
     objective = make_objective(config.objective, dataset.tokenizer)
     check_objective(config, objective, model)
     check_splits(config.evaluation.splits, dataset, context_policy(config, model), objective)
     if not model.is_counted:
-        return Prepared(dataset, model, objective, plan_training(config, dataset, model))
+        plan = plan_training(config, dataset, model)
+        startup.end("program")
+        return Prepared(dataset, model, objective, plan)
     if config.training.initial_params:
         raise UserError(
             f"model {config.model.name!r} is counted and begins with no parameters; leave "

@@ -26,6 +26,7 @@ from lmjax.runs.lock import only_writer
 from lmjax.runs.ranges import beyond_training, without_effect
 from lmjax.runs.run_directory import RunDirectory, storable
 from lmjax.runs.signals import StopSignals
+from lmjax.runs.startup import Startup
 from lmjax.runs.terminal import say
 from lmjax.runs.trackers import mirrored
 from lmjax.tasks.predictions import answer_split, task_line
@@ -46,28 +47,36 @@ class _Trained(NamedTuple):
     config: ConfigDict
 
 
-def train(config: ConfigDict, workdir: Path | str, console: Console | None = None) -> dict:
+def train(
+    config: ConfigDict,
+    workdir: Path | str,
+    console: Console | None = None,
+    *,
+    startup: Startup | None = None,
+) -> dict:
     """Trains, or goes on training, the run of `workdir`; returns its results.
 
     A finished run is left as it is, unless `training.duration` is longer than the one it had: it
-    then goes on under the schedule of the longer one. Raises UserError, before anything is written,
-    for a configuration that cannot be run or a directory of another run, and later for a loss that
-    is not finite; Stopped if a signal ends it before.
+    then goes on under the schedule of the longer one. What the first step had to wait for is said
+    from what `startup` knows on. Raises UserError, before anything is written, for a configuration
+    that cannot be run or a directory of another run, and later for a loss that is not finite;
+    Stopped if a signal ends it before.
     """
-    console = console or Console()
+    console, startup = console or Console(), startup or Startup()
     run = checked_run(config, workdir)
     if is_done(run, config):
         return finished(run, console)
     with StopSignals() as signals, device_errors():
-        prepared = prepare(config)
+        prepared = prepare(config, startup)
         with held(run, config, prepared, console) as is_left:
             if not is_left:  # the writer before has done it
                 return finished(run, console)
             begin(run, config, prepared, console)
+            startup.end("run directory")
             if prepared.plan is None:
                 trained = _count(run, config, prepared.dataset, prepared.model, console)
             else:
-                loop = TrainingLoop(run, prepared.plan, console, signals=signals)
+                loop = TrainingLoop(run, prepared.plan, console, signals=signals, startup=startup)
                 trained = loop.run_to_end(), prepared.plan.cost, loop.summary()
             return conclude(run, config, prepared, *trained, console)
 
