@@ -59,14 +59,52 @@ def decays_of_spans(total_BHT: jax.Array, begins_BT: jax.Array) -> jax.Array:
     return jnp.exp(jnp.where(same_segment(begins_BT)[:, None], span_BHTS, -jnp.inf))
 
 
+@jax.custom_vjp
 def solve_unit_lower(lower_BHTS: jax.Array, right_BHTP: jax.Array) -> jax.Array:
     """`x_BHTP` with `(I + L) x = right`, of whose L only what stands below the diagonal counts.
 
-    Substitution, as powers of L grow beyond float32 where keys repeat.
+    LAPACK's solution of it waits for ever where a step is spread over a CPU's devices.
     """
-    return lax.linalg.triangular_solve(
-        lower_BHTS, right_BHTP, left_side=True, lower=True, unit_diagonal=True
-    )
+    return inverse_unit_lower(lower_BHTS) @ right_BHTP
+
+
+def _solve_forward(lower_BHTS, right_BHTP):
+    inverse_BHTS = inverse_unit_lower(lower_BHTS)
+    x_BHTP = inverse_BHTS @ right_BHTP
+    return x_BHTP, (inverse_BHTS, x_BHTP)
+
+
+def _solve_backward(saved, gradient_BHTP):
+    inverse_BHTS, x_BHTP = saved
+    right_gradient_BHTP = inverse_BHTS.swapaxes(-1, -2) @ gradient_BHTP
+    return -jnp.tril(right_gradient_BHTP @ x_BHTP.swapaxes(-1, -2), -1), right_gradient_BHTP
+
+
+solve_unit_lower.defvjp(_solve_forward, _solve_backward)
+
+
+def inverse_unit_lower(lower_BHTS: jax.Array) -> jax.Array:
+    """The inverse of `I + L`, of whose L only what stands below the diagonal counts.
+
+    By blocks on the diagonal, which grow twofold until one is all: below two inverses `A` and `C`
+    stands `-C L A`. A series in L would be shorter, but its powers grow beyond float32 where keys
+    repeat.
+    """
+    rows, heads, length = lower_BHTS.shape[:3]
+    whole = 1 << (length - 1).bit_length()
+    widths = (0, 0), (0, 0), (0, whole - length), (0, whole - length)
+    lower_BHTS = jnp.pad(lower_BHTS, widths)
+    inverse = jnp.ones((rows, heads, whole, 1, 1), lower_BHTS.dtype)  # of each block
+    size = 1
+    while size < whole:
+        pairs = jnp.arange(whole // (2 * size))
+        blocks = lower_BHTS.reshape(rows, heads, len(pairs), 2, size, len(pairs), 2, size)
+        below = jnp.moveaxis(blocks[:, :, pairs, 1, :, pairs, 0], 0, 2)
+        upper, right = inverse[:, :, ::2], inverse[:, :, 1::2]
+        left = -right @ below @ upper
+        inverse = jnp.block([[upper, jnp.zeros_like(upper)], [left, right]])
+        size *= 2
+    return inverse[:, :, 0, :length, :length]
 
 
 def unit_length(x_BTHK: jax.Array, epsilon: float = 1e-6) -> jax.Array:

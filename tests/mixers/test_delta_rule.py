@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.mixers.delta_rule import parallel, step
+from lmjax.mixers.delta_rule import parallel, solve_unit_lower, step
 from lmjax.mixers.forms import by_steps
 from tests.mixers.whole_layer import (
     HEADS,
@@ -88,6 +88,26 @@ def test_weak_decays_are_exact_behind_strong_ones():
     forms = parallel, partial(by_steps, step)
     results = [jax.jit(form)(np.float32(state), *inputs, begins_BT)[0] for form in forms]
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 16, 37])
+def test_a_triangular_system_and_its_gradients_are_those_of_numpy(length):
+    """With numbers on and above the diagonal, which don't count."""
+    generator = np.random.default_rng(length)
+    lower_BHTS = generator.normal(size=(2, 3, length, length)).astype(np.float32)
+    lower_BHTS /= np.sqrt(length)
+    right_BHTP, pull_BHTP = generator.normal(size=(2, 2, 3, length, 4)).astype(np.float32)
+    matrix_BHTS = np.tril(np.float64(lower_BHTS), -1) + np.eye(length)
+    expected_BHTP = np.linalg.solve(matrix_BHTS, right_BHTP)
+    x_BHTP, pull = jax.vjp(solve_unit_lower, lower_BHTS, right_BHTP)
+    np.testing.assert_allclose(x_BHTP, expected_BHTP, rtol=1e-5, atol=1e-5)
+    lower_gradient_BHTS, right_gradient_BHTP = pull(pull_BHTP)
+    expected_gradient_BHTP = np.linalg.solve(matrix_BHTS.swapaxes(-1, -2), pull_BHTP)
+    np.testing.assert_allclose(right_gradient_BHTP, expected_gradient_BHTP, rtol=1e-5, atol=1e-5)
+    outer_BHTS = -np.tril(expected_gradient_BHTP @ expected_BHTP.swapaxes(-1, -2), -1)
+    np.testing.assert_allclose(lower_gradient_BHTS, outer_BHTS, rtol=1e-5, atol=1e-5)
+    program = jax.jit(solve_unit_lower).lower(lower_BHTS, right_BHTP).as_text()
+    assert "lapack" not in program  # it never ends where rows are spread over a CPU's devices
 
 
 def test_parameters_begin_as_in_the_paper():
