@@ -18,6 +18,7 @@ def split(size: int, *arrays_BT: Any) -> Any:
     rows, length = jax.tree.leaves(arrays_BT)[0].shape[:2]
     times = min(length, max(1, size // rows)) if size else length
     count = -(-length // times)
+    times = -(-length // count)  # as even as can be, so that little is padded
 
     def cut(leaf):
         widths = [(0, 0)] * leaf.ndim
