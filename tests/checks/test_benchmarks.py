@@ -1,10 +1,14 @@
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 from lmjax.checks.benchmarks import registry
 from lmjax.checks.benchmarks.contract import Turns
+from lmjax.checks.benchmarks.decoding import Decoding
+from lmjax.checks.benchmarks.growth import Growth
+from lmjax.checks.benchmarks.output_memory import OutputMemory
 from lmjax.checks.benchmarks.training import TrainingStep
 from lmjax.cli.main import main
 from lmjax.errors import UserError
@@ -43,6 +47,19 @@ def test_a_profile_tells_the_costliest_operations(tiny, tmp_path, capsys):
     assert main(["bench", "--case=tiny", f"--profile={tmp_path}/trace"]) == 0
     assert list((tmp_path / "trace").rglob("*.xplane.pb"))
     assert "calls a step" in capsys.readouterr().out
+
+
+def test_every_kind_of_case_is_measured(tiny):
+    turns = Turns(steps=1, rounds=2)
+    memory = OutputMemory("memory", tiny, (0, 2)).measure(turns)
+    assert [row["logits of"] for row in memory.rows] == ["all tokens", "2 tokens"]
+    assert memory.rows[0]["memory / whole"] == memory.rows[0]["time / whole"] == 1
+    growth = Growth("growth", "by B", (tiny, replace(tiny, batch_size=4))).measure(turns)
+    assert [row["B"] for row in growth.rows] == [2, 4]
+    assert growth.rows[1]["microseconds a token"] == growth.rows[1]["ms a step"] * 1e3 / 16
+    decoding = Decoding("decode", "rnn", 11, 3, tiny.model, {}, prompt=4, tokens=2).measure(turns)
+    assert decoding.rows[0]["measured"] == 2
+    assert decoding.rows[0]["tokens a second"] == pytest.approx(3e3 / decoding.rows[0]["ms a step"])
 
 
 def test_a_peer_that_fails_is_named(tiny, tmp_path):

@@ -86,7 +86,7 @@ def _row(program: str, times: list[float], count: int, unit: str) -> dict[str, A
 
 
 def _run_peer(peer: str, flags: dict[str, Any], turns: Turns) -> float:
-    sizes = [f"--{name}={value}" for name, value in flags.items()]
+    sizes = [f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()]
     command = [turns.python, *shlex.split(peer), *sizes, f"--steps={turns.steps}"]
     done = subprocess.run(command, capture_output=True, text=True)
     try:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -117,6 +118,11 @@ class TrainingStep(Case):
             return 1e3 * (time.perf_counter() - start)
 
         return run
+
+    def compiled(self, program: Program) -> jax.stages.Compiled:
+        """The step on one device, of which XLA tells the memory."""
+        step = jax.jit(program.step, donate_argnums=0)
+        return step.lower(program.abstract_state(), self.batch()).compile()
 
     def batch(self) -> Batch:
         """Random tokens, of rows that go on from batch to batch."""
