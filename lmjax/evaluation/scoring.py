@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
@@ -25,7 +26,13 @@ from lmjax.data.streams import (
 from lmjax.data.tokenizer import Tokenizer
 from lmjax.errors import DivergedError, UserError, nearest
 from lmjax.evaluation.score import Score, spelling_nats
-from lmjax.models.contract import Carry, LanguageModel, initial_carry, restart_rows
+from lmjax.models.contract import (
+    Carry,
+    LanguageModel,
+    initial_carry,
+    restart_rows,
+    shows_hidden_states,
+)
 from lmjax.objectives.causal import Causal
 from lmjax.objectives.contract import Objective
 from lmjax.runs.devices import most_devices
@@ -248,7 +255,7 @@ def score_text(
     return score_stream(model, params, stream, policy, 8, objective)
 
 
-@partial(jax.jit, static_argnames=("model", "objective"))
+@partial(jax.jit, static_argnames=("model", "objective", "last"))
 def batch_predictions(
     model: LanguageModel,
     params: Any,
@@ -257,9 +264,22 @@ def batch_predictions(
     fresh: Carry,
     objective: Objective = CAUSAL,
     dropout_key: jax.Array | None = None,
+    last: int | None = None,
 ) -> tuple[jax.Array, jax.Array | None, Carry]:
-    """What the objective predicts; rows that continue nothing begin with the `fresh` carry."""
+    """What the objective predicts; rows that continue nothing begin with the `fresh` carry.
+
+    Where no other targets count than the `last` ones of each row, a model that shows its hidden
+    states forms no logits of the others, whose log-probabilities are then 0.
+    """
     carry = restart_rows(carry, fresh, batch.continues_B)
+    if last and objective == CAUSAL and dropout_key is None and shows_hidden_states(model):
+        hidden_BTD, carry = model.apply(
+            params, batch.tokens_BT, carry, method="hidden_states", **batch.inputs()
+        )
+        of_last = hidden_BTD[:, -last:], batch.targets_BT[:, -last:]
+        log_probs_BT = model.apply(params, *of_last, method="output_log_probs")
+        before = batch.targets_BT.shape[1] - log_probs_BT.shape[1]
+        return jnp.pad(log_probs_BT, ((0, 0), (before, 0))), None, carry
     context = {}
     if dropout_key is not None:
         context = dict(deterministic=False, rngs={"dropout": dropout_key})
@@ -315,7 +335,11 @@ def scored_batches(
     for index, (batch, places_BT) in enumerate(batches):
         placed = jax.device_put(batch, spread)
         key = None if dropout_key is None else jax.random.fold_in(dropout_key, index)
-        *predicted, carry = predict(model, params, placed, carry, fresh, objective, key)
+        given = model, params, placed, carry, fresh, objective, key
+        overlap = policy.kind == "windowed" and 0 < policy.stride < policy.window
+        if overlap and index and predict is batch_predictions:
+            given = *given, policy.stride  # but of the first window, of which all targets count
+        *predicted, carry = predict(*given)
         yield batch, places_BT, *predicted
 
 

@@ -146,6 +146,11 @@ class LanguageModel(nn.Module):
         raise NotImplementedError
 
 
+def shows_hidden_states(model: LanguageModel) -> bool:
+    """Whether the model has `hidden_states`."""
+    return type(model).hidden_states is not LanguageModel.hidden_states
+
+
 def initial_carry(
     model: LanguageModel, params: Any, batch_size: int, max_length: int, **source: Any
 ) -> Carry:

@@ -7,10 +7,12 @@ import pytest
 from lmjax.checks.benchmarks import registry
 from lmjax.checks.benchmarks.contract import Turns
 from lmjax.checks.benchmarks.decoding import Decoding
+from lmjax.checks.benchmarks.evaluating import Evaluating
 from lmjax.checks.benchmarks.growth import Growth
 from lmjax.checks.benchmarks.output_memory import OutputMemory
 from lmjax.checks.benchmarks.training import TrainingStep
 from lmjax.cli.main import main
+from lmjax.data.context import ContextPolicy
 from lmjax.errors import UserError
 
 PEER = """
@@ -57,6 +59,9 @@ def test_every_kind_of_case_is_measured(tiny):
     growth = Growth("growth", "by B", (tiny, replace(tiny, batch_size=4))).measure(turns)
     assert [row["B"] for row in growth.rows] == [2, 4]
     assert growth.rows[1]["microseconds a token"] == growth.rows[1]["ms a step"] * 1e3 / 16
+    policies = ContextPolicy("windowed", window=4, stride=1), ContextPolicy("carried", chunk=8)
+    scoring = Evaluating("score", tiny, policies, 20).measure(turns)
+    assert [row["context"] for row in scoring.rows] == ["windowed_4_stride_1", "carried"]
     decoding = Decoding("decode", "rnn", 11, 3, tiny.model, {}, prompt=4, tokens=2).measure(turns)
     assert decoding.rows[0]["measured"] == 2
     assert decoding.rows[0]["tokens a second"] == pytest.approx(3e3 / decoding.rows[0]["ms a step"])

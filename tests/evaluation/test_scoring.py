@@ -5,17 +5,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.linen import meta
 
 from lmjax.config import base_config, objective_config
 from lmjax.data.batch import Batch
 from lmjax.data.byte_tokenizer import ByteTokenizer
 from lmjax.data.character_tokenizer import CharacterTokenizer
 from lmjax.data.context import ContextPolicy
+from lmjax.data.evaluation_batches import evaluation_batches
 from lmjax.errors import UserError
+from lmjax.evaluation import scoring
 from lmjax.evaluation.scoring import batch_predictions, context_policy, score_stream, score_text
 from lmjax.objectives.both_directions import BothDirections
 from lmjax.objectives.registry import make_objective
-from tests.properties.variants import build
+from tests.properties.variants import SMALL, VOCABULARY, build
 from tests.streams import stream_of
 from tests.toy_models import HashModel, hash_log_prob, make_hash_model
 
@@ -96,6 +99,24 @@ def test_windowed_equals_target_by_target(window, stride, batch_size):
     result = score(ContextPolicy("windowed", window=window, stride=stride), batch_size)
     check(result, expected)
     assert result.context == f"windowed_{window}_stride_{stride}"
+
+
+@pytest.mark.parametrize("family", ["transformer", "rnn"])
+def test_of_windows_only_the_targets_that_count_have_logits(family, monkeypatch):
+    """Windows of 10, 4 at a time, of which 3 targets count; all of them in the first batch."""
+    model = build(family, SMALL[family])
+    params = meta.unbox(model.init(jax.random.key(0), np.zeros((1, 10), np.int32)))
+    policy = ContextPolicy("windowed", window=10, stride=3)
+    counted = score_stream(model, params, STREAM, policy, 4).segments["nats"]
+    batch, _ = next(evaluation_batches(STREAM, policy, 4))
+    program = batch_predictions.lower(model, params, batch, None, None, last=3).as_text()
+    assert f"<4x3x{VOCABULARY}xf32>" in program or f"<12x{VOCABULARY}xf32>" in program
+    assert f"<4x10x{VOCABULARY}xf32>" not in program and f"<40x{VOCABULARY}xf32>" not in program
+    monkeypatch.setattr(scoring, "shows_hidden_states", lambda model: False)
+    batch_predictions.clear_cache()
+    whole = score_stream(model, params, STREAM, policy, 4).segments["nats"]
+    np.testing.assert_allclose(counted, whole, rtol=1e-6)
+    batch_predictions.clear_cache()
 
 
 def test_counts_and_fingerprint_are_the_streams():
