@@ -23,12 +23,16 @@ def without_memory(length: int, segment_ids_BT: jax.Array | None) -> tuple[jax.A
 
 
 def remember(
-    cache: Cache, new: Mapping[str, jax.Array], segment_ids_BT: jax.Array | None
+    cache: Cache,
+    new: Mapping[str, jax.Array],
+    segment_ids_BT: jax.Array | None,
+    heads_lead: bool = False,
 ) -> tuple[Cache, jax.Array, jax.Array]:
     """`cache, index_BT, start_BT`: each new token's slot, and that where its segment begins.
 
     `new` holds, by field of the cache, what T tokens put into its slots: arrays that lead with BT
-    for such that lead with BS. What finds no free slot is not written.
+    for such that lead with BS, or with `heads_lead` BTG for BGS. What finds no free slot is not
+    written.
     """
     rows, length = next(iter(new.values())).shape[:2]
     index_BT = cache.length_B[:, None] + jnp.arange(length)[None]
@@ -39,10 +43,13 @@ def remember(
         before_B = cache.segment_id_B, cache.segment_start_B
         start_BT = segment_starts(index_BT, segment_ids_BT, before_B)
         segment_id_B, start_B = segment_ids_BT[:, -1], start_BT[:, -1]
-    places = jnp.arange(rows)[:, None], index_BT
+    row_B1 = jnp.arange(rows)[:, None]
 
     def written(name, entry):
         slots = getattr(cache, name)
+        places = row_B1, index_BT
+        if heads_lead:  # each is a place of its own: XLA copies all slots to write into one place
+            places = row_B1[..., None], jnp.arange(slots.shape[1])[None, None], index_BT[..., None]
         return slots.at[places].set(entry.astype(slots.dtype), mode="drop")
 
     cache = cache.replace(

@@ -178,7 +178,7 @@ def test_the_cache_gives_what_the_whole_row_gives(params, segments, sizes):
         begin += size
     np.testing.assert_allclose(np.concatenate(found, axis=1), expected_BTD, **CLOSE)
     np.testing.assert_array_equal(cache.length_B, [LENGTH, LENGTH + ahead])
-    np.testing.assert_array_equal(cache.k_BSGK[0, LENGTH:], 0)
+    np.testing.assert_array_equal(cache.k_BGSK[0, :, LENGTH:], 0)
 
 
 def test_a_cache_without_segment_ids_goes_on_in_its_segment(params):

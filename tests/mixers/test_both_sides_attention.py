@@ -119,5 +119,5 @@ def test_scores_that_are_not_scaled_begin_as_those_that_are():
 
 
 def test_a_given_head_width_needs_no_width_that_the_heads_divide():
-    assert make(Attention, heads=3, head_width=2).initial_carry(1, 4).k_BSGK.shape == (1, 4, 3, 2)
-    assert jnp.shape(make(Attention, head_width=0).initial_carry(1, 4).k_BSGK) == (1, 4, 2, 2)
+    assert make(Attention, heads=3, head_width=2).initial_carry(1, 4).k_BGSK.shape == (1, 3, 4, 2)
+    assert jnp.shape(make(Attention, head_width=0).initial_carry(1, 4).k_BGSK) == (1, 2, 4, 2)
