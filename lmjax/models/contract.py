@@ -122,6 +122,10 @@ class LanguageModel(nn.Module):
         """`log_probs_BT` of the targets, given what `hidden_states` returned."""
         raise NotImplementedError
 
+    def for_decoding(self, params: Any) -> tuple["LanguageModel", Any]:
+        """A model and parameters that give the same token by token, where some do so faster."""
+        return self, params
+
     def example_source(self, batch_size: int, length: int) -> dict[str, jax.Array]:
         """A source of `length` tokens, as keyword arguments; empty for a model that reads none."""
         return {}

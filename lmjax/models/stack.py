@@ -1,6 +1,6 @@
 """Layers of a mixer and a feed-forward network each, around a residual stream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -197,6 +197,20 @@ class Stack(nn.Module):
         return tuple(block.remember(encoded_BSD, visible_BS) for block in self.blocks)
 
     @property
+    def can_unroll(self) -> bool:
+        """Whether there is a loop, and layers without it would be the same: told no number."""
+        return self.scan and all(told_its_layer(make, 0) is make for make in self.mixers)
+
+    def unrolled(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters, with those of a loop's layers as without a loop."""
+        size, params = len(self.mixers), dict(params)
+        periods = params.pop("periods")
+        for layer in range(self.layers):
+            period, place = divmod(layer, size)
+            params[f"blocks_{layer}"] = _part(periods[f"block_{place}"], period)
+        return params
+
+    @property
     def active_shares(self) -> dict[str, float]:
         """See `LanguageModel.active_shares`."""
         shares = {}
@@ -236,3 +250,9 @@ class Stack(nn.Module):
             return jax.tree.map(lambda leaf: leaf[period], stacked[place])
 
         return x_BTD, tuple(of_layer(index) for index in range(self.layers))
+
+
+@jax.jit
+def _part(tree: Any, index: jax.Array) -> Any:
+    """The tree of one entry of its leaves' first axis."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)

@@ -134,6 +134,14 @@ class Transformer(LanguageModel):
     def active_shares(self) -> Mapping[str, float]:
         return make_stack(self, parent=None).active_shares
 
+    def for_decoding(self, params: Any) -> tuple[LanguageModel, Any]:
+        """Without a loop over layers, which would copy weights and memory of each at each token."""
+        stack = make_stack(self, parent=None)
+        if not stack.can_unroll:
+            return self, params
+        unrolled = {**params, "params": stack.unrolled(params["params"])}
+        return self.clone(scan_layers=False, remat="none"), unrolled
+
     def initial_carry(self, batch_size: int, max_length: int) -> TransformerCarry:
         """Raises UserError for a `max_length` beyond the longest context."""
         self._check_length(max_length)

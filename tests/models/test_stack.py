@@ -260,3 +260,18 @@ def test_an_unknown_order_of_norms_is_named():
 def test_what_cannot_be_is_named(changes, message):
     with pytest.raises(UserError, match=message):
         make(**changes)
+
+
+def test_a_loop_is_left_to_decode():
+    unrolled, loop = make(), make(scan_layers=True, remat="block")
+    params = drawn(unrolled)
+    model, found = loop.for_decoding(stacked(params))
+    assert model == unrolled
+    jax.tree.map(np.testing.assert_array_equal, found, params)
+    assert unrolled.for_decoding(params) == (unrolled, params)
+
+
+def test_a_loop_is_kept_where_layers_would_be_told_their_number():
+    loop = make(pattern=("differential_attention",), scan_layers=True)
+    params = object()
+    assert loop.for_decoding(params) == (loop, params)
