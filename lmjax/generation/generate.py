@@ -1,22 +1,19 @@
 """Continues prompts with any model, through its carry."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lmjax.errors import UserError
+from lmjax.generation.decoding import BROKEN, CHUNK, UNKNOWN, Decoder, power_of_two
 from lmjax.generation.sampling import Sampler
-from lmjax.models.contract import Carry, LanguageModel, initial_carry
+from lmjax.models.contract import LanguageModel
 
-CHUNK = 32  # tokens between two looks of the host at what was drawn
+STREAMED = 16  # tokens between two looks of the host at what was drawn, where it is waited for
+LEAST_READ, MOST_READ = 8, 256  # tokens that all prompts have and that are read at once
 MOST_TOKENS = 2**31 - 1 - 2 * CHUNK  # of a row with its prompt: its times are 32-bit integers
-
-# In place of a token: one that is still to be drawn, and one whose logits were not finite.
-UNKNOWN, BROKEN = -1, -2
 
 
 def generate(
@@ -56,13 +53,11 @@ def generate(
     given_BT = np.full((len(prompts), max(starts) + CHUNK), UNKNOWN, np.int32)
     for row, prompt in enumerate(prompts):
         given_BT[row, : starts[row]] = [start_id, *prompt]
-    longest = (max(starts) + length) // CHUNK * CHUNK + 2 * CHUNK
-
+    ends_B = np.array(starts, np.int32) + length
     unfinished = set(range(len(prompts)))
-    key = jax.random.key(seed)
-    for known, tokens_BT in _fill(
-        model, params, given_BT, min(starts), longest, sampler, key, source
-    ):
+    at_once = STREAMED if on_tokens else CHUNK
+    decoder = Decoder(model, params, len(prompts), min(starts), sampler, seed, end_id, source)
+    for known, tokens_BT in _fill(decoder, given_BT, min(starts), ends_B, at_once, unfinished):
         newest: list[list[int]] = [[] for _ in prompts]
         for row in sorted(unfinished):
             begin, end = starts[row] + len(results[row]), min(known, starts[row] + length)
@@ -81,91 +76,35 @@ def generate(
                 unfinished.remove(row)
         if on_tokens and any(newest):
             on_tokens(newest)
-        if not unfinished:
-            break
     return results
 
 
 def _fill(
-    model: LanguageModel,
-    params: Any,
+    decoder: Decoder,
     tokens_BT: np.ndarray,
     shortest: int,
-    longest: int,
-    sampler: Sampler,
-    key: jax.Array,
-    source: dict[str, jax.Array],
+    ends_B: np.ndarray,
+    at_once: int,
+    unfinished: set[int],
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Draws what is UNKNOWN in `tokens_BT` and beyond its end, for at most `longest` columns.
+    """Draws what is UNKNOWN in `tokens_BT` and beyond its end, until none are `unfinished`.
 
-    Yields how many columns are known by now, and all columns. The first `shortest` columns are
-    given in all rows: most of them are read without drawing.
+    Yields how many columns are known by now, and all columns, of which each time at most `at_once`
+    are new; whoever reads them says what is unfinished. The first `shortest` columns are given in
+    all rows: most of them are read without drawing.
     """
-    rows = len(tokens_BT)
-    capacity = min(longest, model.longest_context or longest)
-    fresh = opening_carry(model, params, rows, capacity, **source)
-    carry, time, used = fresh, 0, 0
-    while True:
-        if used == capacity:
-            carry, used = fresh, capacity // 2
-            if used:
-                carry = _read(model, params, tokens_BT[:, time - used : time], carry)
-        size = min(CHUNK, capacity - used)
+    time = 0
+    while unfinished:
+        if not decoder.room:
+            decoder.make_room(tokens_BT[:, :time], unfinished)
+        size = min(shortest - 1 - time, decoder.room, MOST_READ)
+        if size >= LEAST_READ:
+            size = power_of_two(size // 2 + 1)  # the largest one that is not above it
+            decoder.read(tokens_BT[:, time : time + size])
+            time += size
+            continue
+        size = min(at_once, decoder.room)
         if tokens_BT.shape[1] < time + size + 1:  # doubled, so that copying takes linear time
             tokens_BT = np.pad(tokens_BT, ((0, 0), (0, time + size)), constant_values=UNKNOWN)
-        chunk_BT = tokens_BT[:, time : time + size + 1]
-        if time + size < shortest:
-            carry = _read(model, params, chunk_BT[:, :-1], carry)
-        else:
-            chunk_BT[:, 1:], carry = _draw(model, sampler, params, chunk_BT, carry, key, time)
-            yield time + size + 1, tokens_BT
-        time += size
-        used += size
-
-
-def opening_carry(
-    model: LanguageModel, params: Any, rows: int, max_length: int, **source: jax.Array
-) -> Carry:
-    """What rows remember before their first token; raises UserError for a model without memory."""
-    carry = initial_carry(model, params, rows, max_length, **source)
-    if carry is None:
-        raise UserError(
-            "this model remembers nothing of what it reads, so it can't continue a text; choose "
-            "one that reads the past"
-        )
-    return carry
-
-
-@partial(jax.jit, static_argnames="model")
-def _read(model: LanguageModel, params: Any, tokens_BT: jax.Array, carry: Carry) -> Carry:
-    return model.apply(params, tokens_BT, carry)[1]
-
-
-@partial(jax.jit, static_argnames=("model", "sampler"))
-def _draw(
-    model: LanguageModel,
-    sampler: Sampler,
-    params: Any,
-    tokens_BT: jax.Array,
-    carry: Carry,
-    key: jax.Array,
-    time: jax.Array,
-) -> tuple[jax.Array, Carry]:
-    """`tokens_BT`, which begin at `time`, without the first and with none UNKNOWN; the carry."""
-    row_keys_B = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(len(tokens_BT)))
-
-    def step(state, following):
-        token_B, carry = state
-        given_B, time = following
-        logits_B1V, carry = model.apply(params, token_B[:, None], carry)
-        logits_BV = logits_B1V[:, 0]
-        drawn_B = sampler(logits_BV, jax.vmap(jax.random.fold_in, (0, None))(row_keys_B, time))
-        finite_B = jnp.isfinite(jax.nn.logsumexp(logits_BV, axis=-1))
-        drawn_B = jnp.where(finite_B, drawn_B, BROKEN)
-        token_B = jnp.where(given_B == UNKNOWN, drawn_B, given_B)
-        return (token_B, carry), token_B
-
-    times_T = time + jnp.arange(tokens_BT.shape[1] - 1)
-    following = tokens_BT[:, 1:].T, times_T
-    (_, carry), tokens_TB = jax.lax.scan(step, (tokens_BT[:, 0], carry), following)
-    return tokens_TB.T, carry
+        time += decoder.draw(tokens_BT, ends_B, time, size, unfinished)
+        yield time + 1, tokens_BT

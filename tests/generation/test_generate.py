@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from lmjax.errors import UserError
-from lmjax.generation.generate import CHUNK, MOST_TOKENS, generate
+from lmjax.generation import decoding
+from lmjax.generation.decoding import CHUNK
+from lmjax.generation.generate import MOST_TOKENS, generate
 from lmjax.generation.sampling import Sampler
 from tests.toy_models import hash_logits, make_hash_model
 
@@ -78,6 +80,25 @@ def test_a_row_stops_before_its_end():
     for end_id in range(6):
         for row, stopped in zip(whole, run(sampler=Sampler(), end_id=end_id), strict=True):
             assert stopped == (row[: row.index(end_id)] if end_id in row else row)
+
+
+@pytest.mark.parametrize("limit", [None, 12])
+def test_rows_that_ended_are_left_out(monkeypatch, limit):
+    prompts = [[row % 6] for row in range(9)]
+    whole = run(prompts, length=60, sampler=Sampler(), limit=limit)
+    stopped = [row[: row.index(3)] if 3 in row else row for row in whole]
+    assert sorted({len(row) for row in stopped})[-1] > 16 > min(map(len, stopped))
+    decoded = set()
+    draw = decoding._draw
+
+    def watch(*given):
+        decoded.add(len(given[3]))
+        return draw(*given)
+
+    monkeypatch.setattr(decoding, "FIRST_ROOM", 4)
+    monkeypatch.setattr(decoding, "_draw", watch)
+    assert run(prompts, length=60, sampler=Sampler(), end_id=3, limit=limit) == stopped
+    assert max(decoded) == 9 and min(decoded) < 4
 
 
 def test_callback_is_given_every_token_once():
