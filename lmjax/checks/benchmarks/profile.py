@@ -8,7 +8,7 @@ import jax
 
 MOST = 10  # operations that are told
 # Events that enclose operations or wait for them, by how their names begin.
-AROUND = ("Thunk", "Threadpool", "Slinky", "Common", "Rendezvous", "Wait", "[", "end: ")
+AROUND = ("while", "Thunk", "Threadpool", "Slinky", "Common", "Rendezvous", "Wait", "[", "end: ")
 
 
 def costliest(

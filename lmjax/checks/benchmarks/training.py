@@ -90,6 +90,8 @@ class TrainingStep(Case):
         """The same size, as the peer programs' flags."""
         names = ("layers", "heads", "width", "dropout", "cell")
         sizes = {name: self.model[name] for name in names if self.model.get(name)}
+        if inner := self.model.get("feed_forward_width"):
+            sizes["inner"] = inner
         return sizes | {
             "time": self.length,
             "batch": self.batch_size,
@@ -140,6 +142,8 @@ class TrainingStep(Case):
 
 
 GPT = dict(feed_forward="gelu_exact")
+MODERN = dict(layers=4, width=128, context_length=256, position="none", norm="rms_norm")
+DELTA = dict(pattern=("gated_delta_net",), heads=4, feed_forward="swiglu", feed_forward_width=384)
 TRAINING_STEPS = (
     TrainingStep(
         "gpt_cpu",
@@ -167,4 +171,14 @@ TRAINING_STEPS = (
     TrainingStep(
         "gru_medium", "rnn", 10_000, 20, 35, dict(layers=2, width=650, cell="gru"), LSTM_TRAINING
     ),
+    TrainingStep(
+        "mamba",
+        "transformer",
+        65,
+        8,
+        256,
+        MODERN | dict(pattern=("mamba",), feed_forward="none"),
+        GPT_TRAINING,
+    ),
+    TrainingStep("gated_delta_net", "transformer", 65, 8, 256, MODERN | DELTA, GPT_TRAINING),
 )
