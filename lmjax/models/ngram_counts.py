@@ -167,7 +167,9 @@ def sort_stably(keys_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def edges(sizes_N: np.ndarray) -> np.ndarray:
     """Where each of consecutive groups begins, and at last where they end; int32."""
-    return np.cumsum(np.append(np.int32(0), sizes_N), dtype=np.int32)
+    edges_N = np.zeros(sizes_N.size + 1, np.int32)
+    np.cumsum(sizes_N, out=edges_N[1:])
+    return edges_N
 
 
 def ranges(edges_N: np.ndarray, most: int) -> Iterator[tuple[int, int]]:

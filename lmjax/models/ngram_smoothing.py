@@ -36,21 +36,24 @@ def interpolate(
     """`probability_N, backoff_M`: of each n-gram; the lower order's weight in each context.
 
     p(word | context) = (count - discount) / total of the context + backoff * p(word | shorter
-    context), as in Chen and Goodman (1998). The backoff of a context never seen is 1.
+    context), as in Chen and Goodman (1998). It is reckoned in float64; the backoffs are rounded to
+    float32. That of a context never seen is 1, and the last is the backoff of all that are not in
+    the table.
     """
     starts_M, discount_of_count = counts.starts_M, discounts(counts.counts_N, smoothing)
-    probability_N, backoff_M = np.empty(counts.words_N.size), np.empty(starts_M.size - 1)
+    probability_N, backoff_M = np.empty(counts.words_N.size), np.ones(starts_M.size, np.float32)
     for first, last in ranges(starts_M, CHUNK):
-        contexts, rows = slice(first, last), slice(starts_M[first], starts_M[last])
+        rows = slice(starts_M[first], starts_M[last])
         counts_R, size = counts.counts_N[rows], last - first
         context_R = np.repeat(np.arange(size), np.diff(starts_M[first : last + 1]))
         discounts_R = discount_of_count[np.minimum(counts_R, 3)]
         total_C = np.bincount(context_R, weights=counts_R, minlength=size)
         freed_C = np.bincount(context_R, weights=discounts_R, minlength=size)
-        backoff_M[contexts] = np.where(total_C > 0, freed_C / np.maximum(total_C, 1), 1.0)
+        backoff_C = np.where(total_C > 0, freed_C / np.maximum(total_C, 1), 1.0)
         probability_N[rows] = (counts_R - discounts_R) / np.maximum(total_C, 1)[context_R]
         lower_R = lower_probability_M[counts.suffixes_N[rows]]
-        probability_N[rows] += backoff_M[contexts][context_R] * lower_R
+        probability_N[rows] += backoff_C[context_R] * lower_R
+        backoff_M[first:last] = backoff_C
     return probability_N, backoff_M
 
 
@@ -76,8 +79,15 @@ def _table(
     """`probability_N` in float64, for the next order, and the table."""
     probability_N, backoff_M = interpolate(counts, lower_probability_M, smoothing)
     return probability_N, {
-        "starts_M": np.append(counts.starts_M, counts.starts_M[-1]),
-        "words_N": np.append(counts.words_N, np.int32(-1)),
-        "backoff_M": np.append(np.float32(backoff_M), np.float32(1)),
-        "probability_N": np.append(np.float32(probability_N), np.float32(0)),
+        "starts_M": _with_last(counts.starts_M, counts.starts_M[-1], np.int32),
+        "words_N": _with_last(counts.words_N, -1, np.int32),
+        "backoff_M": backoff_M,
+        "probability_N": _with_last(probability_N, 0, np.float32),
     }
+
+
+def _with_last(values_N: np.ndarray, last: float, dtype: type) -> np.ndarray:
+    """As `np.append`, in another type, with one copy."""
+    result = np.empty(values_N.size + 1, dtype)
+    result[:-1], result[-1] = values_N, last
+    return result

@@ -111,7 +111,7 @@ def test_sorting_is_stable(keys):
 
 @given(sizes=st.lists(st.integers(0, 9), max_size=30), most=st.integers(1, 12))
 def test_ranges_hold_all_groups_once_and_are_small(sizes, most):
-    found = list(ranges(edges(sizes), most))
+    found = list(ranges(edges(np.array(sizes, np.int32)), most))
     assert [group for first, last in found for group in range(first, last)] == [*range(len(sizes))]
     for first, last in found:
         assert last - first == 1 or max(sum(sizes[first:last]), last - first) <= most
