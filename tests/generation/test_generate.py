@@ -98,7 +98,7 @@ def test_rows_that_ended_are_left_out(monkeypatch, limit):
     monkeypatch.setattr(decoding, "FIRST_ROOM", 4)
     monkeypatch.setattr(decoding, "_draw", watch)
     assert run(prompts, length=60, sampler=Sampler(), end_id=3, limit=limit) == stopped
-    assert max(decoded) == 9 and min(decoded) < 4
+    assert max(decoded) == 9 and min(decoded) <= 4
 
 
 def test_callback_is_given_every_token_once():

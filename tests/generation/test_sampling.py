@@ -8,7 +8,7 @@ from scipy.special import softmax
 from scipy.stats import chisquare
 
 from lmjax.errors import UserError
-from lmjax.generation.sampling import Sampler, keep_top_k, keep_top_p
+from lmjax.generation.sampling import Sampler, _pick, keep_top_k, keep_top_p
 
 DRAWS = 20_000
 LOGITS = np.array([1.0, 0.2, -0.5, 2.0, 1.5, -3.0], np.float32)
@@ -38,6 +38,27 @@ def test_greedy_is_argmax():
     keys_B = jax.random.split(jax.random.key(0), 50)
     tokens_B = Sampler(temperature=0, top_k=5, top_p=0.1)(jnp.asarray(logits_BV), keys_B)
     np.testing.assert_array_equal(tokens_B, logits_BV.argmax(axis=-1))
+
+
+def test_of_equals_the_first_is_greedily_chosen():
+    logits_BV = jnp.array([[0.0, 2.0, 2.0], [1.0, 1.0, -jnp.inf]])
+    keys_B = jax.random.split(jax.random.key(0), 2)
+    assert Sampler(temperature=0)(logits_BV, keys_B).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("size", [255, 256, 257, 1000])
+def test_large_vocabularies_are_drawn_from_evenly(size):
+    logits_V = np.random.default_rng(size).normal(size=size).astype(np.float32)
+    logits_V[np.arange(size) % 3 == 1] = -np.inf
+    assert_drawn_from(draw(Sampler(), logits_V), softmax(logits_V.astype(np.float64)))
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-23])
+def test_what_has_no_weight_is_never_picked(uniform):
+    weights_BN = np.random.default_rng(0).exponential(size=(2000, 256)).astype(np.float32)
+    weights_BN[:, -9:] = weights_BN[:, :7] = weights_BN[:, ::2] = 0
+    places_B = np.asarray(_pick(jnp.asarray(weights_BN), jnp.full(2000, uniform)))
+    assert (np.take_along_axis(weights_BN, places_B[:, None], axis=1) > 0).all()
 
 
 def test_filters_apply_in_order():
