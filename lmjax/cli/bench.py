@@ -29,7 +29,6 @@ def main(arguments: list[str]) -> int:
     from lmjax.runs.devices import prepare_devices
     from lmjax.runs.environment import environment
     from lmjax.runs.files import to_json, write_atomically
-    from lmjax.training.compile_cache import keep_compiled_programs
 
     console = Console()
     if values.case == ["list"]:
@@ -48,7 +47,6 @@ def main(arguments: list[str]) -> int:
         if values.profile and not case.has_profile:
             raise UserError(f"case {case.name!r} has no profile; leave --profile out")
     prepare_devices(values.cpu_devices)
-    keep_compiled_programs()
     turns = Turns(
         peers=tuple(values.peer),
         python=values.python,

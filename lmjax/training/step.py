@@ -27,6 +27,8 @@ REDUCTIONS = {"token_mean": "tokens", "sequence_mean": "sequences"}
 class TrainStep:
     """What a step needs beside its arguments; `axis_name` is that of the devices under pmap."""
 
+    __name__ = "train_step"  # of the compiled program
+
     model: LanguageModel
     objective: Objective
     optimizer: optax.GradientTransformation

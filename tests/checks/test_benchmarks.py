@@ -10,6 +10,7 @@ from lmjax.checks.benchmarks.decoding import Decoding
 from lmjax.checks.benchmarks.evaluating import Evaluating
 from lmjax.checks.benchmarks.growth import Growth
 from lmjax.checks.benchmarks.output_memory import OutputMemory
+from lmjax.checks.benchmarks.starting import Starting
 from lmjax.checks.benchmarks.training import TrainingStep
 from lmjax.cli.main import main
 from lmjax.data.context import ContextPolicy
@@ -59,6 +60,8 @@ def test_every_kind_of_case_is_measured(tiny):
     growth = Growth("growth", "by B", (tiny, replace(tiny, batch_size=4))).measure(turns)
     assert [row["B"] for row in growth.rows] == [2, 4]
     assert growth.rows[1]["microseconds a token"] == growth.rows[1]["ms a step"] * 1e3 / 16
+    (help_row,) = Starting("start", ()).measure(turns).rows
+    assert 0 < help_row["seconds to the first"] <= help_row["seconds to exit"]
     policies = ContextPolicy("windowed", window=4, stride=1), ContextPolicy("carried", chunk=8)
     scoring = Evaluating("score", tiny, policies, 20).measure(turns)
     assert [row["context"] for row in scoring.rows] == ["windowed_4_stride_1", "carried"]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 SIZES = dict(layers=12, heads=12, width=768, vocab=50257, context=1024, batch=1)
-LENGTHS = dict(prompt=16, tokens=256, rounds=5, threads=2)
+LENGTHS = dict(prompt=16, tokens=256, steps=5, threads=2)
 
 
 class Block(nn.Module):
@@ -109,7 +109,7 @@ def main():
     prompts = torch.randint(0, a.vocab, (a.batch, a.prompt))
     decode(model, prompts, a.tokens, a.sample)
     times = []
-    for _ in range(a.rounds):
+    for _ in range(a.steps):
         begin = time.perf_counter()
         decode(model, prompts, a.tokens, a.sample)
         times.append((time.perf_counter() - begin) / a.tokens)
@@ -120,7 +120,7 @@ def main():
                 "name": f"torch generate {'lstm' if a.lstm else 'gpt'} sample={a.sample}",
                 "ms_per_step": round(1e3 * median, 4),
                 "tokens_per_s": round(a.batch / median),
-                "steps": a.rounds * a.tokens,
+                "steps": a.steps * a.tokens,
                 "threads": a.threads,
                 "torch": torch.__version__,
             }

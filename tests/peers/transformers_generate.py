@@ -13,7 +13,7 @@ import transformers
 from transformers import GPT2Config, GPT2LMHeadModel
 
 SIZES = dict(layers=12, heads=12, width=768, vocab=50257, context=1024, batch=1)
-LENGTHS = dict(prompt=16, tokens=256, rounds=5, threads=2)
+LENGTHS = dict(prompt=16, tokens=256, steps=5, threads=2)
 
 
 def main():
@@ -55,14 +55,14 @@ def main():
         return (time.perf_counter() - begin) / a.tokens
 
     decode()
-    median = statistics.median(decode() for _ in range(a.rounds))
+    median = statistics.median(decode() for _ in range(a.steps))
     print(
         json.dumps(
             {
                 "name": f"transformers generate {a.attention} sample={a.sample}",
                 "ms_per_step": round(1e3 * median, 4),
                 "tokens_per_s": round(a.batch / median),
-                "steps": a.rounds * a.tokens,
+                "steps": a.steps * a.tokens,
                 "threads": a.threads,
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,

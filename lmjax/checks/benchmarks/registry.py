@@ -5,6 +5,7 @@ from lmjax.checks.benchmarks.decoding import DECODINGS
 from lmjax.checks.benchmarks.evaluating import Evaluating
 from lmjax.checks.benchmarks.growth import growths
 from lmjax.checks.benchmarks.output_memory import OutputMemory
+from lmjax.checks.benchmarks.starting import Starting
 from lmjax.checks.benchmarks.training import LSTM_TRAINING, TRAINING_STEPS, TrainingStep
 from lmjax.data.context import ContextPolicy
 from lmjax.errors import UserError, nearest
@@ -26,6 +27,7 @@ CASES: dict[str, Case] = {
         Evaluating("evaluate_lstm", _STEPS["lstm_small"], (*_CARRIED, *_WINDOWS), 6_000),
         OutputMemory("output_memory", _LARGE, (0, -1, 1024, 256)),
         *growths(_GROWING),
+        Starting("start", ("rnn", "attention_rnn", "transformer")),
     )
 }
 
