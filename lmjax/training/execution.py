@@ -80,6 +80,10 @@ class JitExecution:
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         return self._compiled(state, batch)
 
+    def compiled(self, state: TrainState, batch: Batch) -> jax.stages.Compiled:
+        """The program that makes a step of a state and a batch which are on the devices."""
+        return self._compiled.lower(state, batch).compile()
+
     def described(self) -> str:
         sizes = "" if len(self.mesh.shape) == 1 else f" as {dict(self.mesh.shape)}"
         return described_devices(self.mesh.devices.flat) + sizes

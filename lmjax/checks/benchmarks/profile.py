@@ -1,20 +1,24 @@
 """Where the time of compiled programs goes: a trace, and its costliest operations."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 
 MOST = 10  # operations that are told
+LONGEST = 72  # characters, the last ones, of where one comes from
+ORIGIN = re.compile(r'%(\S+) = .*?op_name="([^"]*)"')
 # Events that enclose operations or wait for them, by how their names begin.
 AROUND = ("while", "Thunk", "Threadpool", "Slinky", "Common", "Rendezvous", "Wait", "[", "end: ")
 
 
 def costliest(
-    run: Callable[[], object], times: int, folder: Path
-) -> list[tuple[str, float, float]]:
-    """`(operation, milliseconds a run, calls a run)` of the costliest ones, summed over threads.
+    run: Callable[[], object], times: int, folder: Path, program: str
+) -> list[dict[str, Any]]:
+    """A row for each of the costliest operations of `program`, HLO; times are summed over threads.
 
     The trace is written below `folder`, for TensorBoard or Perfetto.
     """
@@ -29,4 +33,13 @@ def costliest(
                 if line.name != "python" and not event.name.startswith(AROUND):
                     spent[event.name] += event.duration_ns / 1e6 / times
                     calls[event.name] += 1 / times
-    return [(name, ms, calls[name]) for name, ms in spent.most_common(MOST)]
+    origins = dict(re.findall(ORIGIN, program))
+    return [
+        {
+            "operation": name,
+            "of": origins.get(name, "")[-LONGEST:],
+            "ms a step": milliseconds,
+            "calls a step": calls[name],
+        }
+        for name, milliseconds in spent.most_common(MOST)
+    ]

@@ -69,10 +69,8 @@ class TrainingStep(Case):
         for _ in range(WARMUP_STEPS):
             run()
         if turns.profile:
-            rows = [
-                {"operation": name, "ms a step": spent, "calls a step": calls}
-                for name, spent, calls in costliest(run, PROFILED_STEPS, turns.profile)
-            ]
+            text = self.compiled(program).as_text()
+            rows = costliest(run, PROFILED_STEPS, turns.profile, text)
             return Result(self.name, self.about, rows, [f"trace in {turns.profile}"])
         flops = program.cost.training_flops_per_token * self.batch_size * self.length
         rate = product_flops_per_second()
@@ -122,9 +120,10 @@ class TrainingStep(Case):
         return run
 
     def compiled(self, program: Program) -> jax.stages.Compiled:
-        """The step on one device, of which XLA tells the memory."""
-        step = jax.jit(program.step, donate_argnums=0)
-        return step.lower(program.abstract_state(), self.batch()).compile()
+        """The step as it is run."""
+        execution = program.execution
+        state = execution.place_state(program.fresh_state(), program.named)
+        return execution.compiled(state, execution.place_batch(self.batch()))
 
     def batch(self) -> Batch:
         """Random tokens, of rows that go on from batch to batch."""
