@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     values = parse(
         "bench",
         "measure speed and memory, in turns with other programs where a case takes them",
-        "lmjax bench --case=gpt_cpu --peer=torch_gpt.py --peer='torch_gpt.py --compile'\n"
+        "lmjax bench --case=lstm_small --peer=tests/peers/torch_rnn.py\n"
         "         lmjax bench --case=list",
         _define,
         arguments,
@@ -35,27 +35,29 @@ def main(arguments: list[str]) -> int:
         for case in CASES.values():
             console.print(f"{case.name}: {case.about}", highlight=False, soft_wrap=True)
         return 0
-    for name, least in (("steps", 1), ("rounds", 1)):
-        if values[name].value < least:
-            raise UserError(f"--{name} is {values[name].value}; give {least} or more")
+    for name in ("steps", "rounds"):
+        if values[name].value is not None and values[name].value < 1:
+            raise UserError(f"--{name} is {values[name].value}; give 1 or more")
     cases = [find_case(name) for name in values.case or ()]
     if not cases:
         raise UserError("give --case=NAME, as often as you like; --case=list shows them")
     for case in cases:
         if values.peer and not case.takes_peers:
             raise UserError(f"case {case.name!r} is measured without peers; leave --peer out")
+        if values.profile and values.peer:
+            raise UserError("a profile is of lmjax alone; leave --peer or --profile out")
         if values.profile and not case.has_profile:
             raise UserError(f"case {case.name!r} has no profile; leave --profile out")
     prepare_devices(values.cpu_devices)
-    turns = Turns(
-        peers=tuple(values.peer),
-        python=values.python,
-        steps=values.steps,
-        rounds=values.rounds,
-        profile=Path(values.profile) if values.profile else None,
-    )
     results = []
     for case in cases:
+        turns = Turns(
+            peers=tuple(values.peer),
+            python=values.python,
+            steps=values.steps or case.steps_of_a_turn,
+            rounds=values.rounds,
+            profile=Path(values.profile) if values.profile else None,
+        )
         result = case.measure(turns)
         console.print(_table(result))
         results.append(result)
@@ -66,9 +68,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _table(result):
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{result.case}: {result.about}", caption="\n".join(result.notes))
+    title, notes = f"{result.case}: {result.about}", "\n".join(result.notes)
+    table = Table(title=escape(title), caption=escape(notes))
     table.title_justify = table.caption_justify = "left"
     for name, value in result.rows[0].items():
         table.add_column(name, justify="left" if isinstance(value, str) else "right")
@@ -78,11 +82,13 @@ def _table(result):
 
 
 def _shown(value) -> str:
+    from rich.markup import escape
+
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,}" if isinstance(value, int) else escape(value)
 
 
 def _define(values: flags.FlagValues):
@@ -94,7 +100,9 @@ def _define(values: flags.FlagValues):
         flag_values=values,
     )
     flags.DEFINE_string("python", sys.executable, "interpreter of the peers", flag_values=values)
-    flags.DEFINE_integer("steps", 40, "steps in a turn", flag_values=values)
+    flags.DEFINE_integer(
+        "steps", None, "steps in a turn; if not given, the case's own number", flag_values=values
+    )
     flags.DEFINE_integer("rounds", 3, "turns of each program", flag_values=values)
     flags.DEFINE_integer("cpu_devices", 0, "virtual CPU devices; 0: one a core", flag_values=values)
     flags.DEFINE_string("json", None, "file to write the figures to", flag_values=values)

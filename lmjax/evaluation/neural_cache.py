@@ -142,7 +142,7 @@ def target_states(
     return log_probs_N, hidden_ND
 
 
-@partial(jax.jit, static_argnames=("model", "objective"))
+@partial(jax.jit, static_argnames=("model", "objective", "last"))
 def _batch_states(
     model: LanguageModel,
     params: Any,
@@ -151,6 +151,7 @@ def _batch_states(
     fresh: Carry,
     objective: Objective,
     dropout_key: None,
+    last: int | None,
 ) -> tuple[jax.Array, jax.Array, Carry]:
     carry = restart_rows(carry, fresh, batch.continues_B)
     hidden_BTD, carry = model.apply(

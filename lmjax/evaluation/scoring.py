@@ -30,8 +30,8 @@ from lmjax.models.contract import (
     Carry,
     LanguageModel,
     initial_carry,
+    predicts_from_hidden_states,
     restart_rows,
-    shows_hidden_states,
 )
 from lmjax.objectives.causal import Causal
 from lmjax.objectives.contract import Objective
@@ -272,7 +272,7 @@ def batch_predictions(
     states forms no logits of the others, whose log-probabilities are then 0.
     """
     carry = restart_rows(carry, fresh, batch.continues_B)
-    if last and objective == CAUSAL and dropout_key is None and shows_hidden_states(model):
+    if last and objective == CAUSAL and dropout_key is None and predicts_from_hidden_states(model):
         hidden_BTD, carry = model.apply(
             params, batch.tokens_BT, carry, method="hidden_states", **batch.inputs()
         )
@@ -335,11 +335,9 @@ def scored_batches(
     for index, (batch, places_BT) in enumerate(batches):
         placed = jax.device_put(batch, spread)
         key = None if dropout_key is None else jax.random.fold_in(dropout_key, index)
-        given = model, params, placed, carry, fresh, objective, key
         overlap = policy.kind == "windowed" and 0 < policy.stride < policy.window
-        if overlap and index and predict is batch_predictions:
-            given = *given, policy.stride  # but of the first window, of which all targets count
-        *predicted, carry = predict(*given)
+        last = policy.stride if overlap and index else None  # of the first window all count
+        *predicted, carry = predict(model, params, placed, carry, fresh, objective, key, last)
         yield batch, places_BT, *predicted
 
 

@@ -4,6 +4,8 @@ H heads, K the width of a key, P that of a value. `step` is equation 10 of Yang,
 Hatamizadeh (2024); without decay it is DeltaNet's (Schlag et al. 2021; Yang et al. 2024, eq. 1).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -30,7 +32,7 @@ def parallel(state_BHKP, q_BTHK, k_BTHK, v_BTHP, log_decay_BTH, beta_BTH, begins
     """`y_BTHP, state_BHKP`: `step` for each of T tokens, by one triangular system (section 3.3).
 
     What token t writes is what it would, did no other write, less what it reads of those between:
-    a system whose matrix is lower triangular, which is solved by substitution. Decays are taken
+    a system whose matrix is lower triangular. Decays are taken
     of spans alone, so that none overflows. It holds B H T T numbers at a time.
     """
     q_BHTK, k_BHTK, v_BHTP = (leaf.swapaxes(1, 2) for leaf in (q_BTHK, k_BTHK, v_BTHP))
@@ -94,17 +96,21 @@ def inverse_unit_lower(lower_BHTS: jax.Array) -> jax.Array:
     whole = 1 << (length - 1).bit_length()
     widths = (0, 0), (0, 0), (0, whole - length), (0, whole - length)
     lower_BHTS = jnp.pad(lower_BHTS, widths)
-    inverse = jnp.ones((rows, heads, whole, 1, 1), lower_BHTS.dtype)  # of each block
-    size = 1
-    while size < whole:
-        pairs = jnp.arange(whole // (2 * size))
-        blocks = lower_BHTS.reshape(rows, heads, len(pairs), 2, size, len(pairs), 2, size)
-        below = jnp.moveaxis(blocks[:, :, pairs, 1, :, pairs, 0], 0, 2)
-        upper, right = inverse[:, :, ::2], inverse[:, :, 1::2]
-        left = -right @ below @ upper
-        inverse = jnp.block([[upper, jnp.zeros_like(upper)], [left, right]])
-        size *= 2
-    return inverse[:, :, 0, :length, :length]
+    inverse_BHNTS = jnp.ones((rows, heads, whole, 1, 1), lower_BHTS.dtype)  # of each block
+    while (size := inverse_BHNTS.shape[-1]) < whole:
+        count = whole // (2 * size)
+        blocks = lower_BHTS.reshape(rows, heads, count, 2, size, count, 2, size)
+        pairs = jnp.arange(count)
+        below_BHNTS = jnp.moveaxis(blocks[:, :, pairs, 1, :, pairs, 0], 0, 2)
+        upper_BHNTS, right_BHNTS = inverse_BHNTS[:, :, ::2], inverse_BHNTS[:, :, 1::2]
+        left_BHNTS = -_exact(_exact(right_BHNTS, below_BHNTS), upper_BHNTS)
+        zeros_BHNTS = jnp.zeros_like(upper_BHNTS)
+        inverse_BHNTS = jnp.block([[upper_BHNTS, zeros_BHNTS], [left_BHNTS, right_BHNTS]])
+    return inverse_BHNTS[:, :, 0, :length, :length]
+
+
+# Errors of one doubling grow in the next, so that a GPU's short float32 products won't do.
+_exact = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 def unit_length(x_BTHK: jax.Array, epsilon: float = 1e-6) -> jax.Array:

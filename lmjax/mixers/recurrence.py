@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lmjax.nn.precision import sum_of_rows
+
 State = tuple[jax.Array, ...]  # each BD; the first of them is the cell's output
 
 
@@ -118,7 +120,7 @@ def _fast_backward(cell, residuals, gradients):
     )
     before_ND, recurrent_gradient_NG = fold(before_TBD), fold(recurrent_gradient_TBG)
     kernel_gradient_DG = before_ND.T @ recurrent_gradient_NG
-    bias_gradient_G = None if bias_G is None else recurrent_gradient_NG.sum(axis=0)
+    bias_gradient_G = None if bias_G is None else sum_of_rows(recurrent_gradient_NG)
     return kernel_gradient_DG, bias_gradient_G, state_gradient, input_gradient_TBG, None, None
 
 

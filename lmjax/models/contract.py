@@ -150,9 +150,9 @@ class LanguageModel(nn.Module):
         raise NotImplementedError
 
 
-def shows_hidden_states(model: LanguageModel) -> bool:
-    """Whether the model has `hidden_states`."""
-    return type(model).hidden_states is not LanguageModel.hidden_states
+def predicts_from_hidden_states(model: LanguageModel) -> bool:
+    """Whether the model has `hidden_states` and `output_log_probs`."""
+    return type(model).output_log_probs is not LanguageModel.output_log_probs
 
 
 def initial_carry(

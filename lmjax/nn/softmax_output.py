@@ -48,7 +48,7 @@ class Softmax(OutputLayer):
 
     def log_probs(self, hidden_BTD, targets_BT, table_VD=None, deterministic=True):
         kernel_DV = self._kernel(table_VD)
-        if chunk := self._chunk(targets_BT.size):
+        if chunk := self._chunk(*targets_BT.shape):
             given = hidden_BTD, kernel_DV, self.bias_V, targets_BT
             return chunked_log_probs(*given, self.logits_cap, chunk)
         if self.one_pass:
@@ -57,12 +57,12 @@ class Softmax(OutputLayer):
             return target_log_probs(*given).reshape(targets_BT.shape)
         return log_probs_and_right(self.logits(hidden_BTD, table_VD), targets_BT)[0]
 
-    def _chunk(self, tokens: int) -> int:
-        """Of so many tokens, those whose logits are held at a time; 0: all."""
+    def _chunk(self, rows: int, length: int) -> int:
+        """The tokens whose logits are held at a time; 0: all."""
         if self.chunk != CHOSEN:
             return self.chunk
         most = LOGITS // self.vocabulary_size
-        return 0 if tokens <= most else max(most, -(-tokens // CHUNKS))
+        return 0 if rows * length <= most else max(most, rows * -(-length // CHUNKS))
 
     def _kernel(self, table_VD: jax.Array | None) -> jax.Array:
         return self.kernel_DV if table_VD is None else table_VD.T

@@ -14,7 +14,7 @@ from lmjax.runs.devices import most_devices
 ROW_AXES = ("data", "fsdp")  # over which the rows of a batch are spread
 AXES = (*ROW_AXES, "tensor")
 REST = -1  # as a size: as many devices as there are and the rows allow
-# Of a step, from which on spreading rows over a CPU's cores costs more time than it saves: both
+# From which on spreading rows over a CPU's cores costs more time than it saves: both
 # were measured on two cores, from 1,000 (a gain of 12 %) to 28,000 (a loss of 15 %) parameters.
 PARAMETERS_A_TOKEN = 2800
 
@@ -33,7 +33,9 @@ def most_rest(devices: list[jax.Device], parameters: int, tokens: int) -> int:
 def mesh_sizes(
     entries: Iterable[str], rows: int, available: int, most: int | None = None
 ) -> dict[str, int]:
-    """The sizes of the axes in `entries`, such as `data=-1` and `fsdp=2`; `most` is of the rest.
+    """The sizes of the axes in `entries`, such as `data=-1` and `fsdp=2`.
+
+    `most` are the devices of `data`, where that is the rest.
 
     Raises UserError for an axis that is unknown, a size that is none, or more devices than there
     are or than the rows of a batch can be spread over.
@@ -60,7 +62,9 @@ def mesh_sizes(
             "micro-batch) are no multiple of that; change data.batch_size or the mesh"
         )
     for axis in rest:
-        left = min(available // fixed, most or available)
+        left = available // fixed
+        if axis == "data" and most:
+            left = min(left, most)
         sizes[axis] = most_devices(rows // fixed_rows, left) if axis in ROW_AXES else left
     return sizes
 

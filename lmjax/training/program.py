@@ -186,7 +186,9 @@ def make_program(
     hyperparameters = hyperparameters_of(training, clock, config.model.get("dropout", 0.0))
     named = jax.eval_shape(begin, np.uint32(0), hyperparameters)
     cost = training_cost(data, objective, model, named.params)
-    most = most_rest(jax.devices(), cost.parameters, clock.tokens_per_step)
+    most = most_rest(
+        jax.devices(), cost.parameters, clock.tokens_per_step // max(1, step.accumulation_steps)
+    )
     return Program(
         config=config,
         model=model,

@@ -112,7 +112,7 @@ def test_of_windows_only_the_targets_that_count_have_logits(family, monkeypatch)
     program = batch_predictions.lower(model, params, batch, None, None, last=3).as_text()
     assert f"<4x3x{VOCABULARY}xf32>" in program or f"<12x{VOCABULARY}xf32>" in program
     assert f"<4x10x{VOCABULARY}xf32>" not in program and f"<40x{VOCABULARY}xf32>" not in program
-    monkeypatch.setattr(scoring, "shows_hidden_states", lambda model: False)
+    monkeypatch.setattr(scoring, "predicts_from_hidden_states", lambda model: False)
     batch_predictions.clear_cache()
     whole = score_stream(model, params, STREAM, policy, 4).segments["nats"]
     np.testing.assert_allclose(counted, whole, rtol=1e-6)

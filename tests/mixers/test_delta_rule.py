@@ -90,7 +90,7 @@ def test_weak_decays_are_exact_behind_strong_ones():
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 16, 37])
+@pytest.mark.parametrize("length", [1, 2, 5, 16, 37, 64])
 def test_a_triangular_system_and_its_gradients_are_those_of_numpy(length):
     """With numbers on and above the diagonal, which don't count."""
     generator = np.random.default_rng(length)
@@ -106,6 +106,9 @@ def test_a_triangular_system_and_its_gradients_are_those_of_numpy(length):
     np.testing.assert_allclose(right_gradient_BHTP, expected_gradient_BHTP, rtol=1e-5, atol=1e-5)
     outer_BHTS = -np.tril(expected_gradient_BHTP @ expected_BHTP.swapaxes(-1, -2), -1)
     np.testing.assert_allclose(lower_gradient_BHTS, outer_BHTS, rtol=1e-5, atol=1e-5)
+    ones_BHTS = np.ones_like(lower_BHTS)  # as where all keys are the same: (I + L)^-1 is small
+    expected_BHTP = np.linalg.solve(np.tril(np.float64(ones_BHTS)), right_BHTP)
+    np.testing.assert_allclose(solve_unit_lower(ones_BHTS, right_BHTP), expected_BHTP, atol=1e-5)
     program = jax.jit(solve_unit_lower).lower(lower_BHTS, right_BHTP).as_text()
     assert "lapack" not in program  # it never ends where rows are spread over a CPU's devices
 

@@ -55,7 +55,7 @@ def main():
     sizes = dict(layers=4, heads=4, width=128, inner=384, time=256, batch=8, vocab=65)
     for name, value in (sizes | dict(steps=10, threads=2)).items():
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--mixer", choices=("mamba", "gated_delta_net"), default="mamba")
+    parser.add_argument("--mixer", choices=("mamba", "gated_delta_net"), required=True)
     given = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(given.threads)
@@ -80,7 +80,7 @@ def main():
         step()
         if number >= 2:
             times.append(1e3 * (time.perf_counter() - begin))
-    about = {"name": f"transformers {given.mixer}", "transformers": transformers.__version__}
+    about = {"mixer": given.mixer, "transformers": transformers.__version__}
     about |= {"torch": torch.__version__, "parameters": sum(p.numel() for p in model.parameters())}
     print(json.dumps({**about, "ms_per_step": statistics.median(times), "steps": given.steps}))
 

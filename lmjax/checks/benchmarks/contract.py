@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lmjax.errors import UserError
+from lmjax.runs.environment import core_count
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Turns:
 
     peers: tuple[str, ...] = ()  # other programs: each a Python file and its flags
     python: str = sys.executable  # that runs them
-    steps: int = 40
+    steps: int = 1
     rounds: int = 3
     profile: Path | None = None  # a folder for traces
 
@@ -41,6 +42,7 @@ class Case:
     name: str
     takes_peers: ClassVar[bool] = False
     has_profile: ClassVar[bool] = False
+    steps_of_a_turn: ClassVar[int] = 1  # unless told otherwise
 
     @property
     def about(self) -> str:
@@ -54,24 +56,28 @@ class Case:
 
 def in_turns(
     run: Callable[[], float], turns: Turns, flags: dict[str, Any], unit: str
-) -> tuple[list[dict[str, Any]], float]:
-    """A row for lmjax, whose `run` gives milliseconds a `unit`, and for each peer; our median.
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for lmjax, whose `run` gives milliseconds a `unit`, and for each peer; notes of them.
 
-    A peer is told the sizes by `flags`, and `--steps`; the last line that it prints is JSON with
-    `ms_per_step`, its median. `theirs / ours` is of medians, so above 1 ours is the faster.
+    A peer is told the sizes by `flags`, `--steps` and `--threads`; the last line that it prints is
+    JSON with `ms_per_step`, its median. `theirs / ours` is of medians: above 1 ours is the faster.
     """
+    flags = flags | {"steps": turns.steps, "threads": core_count()}
     own: list[float] = []
     theirs: list[list[float]] = [[] for _ in turns.peers]
+    told: dict[str, str] = {}
     for _ in range(turns.rounds):
         own += [run() for _ in range(turns.steps)]
         for times, peer in zip(theirs, turns.peers, strict=True):
-            times.append(_run_peer(peer, flags, turns))
-    median = statistics.median(own)
+            printed = _run_peer(peer, flags, turns.python)
+            times.append(printed.pop("ms_per_step"))
+            told[peer] = ", ".join(f"{name} {value}" for name, value in printed.items())
     rows = [_row("lmjax", own, len(own), unit)]
+    median = rows[0][f"ms a {unit}"]
     for peer, times in zip(turns.peers, theirs, strict=True):
         row = _row(peer, times, turns.steps * turns.rounds, unit)
         rows.append(row | {"theirs / ours": statistics.median(times) / median})
-    return rows, median
+    return rows, [f"{peer}: {line}" for peer, line in told.items()]
 
 
 def _row(program: str, times: list[float], count: int, unit: str) -> dict[str, Any]:
@@ -85,12 +91,12 @@ def _row(program: str, times: list[float], count: int, unit: str) -> dict[str, A
     }
 
 
-def _run_peer(peer: str, flags: dict[str, Any], turns: Turns) -> float:
-    sizes = [f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()]
-    command = [turns.python, *shlex.split(peer), *sizes, f"--steps={turns.steps}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+def _run_peer(peer: str, flags: dict[str, Any], python: str) -> dict[str, Any]:
+    given = [f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()]
+    done = subprocess.run([python, *shlex.split(peer), *given], capture_output=True, text=True)
     try:
-        return float(json.loads(done.stdout.strip().splitlines()[-1])["ms_per_step"])
-    except (ValueError, KeyError, IndexError) as error:
+        printed = json.loads(done.stdout.strip().splitlines()[-1])
+        return printed | {"ms_per_step": float(printed["ms_per_step"])}
+    except (ValueError, KeyError, IndexError, TypeError) as error:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it printed nothing"]
         raise UserError(f"the peer {peer!r} gave no timing: {reason[0]}") from error

@@ -65,7 +65,8 @@ class Decoding(Case):
         flags = self.peer_sizes | {"vocab": self.vocabulary_size, "batch": self.batch_size}
         flags |= {"prompt": self.prompt, "tokens": self.tokens}
         flags |= {} if self.temperature == 0 else {"sample": True}
-        rows, median = in_turns(run, turns, flags, "step")
+        rows, told = in_turns(run, turns, flags, "step")
+        median = rows[0]["ms a step"]
         for row in rows:
             row["tokens a second"] = 1e3 * self.batch_size / row["ms a step"]
         read = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
@@ -77,6 +78,7 @@ class Decoding(Case):
             f"ceiling {ceiling:.2f} ms: a step reads parameters of {read / 1e6:,.0f} MB, at the "
             f"{rate / 1e9:.0f} GB/s of a large sum; reached {ceiling / median:.0%} of it",
             f"first continuation, with compiling: {first:.1f} s",
+            *told,
         ]
         return Result(self.name, self.about, rows, notes)
 

@@ -15,6 +15,8 @@ class Growth(Case):
     says: str
     steps: tuple[TrainingStep, ...]  # of a model the smallest first
 
+    steps_of_a_turn = 5
+
     @property
     def about(self) -> str:
         return self.says
@@ -24,7 +26,8 @@ class Growth(Case):
         rows: list[dict[str, Any]] = []
         first: dict[str, float] = {}
         for step in self.steps:
-            run = step.runner(step.program())
+            program = step.program()
+            run = step.runner(program)
             run()
             run()
             found = [run() for _ in range(turns.steps * turns.rounds)]
@@ -35,6 +38,7 @@ class Growth(Case):
                     "model": step.name,
                     "B": step.batch_size,
                     "T": step.length,
+                    "devices": program.execution.device_count,
                     "ms a step": median,
                     "microseconds a token": nanoseconds / 1e3,
                     "of the first": nanoseconds / first.setdefault(step.name, nanoseconds),

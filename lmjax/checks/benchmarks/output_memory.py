@@ -16,6 +16,8 @@ class OutputMemory(Case):
     step: TrainingStep
     chunks: tuple[int, ...]  # tokens whose logits are held at a time; 0: all, -1: what is chosen
 
+    steps_of_a_turn = 5
+
     @property
     def about(self) -> str:
         return f"memory and time by how many logits are held, of {self.step.about}"
@@ -35,10 +37,11 @@ class OutputMemory(Case):
                     "arguments MB": memory.argument_size_in_bytes / MEGABYTE,
                 }
             )
+            runs[-1]()
         times = [[] for _ in runs]
-        for turn in range(1 + turns.rounds):
+        for _ in range(turns.rounds):
             for run, found in zip(runs, times, strict=True):
-                found += [run() for _ in range(turns.steps)] if turn else [run()][:0]
+                found += [run() for _ in range(turns.steps)]
         for row, found in zip(rows, times, strict=True):
             row["ms a step"] = statistics.median(found)
         whole = rows[0]

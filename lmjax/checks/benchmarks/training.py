@@ -44,6 +44,7 @@ class TrainingStep(Case):
     training: dict
 
     takes_peers = has_profile = True
+    steps_of_a_turn = 40
 
     @property
     def about(self) -> str:
@@ -74,13 +75,15 @@ class TrainingStep(Case):
             return Result(self.name, self.about, rows, [f"trace in {turns.profile}"])
         flops = program.cost.training_flops_per_token * self.batch_size * self.length
         rate = product_flops_per_second()
-        rows, median = in_turns(run, turns, self.peer_flags(), "step")
-        ceiling = 1e3 * flops / rate
+        rows, told = in_turns(run, turns, self.peer_flags(), "step")
+        ceiling, median = 1e3 * flops / rate, rows[0]["ms a step"]
         devices = program.execution.device_count
         notes = [
             f"ceiling {ceiling:.1f} ms: {flops / 1e9:.2f} GFLOP at the {rate / 1e9:.0f} GFLOP/s of "
             f"a large product; reached {ceiling / median:.0%} of it",
-            f"{devices} devices; first step, with compiling: {first / 1e3:.1f} s",
+            f"{devices} devices; {program.cost.parameters:,} parameters; first step, with "
+            f"compiling: {first / 1e3:.1f} s",
+            *told,
         ]
         return Result(self.name, self.about, rows, notes)
 
