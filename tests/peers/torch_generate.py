@@ -102,9 +102,13 @@ def main():
         p.add_argument(f"--{name}", type=int, default=value)
     p.add_argument("--lstm", action="store_true")
     p.add_argument("--sample", action="store_true", help="draw; else the most probable token")
+    p.add_argument(
+        "--no_mkldnn", action="store_true", help="without oneDNN: a faster torch.nn.LSTM"
+    )
     a = p.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(a.threads)
+    torch.backends.mkldnn.enabled = not a.no_mkldnn
     model = (LSTM if a.lstm else GPT)(a).eval()
     prompts = torch.randint(0, a.vocab, (a.batch, a.prompt))
     decode(model, prompts, a.tokens, a.sample)
@@ -117,7 +121,8 @@ def main():
     print(
         json.dumps(
             {
-                "name": f"torch generate {'lstm' if a.lstm else 'gpt'} sample={a.sample}",
+                "name": f"torch generate {'lstm' if a.lstm else 'gpt'} sample={a.sample} "
+                f"mkldnn={not a.no_mkldnn}",
                 "ms_per_step": round(1e3 * median, 4),
                 "tokens_per_s": round(a.batch / median),
                 "steps": a.steps * a.tokens,
