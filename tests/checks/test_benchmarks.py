@@ -6,6 +6,7 @@ import pytest
 
 from lmjax.checks.benchmarks import registry
 from lmjax.checks.benchmarks.contract import Turns
+from lmjax.checks.benchmarks.counting import Counting
 from lmjax.checks.benchmarks.decoding import Decoding
 from lmjax.checks.benchmarks.evaluating import Evaluating
 from lmjax.checks.benchmarks.growth import Growth
@@ -60,6 +61,9 @@ def test_every_kind_of_case_is_measured(tiny):
     growth = Growth("growth", "by B", (tiny, replace(tiny, batch_size=4))).measure(turns)
     assert [row["B"] for row in growth.rows] == [2, 4]
     assert growth.rows[1]["microseconds a token"] == growth.rows[1]["ms a step"] * 1e3 / 16
+    first, second = Counting("count", (100, 200), 3, 9).measure(turns).rows
+    assert (first["tokens"], second["tokens"]) == (100, 200)
+    assert 9 <= first["n-grams"] < second["n-grams"] and first["peak GB"] > 0
     (help_row,) = Starting("start", ()).measure(turns).rows
     assert 0 < help_row["seconds to the first"] <= help_row["seconds to exit"]
     policies = ContextPolicy("windowed", window=4, stride=1), ContextPolicy("carried", chunk=8)

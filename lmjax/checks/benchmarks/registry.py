@@ -1,6 +1,7 @@
 """Every benchmark, by name."""
 
 from lmjax.checks.benchmarks.contract import Case
+from lmjax.checks.benchmarks.counting import Counting
 from lmjax.checks.benchmarks.decoding import DECODINGS
 from lmjax.checks.benchmarks.evaluating import Evaluating
 from lmjax.checks.benchmarks.growth import growths
@@ -27,6 +28,7 @@ CASES: dict[str, Case] = {
         Evaluating("evaluate_lstm", _STEPS["lstm_small"], (*_CARRIED, *_WINDOWS), 6_000),
         OutputMemory("output_memory", _LARGE, (0, -1, 1024, 256)),
         *growths(_GROWING),
+        Counting("count", (10**6, 3 * 10**6, 10**7, 3 * 10**7, 10**8), 5, 100_000),
         Starting("start", ("rnn", "attention_rnn", "transformer")),
     )
 }
