@@ -23,6 +23,7 @@ from lmjax.training.compile_cache import keep_compiled_programs
 def load(workdir: Path | str, step: int | None = None) -> Trained:
     """The model of a run: of the checkpoint at `step`, or the one that its results are of.
 
+    From now on jax keeps compiled programs in `LMJAX_CACHE_DIR`, unless it has a folder for them.
     Raises UserError if there is no such run or checkpoint.
     """
     run = RunDirectory(workdir)

@@ -86,7 +86,8 @@ def _collect_rarely() -> None:
     """Lets Python look for garbage less often, and not once more when the process ends.
 
     The objects of the modules and of what jax traces are many and stay: to look through them again
-    and again took a fifth of the time that imports take, and a tenth of a second at the end.
+    and again took a fifth of the time that imports take, and a tenth of a second at the end. A
+    study has it looked for after each run.
     """
     gc.set_threshold(50_000, 3, 3)
     atexit.register(gc.freeze)

@@ -47,6 +47,7 @@ KIND_OF_FIELD = {  # of config.evaluation, that say what the context is
 }
 CAUSAL = Causal()
 CHUNK_TOKENS = 1024  # carried: tokens of a batch, over all its rows; changes no score
+COUNTED_CHUNK_TOKENS = 1 << 14  # of a counted model, which does little for each of them
 
 
 def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
@@ -62,7 +63,8 @@ def context_policy(config: ConfigDict, model: LanguageModel) -> ContextPolicy:
                 "can't be carried over a whole split; set evaluation.context to 'windowed'"
             )
         by_document = config.data.resets == "documents" or config.data.batching == "packed"
-        chunk = max(1, CHUNK_TOKENS // max(1, evaluation.rows))
+        tokens = COUNTED_CHUNK_TOKENS if model.is_counted else CHUNK_TOKENS
+        chunk = max(1, tokens // max(1, evaluation.rows))
         return ContextPolicy(
             "carried",
             rows=evaluation.rows,

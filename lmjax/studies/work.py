@@ -3,6 +3,7 @@
 What other processes are to train is listed in a file, group by group; `lmjax work` trains one.
 """
 
+import gc
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ def train_group(runs: Runs, console: Console, train: Callable = train) -> Failur
         outcomes = _attempt(lambda: {path: train(config, path, console)})
     if isinstance(outcomes, Exception):
         outcomes = dict.fromkeys(runs, outcomes)
+    gc.collect()  # the command line looks rarely for cycles, and they may hold a run's arrays
     return {path: _kept(path, outcome) for path, outcome in outcomes.items()}
 
 
