@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from lmjax.errors import UserError
-from lmjax.generation.beam_program import UNKNOWN, Beam, Finished, search
+from lmjax.generation.beam_program import Beam, Finished, search
+from lmjax.generation.decoding import UNKNOWN
 from lmjax.models.contract import LanguageModel
 
 COLUMNS, READ = 16, 8  # lengths are rounded to multiples, so that few programs are compiled

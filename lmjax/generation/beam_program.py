@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.errors import UserError
-from lmjax.generation.decoding import opening_carry
+from lmjax.generation.decoding import UNKNOWN, opening_carry
 from lmjax.models.contract import Carry, LanguageModel
 
-UNKNOWN = -1  # in place of a token that is not given
 NORMALIZATIONS = ("wu", "division")
 
 

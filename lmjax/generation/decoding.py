@@ -57,8 +57,8 @@ class Decoder:
     def make_room(self, tokens_BT: np.ndarray, unfinished: Collection[int]) -> None:
         """Doubles the room; at the longest context, reads the last half of it anew.
 
-        Rows that are finished are left out, down to a power of two: the program is another one for
-        the new room anyway.
+        Rows that are finished are left out, down to a power of two, so that a program is compiled
+        for each halving at most, which for the new room is another one anyway.
         """
         kept_N = self._kept(unfinished)
         self._rows_N = self._rows_N[kept_N]
@@ -84,9 +84,14 @@ class Decoder:
         self._used += tokens_NT.shape[1]
 
     def draw(
-        self, tokens_BT: np.ndarray, ends_B: np.ndarray, time: int, most: int, unfinished
+        self,
+        tokens_BT: np.ndarray,
+        ends_B: np.ndarray,
+        time: int,
+        most: int,
+        unfinished: Collection[int],
     ) -> int:
-        """Draws what is UNKNOWN after column `time`, for at most `most` columns; how many it were.
+        """Draws what is UNKNOWN after column `time`, for at most `most` columns; their number.
 
         They are fewer where all rows have ended: before column `ends_B`, or by a token.
         """
@@ -104,7 +109,8 @@ class Decoder:
             (time, most, self._end_id),
         )
         size = int(size)
-        tokens_BT[self._rows_N, time : time + size + 1] = drawn_NT[:, : size + 1]
+        # On the host, as jax would compile a program for each size.
+        tokens_BT[self._rows_N, time : time + size + 1] = np.asarray(drawn_NT)[:, : size + 1]
         self._used += size
         return size
 

@@ -44,7 +44,12 @@ class Sampler:
 
 
 def most_probable(logits_BV: jax.Array) -> jax.Array:
-    """`tokens_B`: the first of the largest, 18 times faster on CPU than by `argmax`."""
+    """`tokens_B`: the first of the largest, or V where one is NaN.
+
+    On CPU 18 times faster than `argmax`.
+    """
+    # Both sides of the comparison must see the same bits, not two computations of them.
+    logits_BV = jax.lax.optimization_barrier(logits_BV)
     is_largest_BV = logits_BV == logits_BV.max(axis=-1, keepdims=True)
     return _first(is_largest_BV)
 
