@@ -35,9 +35,11 @@ def main():
     parser.add_argument("--cell", choices=("lstm", "gru"), default="lstm")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--no_mkldnn", action="store_true", help="without oneDNN")
     given = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(given.threads)
+    torch.backends.mkldnn.enabled = not given.no_mkldnn
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = Model(given.cell, given.layers, given.width, given.vocab, given.dropout).to(device)
     loss_of = torch.compile(model) if given.compile else model
@@ -66,6 +68,7 @@ def main():
         "device": device,
         "cell": given.cell,
         "compile": given.compile,
+        "mkldnn": not given.no_mkldnn,
         "threads": torch.get_num_threads(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
