@@ -93,14 +93,19 @@ def _fast_forward(cell, kernel_DG, bias_G, state, input_TBG, begins_TB, padding_
             return _keep(state, cell.step(state, input_BG, recurrent_BG), padding_B)
 
         after, pull = jax.vjp(advance, state, input_BG, _recur(kernel_DG, bias_G, state))
-        return after, (after[0], (state[0], pull))
+        kept, structure = jax.tree.flatten(pull)
+        structures.append(structure)  # alike at all times, though equal only in a compiled loop
+        return after, (after[0], state[0], kept)
 
-    state, (y_TBD, seen) = lax.scan(one, state, (input_TBG, begins_TB, padding_TB))
-    return (y_TBD, state), (kernel_DG, bias_G, begins_TB, seen)
+    structures = []
+    inputs = input_TBG, begins_TB, padding_TB
+    state, (y_TBD, before_TBD, kept) = lax.scan(one, state, inputs)
+    pulls = structures[0].unflatten(kept)
+    return (y_TBD, state), (kernel_DG, bias_G, begins_TB, before_TBD, pulls)
 
 
 def _fast_backward(cell, residuals, gradients):
-    kernel_DG, bias_G, begins_TB, (before_TBD, pulls) = residuals
+    kernel_DG, bias_G, begins_TB, before_TBD, pulls = residuals
     y_gradient_TBD, state_gradient = gradients
     kernel_GD = kernel_DG.T
 
