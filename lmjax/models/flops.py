@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from lmjax.nn.precision import sum_of_rows
+
 # Primitives that work on whole matrices, or whose work can't be told from what was traced.
 UNCOUNTED = {
     "cholesky",
@@ -145,6 +147,8 @@ def _flops_of_equation(equation: core.JaxprEqn) -> Flops:
         return Flops(_convolution(equation))
     if name == "triangular_solve":
         return Flops(_substitution(equation))
+    if params.get("name") == sum_of_rows.__name__:
+        return Flops(elementwise=_numbers(equation.invars[0]))
     if name in ELEMENTWISE:
         return Flops(elementwise=_numbers(equation.outvars[0]))
     if name in REDUCTIONS:
