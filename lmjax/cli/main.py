@@ -33,7 +33,7 @@ VERBS = {
     "vectors": "save, look at or test vectors of words",
     "import": "make a run directory of a Hugging Face folder",
     "export": "make a Hugging Face folder of a trained model",
-    "bench": "time training steps, beside those of other programs",
+    "bench": "measure speed and memory, beside other programs",
     "doctor": "check versions, devices, folders, data and arithmetic; replay a bad step",
 }
 

@@ -17,7 +17,8 @@ CHUNKS = 32  # over several devices, each sums the gradient of the kernel over t
 class Softmax(OutputLayer):
     """Logits are the product with a kernel. Raises UserError for a table of another width."""
 
-    chunk: int = CHOSEN  # tokens whose logits are held at a time, in training and scoring; 0: all
+    # Tokens whose logits are held at a time, in training and scoring; 0: all, -1: as is CHOSEN.
+    chunk: int = CHOSEN
 
     def __post_init__(self):
         super().__post_init__()

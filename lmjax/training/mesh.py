@@ -14,8 +14,8 @@ from lmjax.runs.devices import most_devices
 ROW_AXES = ("data", "fsdp")  # over which the rows of a batch are spread
 AXES = (*ROW_AXES, "tensor")
 REST = -1  # as a size: as many devices as there are and the rows allow
-# From which on spreading rows over a CPU's cores costs more time than it saves: both
-# were measured on two cores, from 1,000 (a gain of 12 %) to 28,000 (a loss of 15 %) parameters.
+# From which on spreading rows over a CPU's cores costs more time than it saves: measured on two of
+# them, from 1,000 parameters a token (a gain of 12 %) to 28,000 (a loss of 15 %).
 PARAMETERS_A_TOKEN = 2800
 
 
