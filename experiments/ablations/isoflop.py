@@ -21,7 +21,7 @@ from lmjax.studies.study import Study
 
 BASE = runpy.run_path(Path(__file__).with_name("base.py"))
 BUDGETS, WIDTHS = (1e11, 3e11, 1e12), (24, 40, 64, 96, 144)
-SHORT_BUDGETS, SHORT_WIDTHS = (1e9, 1.5e9, 2.2e9), (8, 12, 16)
+SHORT_BUDGETS, SHORT_WIDTHS = (1.2e9, 1.8e9, 2.6e9), (8, 12, 16)
 FIELDS = {"data.corpus": "python_docs", "data.tokenizer": "byte", "training.duration": "1 epochs"}
 
 
