@@ -54,6 +54,15 @@ class Decoder:
         """How many tokens the carry can still take in."""
         return self._capacity - self._used
 
+    def last_full(self, length: int) -> int:
+        """The last time until `length` at which a text so long leaves no room; 0 if it never does.
+
+        What comes before is not worth reading, as then the last half of the context is read anew.
+        """
+        if self._most is None or length < self._most:
+            return 0
+        return length - (length - self._most) % (self._most - self._most // 2)
+
     def make_room(self, tokens_BT: np.ndarray, unfinished: Collection[int]) -> None:
         """Doubles the room; at the longest context, reads the last half of it anew.
 

@@ -91,9 +91,10 @@ def _fill(
 
     Yields how many columns are known by now, and all columns, of which each time at most `at_once`
     are new; whoever reads them says what is unfinished. The first `shortest` columns are given in
-    all rows: most of them are read without drawing.
+    all rows: most of them are read without drawing, and only those that will be remembered.
     """
-    time = 0
+    if time := decoder.last_full(shortest - 1):
+        decoder.make_room(tokens_BT[:, :time], unfinished)
     while unfinished:
         if not decoder.room:
             decoder.make_room(tokens_BT[:, :time], unfinished)

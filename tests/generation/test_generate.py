@@ -126,6 +126,24 @@ def test_a_full_context_is_reread_from_its_last_half(limit):
     assert run([prompt], length=80, limit=limit) == [expected]
 
 
+@pytest.mark.parametrize("limit", [7, 32])
+def test_what_is_forgotten_before_the_first_draw_is_not_read(monkeypatch, limit):
+    lengths = []
+    read = decoding._read
+
+    def watch(model, params, tokens_NT, carry):
+        lengths.append(tokens_NT.shape[1])
+        return read(model, params, tokens_NT, carry)
+
+    monkeypatch.setattr(decoding, "_read", watch)
+    prompt = [1, 2, 3] * 20
+    long = run([prompt * 9] * 2, length=1, limit=limit)
+    assert sum(lengths) < limit
+    assert (
+        long == run([prompt * 9] * 2 + [[4]], length=1, limit=limit)[:2]
+    )  # read from the beginning
+
+
 def test_nothing_to_generate():
     assert run([]) == []
     assert run(length=0) == [[], [], [], []]
