@@ -23,7 +23,7 @@ from lmjax.runs.files import (
     write_atomically,
 )
 from lmjax.runs.metrics import MetricsFile, Row
-from lmjax.runs.secrets import redact, redacted
+from lmjax.runs.secrets import redact, redacted, redactor
 
 RUN_FILE = "config.json"  # says that a folder is a run's
 STUDY_FILE = "study.json"  # says that a folder is a study's
@@ -341,8 +341,9 @@ def storable(config: ConfigDict) -> dict[str, Any]:
                 raise UserError(
                     f"config.{section} lacks {SOURCE}; make it by model_config({name!r})"
                 )
+    hidden = redactor()
     for name, value in leaves(fields):
-        if isinstance(value, str) and redact(value) != value:
+        if isinstance(value, str) and hidden(value) != value:
             raise UserError(
                 f"{name} holds a secret of the environment or a URL's password, and a run keeps "
                 "its configuration; give it without"
