@@ -1,5 +1,6 @@
 """Strict settings for every test, two virtual CPU devices, and where the real data lies."""
 
+import gc
 import itertools
 import os
 from pathlib import Path
@@ -37,16 +38,22 @@ def cache_directory(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def few_programs():
-    """Compiled programs are forgotten when they are many, looked at after every tenth test.
+def lean_process():
+    """After every tenth test, forgets programs if they are many, and seeks no cycles in the rest.
 
-    Each takes some of the 65,530 pieces of memory that Linux lets a process map; without a free
-    one, XLA crashes.
+    Studies look for cycles after each run, which takes seconds among all that was traced before.
+    A compiled program takes some of the 65,530 pieces of memory that Linux lets a process map;
+    without a free one, XLA crashes.
     """
     yield
+    if next(TESTS) % 10:
+        return
     maps = Path("/proc/self/maps")
-    if next(TESTS) % 10 == 0 and maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        gc.unfreeze()
         jax.clear_caches()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
