@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from lmjax.cli.flags import parse
-from lmjax.errors import UserError
+from lmjax.errors import UserError, writing
 
 
 def main(arguments: list[str]) -> int:
@@ -23,10 +23,12 @@ def main(arguments: list[str]) -> int:
     if values is None:
         return 0
     from rich.console import Console
+    from rich.markup import escape
 
     from lmjax.checks.benchmarks.contract import Turns
     from lmjax.checks.benchmarks.registry import CASES, find_case
     from lmjax.runs.devices import prepare_devices
+    from lmjax.runs.diagnosis import try_writing
     from lmjax.runs.environment import environment
     from lmjax.runs.files import to_json, write_atomically
 
@@ -48,22 +50,31 @@ def main(arguments: list[str]) -> int:
             raise UserError("a profile is of lmjax alone; leave --peer or --profile out")
         if values.profile and not case.has_profile:
             raise UserError(f"case {case.name!r} has no profile; leave --profile out")
+    output = Path(values.json).absolute() if values.json else None
+    if output and output.is_dir():
+        raise UserError(f"--json={values.json} is a folder; name a file in it")
+    for folder in filter(None, (output and output.parent, values.profile)):
+        try_writing(Path(folder).absolute())  # before what takes minutes
     prepare_devices(values.cpu_devices)
     results = []
     for case in cases:
-        turns = Turns(
-            peers=tuple(values.peer),
-            python=values.python,
-            steps=values.steps or case.steps_of_a_turn,
-            rounds=values.rounds,
-            profile=Path(values.profile) if values.profile else None,
-        )
-        result = case.measure(turns)
+        with console.status(case.name, refresh_per_second=1) as status:
+            turns = Turns(
+                peers=tuple(values.peer),
+                python=values.python,
+                steps=values.steps or case.steps_of_a_turn,
+                rounds=values.rounds,
+                profile=Path(values.profile) if values.profile else None,
+                tell=lambda part, name=case.name: status.update(escape(f"{name}: {part}")),
+            )
+            result = case.measure(turns)
         console.print(_table(result))
         results.append(result)
-        if values.json:  # each time, so that none is lost
+        if output:  # each time, so that none is lost
             written = {"environment": environment(), "results": [*map(asdict, results)]}
-            write_atomically(Path(values.json), to_json(written, indent=2))
+            with writing(output):
+                output.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(output, to_json(written, indent=2))
     return 0
 
 

@@ -76,9 +76,12 @@ def test_every_kind_of_case_is_measured(tiny):
 
 def test_a_peer_that_fails_is_named(tiny, tmp_path):
     (tmp_path / "peer.py").write_text("raise SystemExit('no such thing')")
-    turns = Turns(peers=(f"{tmp_path}/peer.py",), python=sys.executable, steps=1, rounds=1)
+    told = []
+    peer = f"{tmp_path}/peer.py"
+    turns = Turns(peers=(peer,), python=sys.executable, steps=1, rounds=1, tell=told.append)
     with pytest.raises(UserError, match="gave no timing: no such thing"):
         tiny.measure(turns)
+    assert told == ["turn 1 of 1: lmjax", f"turn 1 of 1: {peer}"]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,9 @@ def test_a_peer_that_fails_is_named(tiny, tmp_path):
         ([], "--case=list shows them"),
         (["--case=gpt_cpus"], "did you mean 'gpt_cpu'"),
         (["--case=gpt_cpu", "--steps=0"], "--steps is 0; give 1 or more"),
+        (["--case=gpt_cpu", "--json=."], "--json=. is a folder; name a file in it"),
+        (["--case=gpt_cpu", "--json=/dev/null/figures.json"], "cannot be written to"),
+        (["--case=gpt_cpu", "--profile=/dev/null/trace"], "cannot be written to"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments, told, capsys):

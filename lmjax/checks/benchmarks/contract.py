@@ -23,6 +23,7 @@ class Turns:
     steps: int = 1
     rounds: int = 3
     profile: Path | None = None  # a folder for traces
+    tell: Callable[[str], object] = str  # is given what is being measured
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,12 @@ def in_turns(
     own: list[float] = []
     theirs: list[list[float]] = [[] for _ in turns.peers]
     told: dict[str, str] = {}
-    for _ in range(turns.rounds):
+    for turn in range(turns.rounds):
+        title = f"turn {turn + 1} of {turns.rounds}"
+        turns.tell(f"{title}: lmjax")
         own += [run() for _ in range(turns.steps)]
         for times, peer in zip(theirs, turns.peers, strict=True):
+            turns.tell(f"{title}: {peer}")
             printed = _run_peer(peer, flags, turns.python)
             times.append(printed.pop("ms_per_step"))
             told[peer] = ", ".join(f"{name} {value}" for name, value in printed.items())

@@ -42,6 +42,7 @@ class Counting(Case):
         """Each size once."""
         rows = []
         for tokens in self.sizes:
+            turns.tell(f"{tokens:,} tokens")
             sizes = map(str, (tokens, self.order, self.vocabulary_size))
             command = [sys.executable, "-m", "lmjax.checks.benchmarks.counting", *sizes]
             done = subprocess.run(command, capture_output=True, text=True)

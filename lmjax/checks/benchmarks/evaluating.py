@@ -36,6 +36,7 @@ class Evaluating(Case):
         stream = random_stream(self.tokens, self.step.vocabulary_size)
         rows = []
         for policy in self.policies:
+            turns.tell(policy.name)
             given = program.model, params, stream, policy, self.step.batch_size
             spent = [[], []]
             runs = partial(score_stream, *given), _forward(*given)

@@ -26,6 +26,7 @@ class Growth(Case):
         rows: list[dict[str, Any]] = []
         first: dict[str, float] = {}
         for step in self.steps:
+            turns.tell(f"{step.name}, B {step.batch_size}, T {step.length:,}")
             program = step.program()
             run = step.runner(program)
             run()

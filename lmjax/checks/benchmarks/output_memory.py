@@ -25,6 +25,7 @@ class OutputMemory(Case):
     def measure(self, turns: Turns) -> Result:
         """Each number of tokens in turns, which steps of this size make few."""
         rows, runs = [], []
+        turns.tell("compiling")
         for chunk in self.chunks:
             step = replace(self.step, model=self.step.model | {"output_options": {"chunk": chunk}})
             program = step.program()
@@ -39,7 +40,8 @@ class OutputMemory(Case):
             )
             runs[-1]()
         times = [[] for _ in runs]
-        for _ in range(turns.rounds):
+        for turn in range(turns.rounds):
+            turns.tell(f"turn {turn + 1} of {turns.rounds}")
             for run, found in zip(runs, times, strict=True):
                 found += [run() for _ in range(turns.steps)]
         for row, found in zip(rows, times, strict=True):

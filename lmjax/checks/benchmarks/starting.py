@@ -48,6 +48,7 @@ class Starting(Case):
                 _row("--help", [_watched(["--help"], "usage") for _ in range(turns.rounds)])
             )
             for family in self.families:
+                turns.tell(family)
                 found = []
                 for number in range(1 + turns.rounds):
                     workdir = f"--workdir={folder}/{family}_{number}"
