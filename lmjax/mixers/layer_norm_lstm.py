@@ -14,11 +14,11 @@ def step(multiply, norms, state, input_BG):
 
     `input_BG` is the second and third term of the sums.
     """
-    (h_BD, c_BD), (scale_G, shift_G, cell_scale_D, cell_shift_D) = state, norms
-    recurrent_BG = normalise(multiply("recurrent", h_BD)) * scale_G[None] + shift_G[None]
+    (h_BD, c_BD), (scale_BG, shift_BG, cell_scale_BD, cell_shift_BD) = state, norms
+    recurrent_BG = normalise(multiply("recurrent", h_BD)) * scale_BG + shift_BG
     i_BD, f_BD, g_BD, o_BD = jnp.split(input_BG + recurrent_BG, 4, axis=-1)
     c_BD = jax.nn.sigmoid(f_BD) * c_BD + jax.nn.sigmoid(i_BD) * jnp.tanh(g_BD)
-    cell_BD = normalise(c_BD) * cell_scale_D[None] + cell_shift_D[None]
+    cell_BD = normalise(c_BD) * cell_scale_BD + cell_shift_BD
     h_BD = jax.nn.sigmoid(o_BD) * jnp.tanh(cell_BD)
     return (h_BD, c_BD), h_BD
 
@@ -45,10 +45,11 @@ class LayerNormLSTM(RecurrentMixer):
         scale_G, shift_G = self._norm("input", "gates", gates)
         input_BTG = normalise(wide_sums(x_BTD, kernel_EG)) * scale_G[None, None]
         input_BTG += (shift_G + self.gate_bias(4, 1, self.width))[None, None]
+        norms = *self._norm("recurrent", "gates", gates), *self._norm("cell", "hidden", self.width)
         y_BTD, carry = self.loop(
             step,
             {"recurrent": kernel_DG},
-            (*self._norm("recurrent", "gates", gates), *self._norm("cell", "hidden", self.width)),
+            tuple(leaf[None] for leaf in norms),
             carry,
             input_BTG,
             positions_BT,

@@ -23,7 +23,8 @@ def sequence(
 ) -> tuple[Any, Any]:
     """`state, outputs`: `state, output = step(multiply, fixed, state, input)` for each of T inputs.
 
-    `fixed` are arrays that are the same at each time. A step multiplies once by each matrix.
+    `fixed` are arrays that are the same at each time: they lead with B, or with 1 if rows share
+    them. A step multiplies once by each matrix.
     """
 
     def one(state, now):
@@ -36,8 +37,9 @@ def sequence(
 def fast(step: Step, matrices: Matrices, fixed: Any, state: Any, inputs: Any) -> tuple[Any, Any]:
     """`sequence`, whose gradient by each matrix is one product for all T in place of one at each t.
 
-    For it, products are kept, and what lies between them is computed anew. Only arrays that are
-    given as arguments have a gradient, not those that `step` may close over.
+    For it, products are kept, and what lies between them is computed anew. What rows share of
+    `fixed` has its gradient summed over them after the loop. Only arrays that are given as
+    arguments have a gradient, not those that `step` may close over.
     """
     return sequence(step, matrices, fixed, state, inputs)
 
@@ -47,6 +49,7 @@ def _fast_forward(step, matrices, fixed, state, inputs):
 
     def shifted(shifts, fixed, state, inputs):
         """The loop with a number added to each product, whose gradient is then the product's."""
+        fixed = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (rows, *leaf.shape[1:])), fixed)
 
         def one(state, now):
             shift, now = now

@@ -17,7 +17,7 @@ from lmjax.errors import UserError
 from lmjax.mixers import linear_recurrence
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import segment_begins
-from lmjax.nn.broadcast import at_each_token
+from lmjax.nn.broadcast import at_each_token, for_each_row
 from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
@@ -34,21 +34,21 @@ class MambaCarry:
     past_BWE: jax.Array
 
 
-def step(h_BNE, x_BE, delta_BE, b_BN, c_BN, begins_B, *, a_EN):
+def step(h_BNE, x_BE, delta_BE, b_BN, c_BN, begins_B, *, a_BNE):
     """`y_BE, h_BNE` after one token; a row whose token begins a segment starts from zeros.
 
     `h = exp(delta a) h + delta b x`, `y = c h` (equations 2 and 4, with `delta b` for the exact
     integral of b, as in the authors' code).
     """
     h_BNE = jnp.where(begins_B[:, None, None], 0.0, h_BNE)
-    decay_BNE = jnp.exp(delta_BE[:, None] * a_EN.T[None])
+    decay_BNE = jnp.exp(delta_BE[:, None] * a_BNE)
     h_BNE = decay_BNE * h_BNE + (delta_BE * x_BE)[:, None] * b_BN[..., None]
     return jnp.sum(h_BNE * c_BN[..., None], axis=1), h_BNE
 
 
-def parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, *, a_EN):
+def parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, *, a_BNE):
     """`y_BTE, h_BNE`: `step` for each of T tokens. It holds B T E N numbers at a time."""
-    decay_BTNE = jnp.exp(delta_BTE[:, :, None] * a_EN.T[None, None])
+    decay_BTNE = jnp.exp(delta_BTE[:, :, None] * a_BNE[:, None])
     added_BTNE = (delta_BTE * x_BTE)[:, :, None] * b_BTN[..., None]
     h_BTNE, h_BNE = linear_recurrence.parallel(h_BNE, decay_BTNE, added_BTNE, begins_BT)
     return jnp.einsum("btne,btn->bte", h_BTNE, c_BTN), h_BNE
@@ -122,7 +122,8 @@ class Mamba(Mixer):
         log_a_EN = self.parameter("log_decay", real_decay, ("mlp", None), (inner, states))
         skip_E = self.parameter("skip", nn.initializers.ones, ("mlp",), (inner,))
         x_BTE = x_BTE.astype(wide(x_BTE.dtype))
-        one, many = (partial(form, a_EN=-jnp.exp(log_a_EN)) for form in (step, parallel))
+        a_BNE = for_each_row(-jnp.exp(log_a_EN).T, len(x_BTE))
+        one, many = (partial(form, a_BNE=a_BNE) for form in (step, parallel))
         inputs = x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT
         many = linear_recurrence.wide_parallel(one, many, self.chunk)
         y_BTE, h_BNE = self.run(one, many, h_BNE, *inputs)

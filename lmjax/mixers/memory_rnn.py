@@ -110,7 +110,7 @@ class MemoryRNN(Mixer):
         zeros = nn.with_logical_partitioning(nn.initializers.zeros, (None,))
         for name, shape in self.control_sizes().items():
             matrices[name] = self._kernel(name, shape)
-            biases[name] = self.param(f"{name}_bias", zeros, shape[1:])
+            biases[name] = self.param(f"{name}_bias", zeros, shape[1:])[None]
         one = partial(
             step,
             affine=partial(_affine, lambda name, x_BE: x_BE @ matrices[name], biases),
@@ -128,4 +128,4 @@ class MemoryRNN(Mixer):
 
 def _affine(multiply, biases, name, x_BE) -> jax.Array:
     y_BF = multiply(name, x_BE)
-    return y_BF + biases[name][None] if name in biases else y_BF
+    return y_BF + biases[name] if name in biases else y_BF

@@ -11,7 +11,7 @@ from lmjax.mixers.recurrence import State
 from lmjax.mixers.recurrent_mixer import RecurrentMixer
 
 
-def step(rounds, is_low_rank, multiply, bias_G, state, x_BE):
+def step(rounds, is_low_rank, multiply, bias_BG, state, x_BE):
     """Round i gates x if it is odd, else h (equations 1 and 2), then comes an LSTM's step:
 
     `x = 2 sigmoid(Q_i h) * x`; `h = 2 sigmoid(R_i x) * h`.
@@ -26,7 +26,7 @@ def step(rounds, is_low_rank, multiply, bias_G, state, x_BE):
             x_BE = gate_BE * x_BE
         else:
             h_BD = gate_BE * h_BD
-    input_BG = multiply("input", x_BE) + bias_G[None]
+    input_BG = multiply("input", x_BE) + bias_BG
     state = lstm_step((h_BD, c_BD), input_BG, multiply("recurrent", h_BD))
     return state, state[0]
 
@@ -74,7 +74,7 @@ class MogrifierLSTM(RecurrentMixer):
         y_BTD, carry = self.loop(
             partial(step, self.rounds, bool(self.rank)),
             matrices,
-            self.gate_bias(4, 1, self.width),
+            self.gate_bias(4, 1, self.width)[None],
             carry,
             x_BTD.astype(matrices["input"].dtype),
             positions_BT,

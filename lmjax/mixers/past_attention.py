@@ -14,6 +14,7 @@ from jax.nn.initializers import Initializer
 from lmjax.errors import UserError, nearest
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.scores import Score, additive, dot, weigh
+from lmjax.nn.broadcast import for_each_row
 from lmjax.nn.dense import Dense
 from lmjax.nn.skew import skew
 
@@ -116,7 +117,8 @@ class PastAttention(Mixer, kw_only=True):
         if self.score in ("additive", "key_value_predict"):
             keys_BNK = self._dense("key", key_width)(keys_BNK)
             initializer = nn.with_logical_partitioning(self.initializer, ("hidden",))
-            score = partial(additive, self.param("score", initializer, (key_width,)))
+            weights_K = self.param("score", initializer, (key_width,))
+            score = partial(additive, for_each_row(weights_K[:, None], rows))
         distance_S = self.span - jnp.arange(self.span)
         visible_BTS = positions_BT[:, :, None] >= distance_S[None, None, :]
         context_BTK = parallel(score, query_BTK, keys_BNK, values_BNK, visible_BTS)

@@ -13,13 +13,13 @@ def step(multiply, peepholes, state, input_BG):
 
     `c = f * c + i * g`; `h = o * tanh(c)`.
     """
-    (h_BD, c_BD), (see_i_D, see_f_D, see_o_D) = state, peepholes
+    (h_BD, c_BD), (see_i_BD, see_f_BD, see_o_BD) = state, peepholes
     sums_BG = input_BG + multiply("recurrent", h_BD)
     i_BD, f_BD, g_BD, o_BD = jnp.split(sums_BG, 4, axis=-1)
-    i_BD = jax.nn.sigmoid(i_BD + see_i_D[None] * c_BD)
-    f_BD = jax.nn.sigmoid(f_BD + see_f_D[None] * c_BD)
+    i_BD = jax.nn.sigmoid(i_BD + see_i_BD * c_BD)
+    f_BD = jax.nn.sigmoid(f_BD + see_f_BD * c_BD)
     c_BD = f_BD * c_BD + i_BD * jnp.tanh(g_BD)
-    h_BD = jax.nn.sigmoid(o_BD + see_o_D[None] * c_BD) * jnp.tanh(c_BD)
+    h_BD = jax.nn.sigmoid(o_BD + see_o_BD * c_BD) * jnp.tanh(c_BD)
     return (h_BD, c_BD), h_BD
 
 
@@ -44,7 +44,7 @@ class PeepholeLSTM(RecurrentMixer):
         y_BTD, carry = self.loop(
             step,
             {"recurrent": kernel_DG},
-            tuple(peepholes_ND),
+            tuple(peepholes_ND[:, None]),
             carry,
             input_BTG,
             positions_BT,

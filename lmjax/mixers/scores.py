@@ -13,9 +13,9 @@ from lmjax.nn.softmax import HIDDEN
 Score = Callable[[jax.Array, jax.Array], jax.Array]  # of queries and keys that end in K
 
 
-def additive(weights_K: jax.Array, query: jax.Array, keys: jax.Array) -> jax.Array:
-    """`w . tanh(q + k)` (Bahdanau et al. 2015, appendix A.1.2)."""
-    return jnp.tanh(query + keys) @ weights_K
+def additive(weights_BK1: jax.Array, query: jax.Array, keys: jax.Array) -> jax.Array:
+    """`w . tanh(q + k)`, with a w for each row (Bahdanau et al. 2015, appendix A.1.2)."""
+    return (jnp.tanh(query + keys) @ weights_BK1)[..., 0]
 
 
 def dot(query: jax.Array, keys: jax.Array) -> jax.Array:

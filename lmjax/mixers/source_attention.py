@@ -9,6 +9,7 @@ from jax.nn.initializers import Initializer
 
 from lmjax.mixers.loop import Matrices, Multiply
 from lmjax.mixers.scores import additive, weigh
+from lmjax.nn.broadcast import for_each_row
 from lmjax.nn.dense import Dense
 
 MULTIPLICATIVE = ("dot", "general")  # scores that are a product with the keys
@@ -27,7 +28,7 @@ class Fixed(NamedTuple):
     """What of the attention is the same at each time, beside matrices."""
 
     keys_BSK: jax.Array | None
-    weights_K: jax.Array | None
+    weights_BK1: jax.Array | None
     visible_BS: jax.Array
 
 
@@ -66,7 +67,7 @@ class SourceAttention(nn.Module):
             matrices = {"keys": memory.keys, "values": memory.values_BSE}
             return matrices, Fixed(None, None, memory.visible_BS)
         matrices = {"query": self.query_kernel_DK, "values": memory.values_BSE}
-        return matrices, Fixed(memory.keys, self.weights_K, memory.visible_BS)
+        return matrices, Fixed(memory.keys, self.weights_K[None, :, None], memory.visible_BS)
 
     def __call__(self, query_BTD: jax.Array, memory: Memory) -> tuple[jax.Array, jax.Array]:
         """`context_BTE, weights_BTS`: `step` for all of T queries at once."""
@@ -75,8 +76,9 @@ class SourceAttention(nn.Module):
         else:
             rows, length, width = query_BTD.shape
             query_NK = query_BTD.reshape(-1, width) @ self.query_kernel_DK
+            weights_BK1 = for_each_row(self.weights_K[:, None], rows)
             scores_TBS = lax.map(
-                lambda query_BK: additive(self.weights_K, query_BK[:, None], memory.keys),
+                lambda query_BK: additive(weights_BK1, query_BK[:, None], memory.keys),
                 query_NK.reshape(rows, length, width).swapaxes(0, 1),
             )
             scores_BTS = scores_TBS.swapaxes(0, 1)
@@ -90,6 +92,6 @@ def step(multiply: Multiply, fixed: Fixed, query_BD: jax.Array) -> tuple[jax.Arr
         scores_BS = multiply("keys", query_BD)
     else:
         query_BK = multiply("query", query_BD)
-        scores_BS = additive(fixed.weights_K, query_BK[:, None], fixed.keys_BSK)
+        scores_BS = additive(fixed.weights_BK1, query_BK[:, None], fixed.keys_BSK)
     weights_BS = weigh(scores_BS, fixed.visible_BS)
     return multiply("values", weights_BS), weights_BS

@@ -13,20 +13,21 @@ import jax.numpy as jnp
 
 from lmjax.mixers.contract import Mixer
 from lmjax.mixers.forms import by_steps, segment_begins
+from lmjax.nn.broadcast import for_each_row
 from lmjax.nn.dense import Dense
 from lmjax.nn.initializers import symmetric_uniform
 from lmjax.nn.precision import wide
 
 
-def step(c_BD, x_BD, candidate_BD, forget_BD, reset_BD, begins_B, *, forget_D, reset_D, scale):
+def step(c_BD, x_BD, candidate_BD, forget_BD, reset_BD, begins_B, *, see_f_BD, see_r_BD, scale):
     """`y_BD, c_BD` after one token: `c' = f c + (1 - f) W x`, `y = r c' + (1 - r) alpha x`.
 
     `f = sigmoid(W_f x + v_f c + b_f)`, and r likewise (equations 1 to 4); what follows from x is
-    given, v as `forget_D` and `reset_D`, alpha as `scale`.
+    given, v as `see_f_BD` and `see_r_BD`, alpha as `scale`.
     """
     c_BD = jnp.where(begins_B[:, None], 0.0, c_BD)
-    f_BD = nn.sigmoid(forget_BD + forget_D[None] * c_BD)
-    r_BD = nn.sigmoid(reset_BD + reset_D[None] * c_BD)
+    f_BD = nn.sigmoid(forget_BD + see_f_BD * c_BD)
+    r_BD = nn.sigmoid(reset_BD + see_r_BD * c_BD)
     c_BD = f_BD * c_BD + (1 - f_BD) * candidate_BD
     return r_BD * c_BD + (1 - r_BD) * scale * x_BD, c_BD
 
@@ -68,8 +69,8 @@ class SRU(Mixer):
         reset_BTD += vector("reset_bias", bias)[None, None]
         one = partial(
             step,
-            forget_D=vector("forget_weight", uniform),
-            reset_D=vector("reset_weight", uniform),
+            see_f_BD=for_each_row(vector("forget_weight", uniform), rows),
+            see_r_BD=for_each_row(vector("reset_weight", uniform), rows),
             scale=self._scale,
         )
         many = partial(by_steps, jax.checkpoint(one, prevent_cse=False))

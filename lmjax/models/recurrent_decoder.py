@@ -132,7 +132,10 @@ class RecurrentDecoder(nn.Module):
             matrices[f"recurrent_{index}"] = layer.recurrent_kernel_DG
             if index:
                 matrices[f"input_{index}"] = layer.input_kernel_EG
-        biases = [layer.bias_G for layer in weights], [layer.recurrent_bias_G for layer in weights]
+        biases = jax.tree.map(
+            lambda bias_G: bias_G[None],
+            ([layer.bias_G for layer in weights], [layer.recurrent_bias_G for layer in weights]),
+        )
         masks = None
         if self.dropout and not deterministic:
             ones_TBD = jnp.ones((length, rows, self.width))
@@ -160,12 +163,12 @@ def _advance(cell: Cell, multiply, biases, states, now, joined_BG) -> tuple[Stat
     """The states of all layers after a step, whose first input joins `joined_BG` to its own."""
     (input_BG, masks), after = now, []
     input_BG += joined_BG
-    for index, (state, bias_G, recurrent_bias_G) in enumerate(zip(states, *biases, strict=True)):
+    for index, (state, bias_BG, recurrent_bias_BG) in enumerate(zip(states, *biases, strict=True)):
         if index:
             x_BD = after[-1][0] if masks is None else after[-1][0] * masks[index - 1]
-            input_BG = multiply(f"input_{index}", x_BD) + bias_G[None, :]
+            input_BG = multiply(f"input_{index}", x_BD) + bias_BG
         recurrent_BG = multiply(f"recurrent_{index}", state[0])
-        if recurrent_bias_G is not None:
-            recurrent_BG += recurrent_bias_G[None, :]
+        if recurrent_bias_BG is not None:
+            recurrent_BG += recurrent_bias_BG
         after.append(cell.step(state, input_BG, recurrent_BG))
     return tuple(after)

@@ -1,4 +1,4 @@
-"""One vector for all tokens, and one number for all features of each."""
+"""One vector for all tokens or rows, and one number for all features of each."""
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,15 @@ def at_each_token(vector_D: jax.Array, x_BTD: jax.Array) -> jax.Array:
     1, which takes XLA on CPU up to 80 times as long.
     """
     return jnp.broadcast_to(vector_D, x_BTD.shape)
+
+
+def for_each_row(parameter: jax.Array, rows: int) -> jax.Array:
+    """The parameter once for each row, for a loop over time.
+
+    So its gradient is summed over rows once, after the loop, and not at each time: where rows are
+    spread over devices, that would be a sum over devices at each time.
+    """
+    return jnp.broadcast_to(parameter, (rows, *parameter.shape))
 
 
 def beside(of_tokens_BT: jax.Array, leaf: jax.Array) -> jax.Array:

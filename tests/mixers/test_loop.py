@@ -9,10 +9,10 @@ ROWS, LENGTH, WIDTH, SLOTS = 2, 4, 3, 5
 
 def step(multiply, fixed, state_BD, now_BD):
     """A state that looks up what a matrix of each row holds, where `fixed` lets it."""
-    bias_D, visible_BS = fixed
+    bias_BD, visible_BS = fixed
     scores_BS = jnp.where(visible_BS, multiply("keys", state_BD), 0.0)
     found_BD = multiply("values", scores_BS)
-    state_BD = jnp.tanh(now_BD + multiply("kernel", state_BD * found_BD) + bias_D[None])
+    state_BD = jnp.tanh(now_BD + multiply("kernel", state_BD * found_BD) + bias_BD)
     return state_BD, (found_BD, scores_BS)
 
 
@@ -28,12 +28,13 @@ def draw():
         "values": normal(ROWS, SLOTS, WIDTH),
     }
     visible_BS = generator.random((ROWS, SLOTS)) < 0.6
-    return (matrices, normal(WIDTH), normal(ROWS, WIDTH), normal(LENGTH, ROWS, WIDTH)), visible_BS
+    shapes = (1, WIDTH), (ROWS, WIDTH), (LENGTH, ROWS, WIDTH)  # of bias, state and inputs
+    return (matrices, *(normal(*shape) for shape in shapes)), visible_BS
 
 
 def results(form, arrays, visible_BS):
-    matrices, bias_D, state_BD, inputs_TBD = arrays
-    return form(step, matrices, (bias_D, visible_BS), state_BD, inputs_TBD)
+    matrices, bias_1D, state_BD, inputs_TBD = arrays
+    return form(step, matrices, (bias_1D, visible_BS), state_BD, inputs_TBD)
 
 
 def test_fast_has_the_results_and_gradients_of_sequence():

@@ -37,7 +37,7 @@ def test_the_step_follows_the_equations_of_the_paper():
     h_BNE, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN = draw_space()
     begins_B = np.array([False, True])
     token = x_BTE[:, 0], delta_BTE[:, 0], b_BTN[:, 0], c_BTN[:, 0]
-    y_BE, after_BNE = step(h_BNE, *token, begins_B, a_EN=a_EN)
+    y_BE, after_BNE = step(h_BNE, *token, begins_B, a_BNE=a_EN.T[None])
     for row, begins in enumerate(begins_B):
         for e in range(INNER):
             y, delta = 0.0, delta_BTE[row, 0, e]
@@ -60,12 +60,12 @@ def test_the_parallel_form_is_step_after_step(resets):
         found = []
         for t in range(LENGTH):
             token = x_BTE[:, t], delta_BTE[:, t], b_BTN[:, t], c_BTN[:, t], begins_BT[:, t]
-            y_BE, h_BNE = step(h_BNE, *token, a_EN=a_EN)
+            y_BE, h_BNE = step(h_BNE, *token, a_BNE=a_EN.T[None])
             found.append(y_BE)
         return jnp.stack(found, axis=1), h_BNE
 
     def whole(h_BNE, x_BTE, delta_BTE, a_EN, b_BTN, c_BTN):
-        return parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, a_EN=a_EN)
+        return parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, a_BNE=a_EN.T[None])
 
     def outcome(form):
         def total(*space):

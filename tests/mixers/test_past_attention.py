@@ -23,14 +23,14 @@ def draw(*shapes):
 
 @pytest.mark.parametrize("name", ["additive", "dot"])
 def test_parallel_is_step_after_step(name):
-    query_BTK, keys_BNK, values_BNK, weights_K, pull_BTK = draw(
+    query_BTK, keys_BNK, values_BNK, weights_BK1, pull_BTK = draw(
         (ROWS, LENGTH, WIDTH),
         (ROWS, SPAN + LENGTH, WIDTH),
         (ROWS, SPAN + LENGTH, WIDTH),
-        (WIDTH,),
+        (ROWS, WIDTH, 1),
         (ROWS, LENGTH, WIDTH),
     )
-    score = partial(additive, weights_K) if name == "additive" else dot
+    score = partial(additive, weights_BK1) if name == "additive" else dot
     visible_BTS = POSITIONS_BT[:, :, None] >= np.arange(SPAN, 0, -1)
 
     def steps(query_BTK, keys_BNK, values_BNK):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+from lmjax.checks.benchmarks.training import TrainingStep
 from lmjax.config import base_config
 from lmjax.errors import UserError
 from lmjax.training.execution import JitExecution, make_execution
@@ -89,6 +91,21 @@ def test_meshes_of_2_4_and_8_devices_give_the_same_run():
         assert error < 2e-5, (family, mesh, error)
         cut = mesh.get("fsdp", 1) * mesh.get("tensor", 1)
         assert (share < 1) == (cut > 1), (family, mesh, share)
+
+
+@pytest.mark.parametrize("name", ["attention_rnn", "mamba", "sru", "peephole_lstm", "stack_rnn"])
+def test_devices_do_not_wait_for_each_other_at_each_time(name):
+    """What rows share has its gradient summed over them after the loop over time."""
+    family, fields = "transformer", dict(heads=1, position="none", pattern=(name,))
+    if name == "attention_rnn":
+        family, fields = name, dict(score="additive", span=3)
+    sizes = dict(layers=1, width=4)
+    step = TrainingStep("", family, 5, 2, 6, sizes | fields, {})
+    program = step.program()
+    assert program.execution.device_count == 2
+    lines = step.compiled(program).as_text().splitlines()
+    sums = [line for line in lines if re.search(r" all-reduce(-start)?\(", line)]
+    assert sums and not [line for line in sums if "while/body" in line]
 
 
 @pytest.mark.parametrize(
