@@ -30,7 +30,14 @@ DEEPER[list(b"[{")], DEEPER[list(b"]}")] = 1, -1
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces the file at `path` by `content`; a crash, also of the power, leaves old or new."""
+    """Replaces the file at `path` by `content`; a crash, also of the power, leaves old or new.
+
+    A link stays, and what it leads to is replaced. A device or a pipe is written to.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:

@@ -1,5 +1,6 @@
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax.numpy as jnp
 import numpy as np
@@ -190,3 +191,18 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
     (root / "circle").symlink_to("circle")
     with pytest.raises(UserError, match="is no name of something in"):
         inside(root, name)
+
+
+def test_links_stay_and_what_is_no_file_is_written_to(tmp_path):
+    target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
+    target.write_text("old")
+    link.symlink_to(target)
+    write_atomically(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(pipe.read_text)
+        write_atomically(pipe, "through")
+        assert found.result() == "through"
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "target"]
