@@ -224,9 +224,11 @@ def _define(values: flags.FlagValues):
     flags.DEFINE_integer(
         "overlap", None, "carried: tokens read before each row, not scored", flag_values=values
     )
-    flags.DEFINE_integer("window", None, "windowed: tokens of a window", flag_values=values)
     flags.DEFINE_integer(
-        "stride", None, "windowed: targets scored by each window", flag_values=values
+        "window", None, "windowed: tokens of a window; 0: a row's", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "stride", None, "windowed: targets scored by each window; 0: all", flag_values=values
     )
     flags.DEFINE_boolean(
         "cache",

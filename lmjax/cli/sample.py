@@ -28,7 +28,10 @@ def main(arguments: list[str]) -> int:
         )
 
     from lmjax.api import load
+    from lmjax.generation.generate import check_seed
 
+    for seed in (values.seed, values.seed + values.samples - 1):
+        check_seed(seed)
     trained = load(workdir, values.step)
     if not trained.objective.scores_text:
         print(

@@ -13,6 +13,7 @@ from lmjax.models.contract import LanguageModel
 
 STREAMED = 16  # tokens between two looks of the host at what was drawn, where it is waited for
 LEAST_READ, MOST_READ = 8, 256  # tokens that all prompts have and that are read at once
+MOST_SEED = 2**32 - 1
 MOST_TOKENS = 2**31 - 1 - 2 * CHUNK  # of a row with its prompt: its times are 32-bit integers
 
 
@@ -38,9 +39,10 @@ def generate(
     is drawn, not with `length`. `source` is what a conditional model is given for these rows:
     `source_BS`, `source_weights_BS`.
 
-    Raises UserError for a length below 0 or beyond MOST_TOKENS, for a model that continues nothing,
-    and if the model's logits are not finite.
+    Raises UserError for a length below 0 or beyond MOST_TOKENS, for such a seed, for a model that
+    continues nothing, and if the model's logits are not finite.
     """
+    check_seed(seed)
     starts = [1 + len(prompt) for prompt in prompts]
     if not 0 <= length <= MOST_TOKENS - max(starts, default=0):
         raise UserError(
@@ -77,6 +79,12 @@ def generate(
         if on_tokens and any(newest):
             on_tokens(newest)
     return results
+
+
+def check_seed(seed: int) -> None:
+    """Raises UserError for a seed that is not from 0 to MOST_SEED."""
+    if not 0 <= seed <= MOST_SEED:
+        raise UserError(f"the seed is {seed}; it is from 0 to {MOST_SEED}")
 
 
 def _fill(

@@ -149,6 +149,9 @@ def test_nothing_to_generate():
     assert run(length=0) == [[], [], [], []]
     with pytest.raises(UserError, match="-1"):
         run(length=-1)
+    for seed in (-1, 2**32):
+        with pytest.raises(UserError, match=f"the seed is {seed}; it is from 0 to 4294967295"):
+            run(seed=seed)
 
 
 def test_memory_grows_with_what_is_drawn():
