@@ -9,6 +9,9 @@ from absl import flags
 from lmjax.cli.flags import parse
 from lmjax.errors import UserError, writing
 
+PROFILED_STEPS = 10  # unless told otherwise
+MOST_ASKED_DEVICES = 256
+
 
 def main(arguments: list[str]) -> int:
     """Runs the verb; returns the exit code."""
@@ -33,13 +36,17 @@ def main(arguments: list[str]) -> int:
     from lmjax.runs.files import to_json, write_atomically
 
     console = Console()
-    if values.case == ["list"]:
+    if "list" in (values.case or ()):
         for case in CASES.values():
             console.print(f"{case.name}: {case.about}", highlight=False, soft_wrap=True)
         return 0
     for name in ("steps", "rounds"):
         if values[name].value is not None and values[name].value < 1:
             raise UserError(f"--{name} is {values[name].value}; give 1 or more")
+    if not 0 <= values.cpu_devices <= MOST_ASKED_DEVICES:
+        raise UserError(
+            f"--cpu_devices is {values.cpu_devices}; give 0 to {MOST_ASKED_DEVICES} (0: one a core)"
+        )
     cases = [find_case(name) for name in values.case or ()]
     if not cases:
         raise UserError("give --case=NAME, as often as you like; --case=list shows them")
@@ -50,6 +57,10 @@ def main(arguments: list[str]) -> int:
             raise UserError("a profile is of lmjax alone; leave --peer or --profile out")
         if values.profile and not case.has_profile:
             raise UserError(f"case {case.name!r} has no profile; leave --profile out")
+        if values.steps and not case.takes_steps:
+            raise UserError(f"case {case.name!r} has no steps; leave --steps out")
+        if values["rounds"].present and (values.profile or not case.takes_rounds):
+            raise UserError(f"case {case.name!r} is then measured once; leave --rounds out")
     output = Path(values.json).absolute() if values.json else None
     if output and output.is_dir():
         raise UserError(f"--json={values.json} is a folder; name a file in it")
@@ -62,7 +73,7 @@ def main(arguments: list[str]) -> int:
             turns = Turns(
                 peers=tuple(values.peer),
                 python=values.python,
-                steps=values.steps or case.steps_of_a_turn,
+                steps=values.steps or (PROFILED_STEPS if values.profile else case.steps_of_a_turn),
                 rounds=values.rounds,
                 profile=Path(values.profile) if values.profile else None,
                 tell=lambda part, name=case.name: status.update(escape(f"{name}: {part}")),
@@ -86,7 +97,9 @@ def _table(result):
     table = Table(title=escape(title), caption=escape(notes))
     table.title_justify = table.caption_justify = "left"
     for name, value in result.rows[0].items():
-        table.add_column(name, justify="left" if isinstance(value, str) else "right")
+        table.add_column(
+            name, justify="left" if isinstance(value, str) else "right", overflow="fold"
+        )
     for row in result.rows:
         table.add_row(*map(_shown, row.values()))
     return table
@@ -112,7 +125,10 @@ def _define(values: flags.FlagValues):
     )
     flags.DEFINE_string("python", sys.executable, "interpreter of the peers", flag_values=values)
     flags.DEFINE_integer(
-        "steps", None, "steps in a turn; if not given, the case's own number", flag_values=values
+        "steps",
+        None,
+        f"steps in a turn; if not given, the case's own number, or {PROFILED_STEPS} of a profile",
+        flag_values=values,
     )
     flags.DEFINE_integer("rounds", 3, "turns of each program", flag_values=values)
     flags.DEFINE_integer("cpu_devices", 0, "virtual CPU devices; 0: one a core", flag_values=values)

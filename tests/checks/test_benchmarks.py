@@ -1,11 +1,13 @@
 import json
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lmjax.checks.benchmarks import registry
-from lmjax.checks.benchmarks.contract import Turns
+from lmjax.checks.benchmarks.contract import Turns, in_turns
 from lmjax.checks.benchmarks.counting import Counting
 from lmjax.checks.benchmarks.decoding import Decoding
 from lmjax.checks.benchmarks.evaluating import Evaluating
@@ -41,7 +43,6 @@ def test_a_step_runs_in_turns_with_a_peer(tiny, tmp_path, capsys):
     assert written["environment"]["versions"]["jax"]
     (result,) = written["results"]
     ours, theirs = result["rows"]
-    assert ours["measured"] == theirs["measured"] == 4
     assert theirs["ms a step"] == 1e6
     assert theirs["theirs / ours"] == pytest.approx(1e6 / ours["ms a step"])
     assert "GFLOP/s" in capsys.readouterr().out
@@ -50,7 +51,8 @@ def test_a_step_runs_in_turns_with_a_peer(tiny, tmp_path, capsys):
 def test_a_profile_tells_the_costliest_operations(tiny, tmp_path, capsys):
     assert main(["bench", "--case=tiny", f"--profile={tmp_path}/trace"]) == 0
     assert list((tmp_path / "trace").rglob("*.xplane.pb"))
-    assert "calls a step" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "calls a step" in told and "$" not in told, "operations, not Python's functions"
 
 
 def test_every_kind_of_case_is_measured(tiny):
@@ -70,18 +72,47 @@ def test_every_kind_of_case_is_measured(tiny):
     scoring = Evaluating("score", tiny, policies, 20).measure(turns)
     assert [row["context"] for row in scoring.rows] == ["windowed_4_stride_1", "carried"]
     decoding = Decoding("decode", "rnn", 11, 3, tiny.model, {}, prompt=4, tokens=2).measure(turns)
-    assert decoding.rows[0]["measured"] == 2
+    assert "medians of 2 turns of 1 measurements each" in decoding.notes
     assert decoding.rows[0]["tokens a second"] == pytest.approx(3e3 / decoding.rows[0]["ms a step"])
 
 
-def test_a_peer_that_fails_is_named(tiny, tmp_path):
-    (tmp_path / "peer.py").write_text("raise SystemExit('no such thing')")
-    told = []
-    peer = f"{tmp_path}/peer.py"
-    turns = Turns(peers=(peer,), python=sys.executable, steps=1, rounds=1, tell=told.append)
-    with pytest.raises(UserError, match="gave no timing: no such thing"):
+@pytest.mark.parametrize(
+    "program, told",
+    [
+        ("raise SystemExit('no such thing')", "failed with exit code 1: no such thing"),
+        ("", "gave no timing: it printed nothing"),
+        ("print('{}')", "gave no timing: {}"),
+        ("""print('{"ms_per_step": NaN}')""", "gave nan milliseconds"),
+        ("""print('{"ms_per_step": 0}')""", "gave 0.0 milliseconds"),
+        ("""print('{"ms_per_step": 5}'); raise SystemExit(3)""", "failed with exit code 3"),
+    ],
+)
+def test_a_peer_that_fails_is_named(tiny, tmp_path, program, told):
+    peer, steps = f"{tmp_path}/peer.py", []
+    Path(peer).write_text(program)
+    turns = Turns(peers=(peer,), python=sys.executable, steps=1, rounds=1, tell=steps.append)
+    with pytest.raises(UserError, match=re.escape(told)):
         tiny.measure(turns)
-    assert told == ["turn 1 of 1: lmjax", f"turn 1 of 1: {peer}"]
+    assert steps == ["turn 1 of 1: lmjax", f"turn 1 of 1: {peer}"]
+
+
+@pytest.mark.parametrize(
+    "peer, python, told",
+    [
+        ("nowhere.py --fast", sys.executable, "there is no file nowhere.py"),
+        ("'", sys.executable, "is no file and flags"),
+        (__file__, "/nowhere", "--python=/nowhere: there is no such program"),
+        (__file__, __file__, "there is no such program"),
+    ],
+)
+def test_a_peer_that_cannot_be_started_is_named_before_anything_is_measured(
+    tiny, peer, python, told
+):
+    def run():
+        raise AssertionError("it was measured")
+
+    with pytest.raises(UserError, match=re.escape(told)):
+        in_turns(run, Turns(peers=(peer,), python=python), {}, "step")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +121,9 @@ def test_a_peer_that_fails_is_named(tiny, tmp_path):
         ([], "--case=list shows them"),
         (["--case=gpt_cpus"], "did you mean 'gpt_cpu'"),
         (["--case=gpt_cpu", "--steps=0"], "--steps is 0; give 1 or more"),
+        (["--case=gpt_cpu", "--cpu_devices=-1"], "--cpu_devices is -1; give 0 to 256"),
+        (["--case=count", "--steps=3"], "case 'count' has no steps"),
+        (["--case=count", "--rounds=3"], "leave --rounds out"),
         (["--case=gpt_cpu", "--json=."], "--json=. is a folder; name a file in it"),
         (["--case=gpt_cpu", "--json=/dev/null/figures.json"], "cannot be written to"),
         (["--case=gpt_cpu", "--profile=/dev/null/trace"], "cannot be written to"),

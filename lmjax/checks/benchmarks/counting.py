@@ -5,7 +5,6 @@
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lmjax.checks.benchmarks.contract import Case, Result, Turns
+from lmjax.checks.benchmarks.contract import Case, Result, Turns, run_program
 from lmjax.errors import UserError
 from lmjax.models.ngram_smoothing import estimate
 
@@ -31,6 +30,8 @@ class Counting(Case):
     order: int
     vocabulary_size: int
 
+    takes_steps = takes_rounds = False
+
     @property
     def about(self) -> str:
         return (
@@ -45,7 +46,7 @@ class Counting(Case):
             turns.tell(f"{tokens:,} tokens")
             sizes = map(str, (tokens, self.order, self.vocabulary_size))
             command = [sys.executable, "-m", "lmjax.checks.benchmarks.counting", *sizes]
-            done = subprocess.run(command, capture_output=True, text=True)
+            done = run_program(command)
             if done.returncode:
                 raise UserError(f"counting {tokens:,} tokens failed: {done.stderr.strip()[-300:]}")
             rows.append(json.loads(done.stdout))

@@ -25,6 +25,8 @@ class Evaluating(Case):
     policies: tuple[ContextPolicy, ...]
     tokens: int
 
+    takes_steps = False
+
     @property
     def about(self) -> str:
         return f"scoring {self.tokens:,} tokens, beside forward passes alone, by {self.step.about}"

@@ -10,9 +10,9 @@ import jax
 
 MOST = 10  # operations that are told
 LONGEST = 72  # characters, the last ones, of where one comes from
+OPERATION = re.compile(r"^ +(?:ROOT )?%(\S+) = ", re.MULTILINE)
 ORIGIN = re.compile(r'%(\S+) = .*?op_name="([^"]*)"')
-# Events that enclose operations or wait for them, by how their names begin.
-AROUND = ("while", "Thunk", "Threadpool", "Slinky", "Common", "Rendezvous", "Wait", "[", "end: ")
+AROUND = ("while", "conditional", "call")  # how operations begin that others are part of
 
 
 def costliest(
@@ -26,14 +26,15 @@ def costliest(
         for _ in range(times):
             run()
     newest = max(folder.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
+    operations = {name for name in OPERATION.findall(program) if not name.startswith(AROUND)}
     spent, calls = Counter(), Counter()
     for plane in jax.profiler.ProfileData.from_file(str(newest)).planes:
         for line in plane.lines:
             for event in line.events:
-                if line.name != "python" and not event.name.startswith(AROUND):
+                if event.name in operations:
                     spent[event.name] += event.duration_ns / 1e6 / times
                     calls[event.name] += 1 / times
-    origins = dict(re.findall(ORIGIN, program))
+    origins = dict(ORIGIN.findall(program))
     return [
         {
             "operation": name,

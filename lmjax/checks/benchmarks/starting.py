@@ -1,16 +1,19 @@
 """From a command to what one waits for: a first step of training, a first text, the help."""
 
 import re
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lmjax.checks.benchmarks.contract import Case, Result, Turns
 from lmjax.errors import UserError
+from lmjax.runs.signals import undone_at_the_end
 
 EXPERIMENT = """
 from lmjax.config import base_config
@@ -31,6 +34,8 @@ class Starting(Case):
 
     families: tuple[str, ...]
 
+    takes_steps = False
+
     @property
     def about(self) -> str:
         return (
@@ -41,7 +46,7 @@ class Starting(Case):
     def measure(self, turns: Turns) -> Result:
         """Each command `rounds` times, in a process of its own."""
         rows, notes = [], []
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, undone_at_the_end(partial(shutil.rmtree, folder)):
             experiment = Path(folder) / "experiment.py"
             experiment.write_text(EXPERIMENT)
             rows.append(
@@ -74,11 +79,12 @@ def _watched(arguments: list[str], awaited: str) -> tuple[float, float, str]:
     command = [sys.executable, "-m", "lmjax", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     printed, first = b"", None
-    while byte := process.stdout.read1(4096):
-        printed += byte
-        if first is None and awaited.encode() in printed:
-            first = time.perf_counter() - begin
+    with process, undone_at_the_end(process.kill):
+        while byte := process.stdout.read1(4096):
+            printed += byte
+            if first is None and awaited.encode() in printed:
+                first = time.perf_counter() - begin
     text = printed.decode()
-    if process.wait() or first is None:
+    if process.returncode or first is None:
         raise UserError(f"`lmjax {' '.join(arguments)}` failed: {text.strip()[-300:]}")
     return first, time.perf_counter() - begin, text

@@ -20,7 +20,6 @@ from lmjax.training.durations import Clock
 from lmjax.training.program import Program, make_program
 
 WARMUP_STEPS = 5
-PROFILED_STEPS = 10
 
 GPT_TRAINING = dict(beta2=0.99, weight_decay=0.1, clip_norm=1.0, schedule="constant")
 LSTM_TRAINING = dict(
@@ -71,7 +70,7 @@ class TrainingStep(Case):
             run()
         if turns.profile:
             text = self.compiled(program).as_text()
-            rows = costliest(run, PROFILED_STEPS, turns.profile, text)
+            rows = costliest(run, turns.steps, turns.profile, text)
             return Result(self.name, self.about, rows, [f"trace in {turns.profile}"])
         flops = program.cost.training_flops_per_token * self.batch_size * self.length
         rate = product_flops_per_second()
