@@ -68,8 +68,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         "Gates depend on the input alone. On a CPU the recurrence runs token after token, which "
         "costs less than the log T rounds of an associative scan that accelerators take; its "
         "gradient is the same recurrence backwards. States that are wider than the model (S4D, "
-        "Mamba) are kept for one chunk at a time. Why Mamba, and RWKV-7 below, take twice as long "
-        "for a single row of 8,192 tokens is not known.",
+        "Mamba) are kept for one chunk at a time. Mamba, and RWKV-7 below, take longer where rows "
+        "are few, as each turn of the loop then has little to do at once.",
     ),
     "chunks of a matrix state": (
         (
