@@ -1,6 +1,7 @@
 """Continues prompts with any model, through its carry."""
 
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -44,7 +45,8 @@ def generate(
     """
     check_seed(seed)
     starts = [1 + len(prompt) for prompt in prompts]
-    if not 0 <= length <= MOST_TOKENS - max(starts, default=0):
+    most = MOST_TOKENS - max(starts, default=0)
+    if not (isinstance(length, Integral) and 0 <= length <= most):
         raise UserError(
             f"the length to generate is {length:,}; give a number of tokens from 0 to "
             f"{MOST_TOKENS:,}, less those of the prompt"
@@ -82,9 +84,9 @@ def generate(
 
 
 def check_seed(seed: int) -> None:
-    """Raises UserError for a seed that is not from 0 to MOST_SEED."""
-    if not 0 <= seed <= MOST_SEED:
-        raise UserError(f"the seed is {seed}; it is from 0 to {MOST_SEED}")
+    """Raises UserError for a seed that is no whole number from 0 to MOST_SEED."""
+    if not (isinstance(seed, Integral) and 0 <= seed <= MOST_SEED):
+        raise UserError(f"the seed is {seed}; it is a whole number from 0 to {MOST_SEED}")
 
 
 def _fill(

@@ -149,8 +149,10 @@ def test_nothing_to_generate():
     assert run(length=0) == [[], [], [], []]
     with pytest.raises(UserError, match="-1"):
         run(length=-1)
-    for seed in (-1, 2**32):
-        with pytest.raises(UserError, match=f"the seed is {seed}; it is from 0 to 4294967295"):
+    with pytest.raises(UserError, match="2.5"):
+        run(length=2.5)
+    for seed in (-1, 2**32, 1.5):
+        with pytest.raises(UserError, match=f"the seed is {seed}; it is a whole number from 0"):
             run(seed=seed)
 
 
