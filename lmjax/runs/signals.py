@@ -51,7 +51,8 @@ def end_process(number: int, frame: FrameType | None) -> None:
     received = signal.Signals(number)
     if os.isatty(1):
         _tell(1, SHOW_CURSOR)
-    _tell(2, f"\nstopped by {received.name}; the same command goes on\n".encode())
+    told = f"\nstopped by {received.name}; nothing is half written: give the same command again\n"
+    _tell(2, told.encode())
     os._exit(_exit_code(received))
 
 

@@ -82,7 +82,8 @@ def test_where_nothing_is_to_be_saved_a_signal_ends_the_process(name, code, tmp_
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code
     assert done.stdout == "before\n"
-    assert done.stderr.strip() == f"stopped by {name}; the same command goes on"
+    told = f"stopped by {name}; nothing is half written: give the same command again"
+    assert done.stderr.strip() == told
     assert list(tmp_path.iterdir()) == []
 
 
