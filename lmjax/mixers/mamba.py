@@ -42,8 +42,8 @@ def step(h_BNE, x_BE, delta_BE, b_BN, c_BN, begins_B, *, a_BNE):
     """
     h_BNE = jnp.where(begins_B[:, None, None], 0.0, h_BNE)
     decay_BNE = jnp.exp(delta_BE[:, None] * a_BNE)
-    h_BNE = decay_BNE * h_BNE + (delta_BE * x_BE)[:, None] * b_BN[..., None]
-    return jnp.sum(h_BNE * c_BN[..., None], axis=1), h_BNE
+    h_BNE = decay_BNE * h_BNE + jnp.einsum("be,bn->bne", delta_BE * x_BE, b_BN)
+    return jnp.einsum("bne,bn->be", h_BNE, c_BN), h_BNE
 
 
 def parallel(h_BNE, x_BTE, delta_BTE, b_BTN, c_BTN, begins_BT, *, a_BNE):
