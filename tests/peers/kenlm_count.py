@@ -2,7 +2,7 @@
 
 python kenlm_count.py --text train.txt --binaries kenlm/build/bin --memory 4G --model model.bin
 
-The programs come from KenLM's source (cmake and Boost); its package on PyPI holds that source but
+The programs come from KenLM's source (cmake and Boost); its Python package holds that source but
 installs only the side that reads models.
 """
 
