@@ -40,8 +40,8 @@ def generate(
     is drawn, not with `length`. `source` is what a conditional model is given for these rows:
     `source_BS`, `source_weights_BS`.
 
-    Raises UserError for a length below 0 or beyond MOST_TOKENS, for such a seed, for a model that
-    continues nothing, and if the model's logits are not finite.
+    Raises UserError for a length that is no whole number from 0 to MOST_TOKENS, for a seed that is
+    none to MOST_SEED, for a model that continues nothing, and if its logits are not finite.
     """
     check_seed(seed)
     starts = [1 + len(prompt) for prompt in prompts]

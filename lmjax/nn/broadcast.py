@@ -14,7 +14,7 @@ def at_each_token(vector_D: jax.Array, x_BTD: jax.Array) -> jax.Array:
 
 
 def for_each_row(parameter: jax.Array, rows: int) -> jax.Array:
-    """The parameter once for each row, for a loop over time.
+    """The parameter once for each row, with B before its dimensions, for a loop over time.
 
     So its gradient is summed over rows once, after the loop, and not at each time: where rows are
     spread over devices, that would be a sum over devices at each time.

@@ -12,7 +12,7 @@ import psutil
 from lmjax.errors import DeviceError, UserError
 from lmjax.runs.environment import core_count
 
-MOST_CPU_DEVICES = 8
+MOST_CPU_DEVICES, MOST_ASKED_DEVICES = 8, 256  # where none are asked for, and where some are
 # glibc's M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD. By default it gives an array's memory
 # back to the system when it is freed, and the next step's page faults took a quarter of the time of
 # an LSTM step with 10,000 words.
@@ -23,8 +23,13 @@ DEVICE_FAILURES = ("ABORTED", "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNA
 def prepare_devices(cpu_devices: int = 0) -> None:
     """Asks for virtual CPU devices (0: one a core), if jax has not begun to use its devices.
 
-    XLA threads little of a small model's element-wise work; a device a core does.
+    XLA threads little of a small model's element-wise work; a device a core does. Raises UserError
+    for a number below 0 or above MOST_ASKED_DEVICES, or other than that in use.
     """
+    if not 0 <= cpu_devices <= MOST_ASKED_DEVICES:
+        raise UserError(
+            f"cpu_devices is {cpu_devices}; it is 1 to {MOST_ASKED_DEVICES}, or 0 for one a core"
+        )
     _keep_freed_memory()
     wanted = cpu_devices or min(MOST_CPU_DEVICES, core_count())
     try:

@@ -35,13 +35,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     A link stays, and what it leads to is replaced. A device or a pipe is written to.
     """
     path = Path(os.path.realpath(path))
+    data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.write_bytes(data)
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

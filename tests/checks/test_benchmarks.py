@@ -121,7 +121,7 @@ def test_a_peer_that_cannot_be_started_is_named_before_anything_is_measured(
         ([], "--case=list shows them"),
         (["--case=gpt_cpus"], "did you mean 'gpt_cpu'"),
         (["--case=gpt_cpu", "--steps=0"], "--steps is 0; give 1 or more"),
-        (["--case=gpt_cpu", "--cpu_devices=-1"], "--cpu_devices is -1; give 0 to 256"),
+        (["--case=gpt_cpu", "--cpu_devices=-1"], "cpu_devices is -1; it is 1 to 256"),
         (["--case=count", "--steps=3"], "case 'count' has no steps"),
         (["--case=count", "--rounds=3"], "leave --rounds out"),
         (["--case=gpt_cpu", "--json=."], "--json=. is a folder; name a file in it"),

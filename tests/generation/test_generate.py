@@ -139,9 +139,8 @@ def test_what_is_forgotten_before_the_first_draw_is_not_read(monkeypatch, limit)
     prompt = [1, 2, 3] * 20
     long = run([prompt * 9] * 2, length=1, limit=limit)
     assert sum(lengths) < limit
-    assert (
-        long == run([prompt * 9] * 2 + [[4]], length=1, limit=limit)[:2]
-    )  # read from the beginning
+    from_the_beginning = run([prompt * 9] * 2 + [[4]], length=1, limit=limit)
+    assert long == from_the_beginning[:2]
 
 
 def test_nothing_to_generate():
