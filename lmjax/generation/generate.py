@@ -11,10 +11,10 @@ from lmjax.errors import UserError
 from lmjax.generation.decoding import BROKEN, CHUNK, UNKNOWN, Decoder, power_of_two
 from lmjax.generation.sampling import Sampler
 from lmjax.models.contract import LanguageModel
+from lmjax.runs.ranges import MOST_SEED
 
 STREAMED = 16  # tokens between two looks of the host at what was drawn, where it is waited for
 LEAST_READ, MOST_READ = 8, 256  # tokens that all prompts have and that are read at once
-MOST_SEED = 2**32 - 1
 MOST_TOKENS = 2**31 - 1 - 2 * CHUNK  # of a row with its prompt: its times are 32-bit integers
 
 

@@ -14,7 +14,8 @@ from lmjax.own_models import is_own
 Range = tuple[Callable[[Any], bool], str]
 
 # Seeds that differ beyond 32 bits would be one run.
-SEED: Range = (lambda value: 0 <= value < 1 << 32, f"from 0 to {(1 << 32) - 1}")
+MOST_SEED = (1 << 32) - 1
+SEED: Range = (lambda value: 0 <= value <= MOST_SEED, f"from 0 to {MOST_SEED}")
 FROM_ONE: Range = (lambda value: value >= 1, "at least 1")
 POSITIVE: Range = (lambda value: value > 0, "above 0")
 FRACTION: Range = (lambda value: 0 <= value < 1, "at least 0 and below 1")

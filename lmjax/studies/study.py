@@ -10,12 +10,12 @@ from ml_collections import ConfigDict
 
 from lmjax.errors import UserError, nearest
 from lmjax.runs.python_file import load_from_file
+from lmjax.runs.ranges import MOST_SEED
 from lmjax.studies.spaces import Space, Uniform, combinations, point_name, space_to_json
 from lmjax.training.durations import parse_duration
 
 SIZES = ("parameters", "non_embedding_parameters", "state_bytes")  # state: the carry of one row
 MATCHES = (*SIZES, "training_flops", "training_tokens")  # flops: of a whole training
-MOST_SEED = (1 << 32) - 1
 DURATION = "training.duration"
 TOLERANCE = 0.01  # of the baseline's figure: what still counts as matched
 HELD_OUT = ("validation",)  # the split that every run is scored on
